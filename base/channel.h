@@ -50,7 +50,7 @@ void ebb_channel_set_handlers(struct ebb_channel *c, const struct ebb_channel_ha
                               void *ctx);
 void ebb_channel_send(struct ebb_channel *c, const void *data, size_t len); /* copies, queues */
 size_t ebb_channel_backlog_bytes(const struct ebb_channel *c); /* queued, not yet written */
-struct ssl_st *ebb_channel_ssl(struct ebb_channel *c); /* NULL without TLS */
+struct ssl_st *ebb_channel_ssl(struct ebb_channel *c);         /* NULL without TLS */
 /* Close when everything queued has been written. */
 void ebb_channel_finish(struct ebb_channel *c);
 void ebb_channel_destroy(struct ebb_channel *c);

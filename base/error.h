@@ -17,25 +17,25 @@
 
 enum ebb_code {
     EBB_OK = 0,
-    EBB_ERR_INPUT = -1,         /* what the user gave is wrong: say where */
-    EBB_ERR_NOT_FOUND = -2,     /* no such object, job, VM */
-    EBB_ERR_EXISTS = -3,        /* create-only refused: it is there already */
-    EBB_ERR_PRECONDITION = -4,  /* compare-and-swap lost (HTTP 412) */
-    EBB_ERR_CONFLICT = -5,      /* concurrent operation, undecided (HTTP 409): read back, retry */
-    EBB_ERR_FENCED = -6,        /* a later epoch owns the job: stop working on it */
-    EBB_ERR_CORRUPT = -7,       /* stored bytes do not match their hash or format */
-    EBB_ERR_UNSUPPORTED = -8,   /* a format or request from a later version */
-    EBB_ERR_DENIED = -9,        /* credentials or permission */
-    EBB_ERR_THROTTLED = -10,    /* slow down (HTTP 429/503 SlowDown, RequestLimitExceeded) */
-    EBB_ERR_UNAVAILABLE = -11,  /* 5xx, connection refused or reset: try again */
-    EBB_ERR_TIMEOUT = -12,      /* no answer: the outcome is unknown */
-    EBB_ERR_NO_CAPACITY = -13,  /* this pool has no VM: try another */
-    EBB_ERR_QUOTA = -14,        /* the account's limit, not the pool's */
-    EBB_ERR_PREEMPTED = -15,    /* the cloud took the VM */
-    EBB_ERR_NO_SPACE = -16,     /* disk full */
-    EBB_ERR_CANCELLED = -17,    /* asked to stop */
-    EBB_ERR_IO = -18,           /* other local I/O failure, errno says which */
-    EBB_ERR_INTERNAL = -19,     /* our own fault */
+    EBB_ERR_INPUT = -1,        /* what the user gave is wrong: say where */
+    EBB_ERR_NOT_FOUND = -2,    /* no such object, job, VM */
+    EBB_ERR_EXISTS = -3,       /* create-only refused: it is there already */
+    EBB_ERR_PRECONDITION = -4, /* compare-and-swap lost (HTTP 412) */
+    EBB_ERR_CONFLICT = -5,     /* concurrent operation, undecided (HTTP 409): read back, retry */
+    EBB_ERR_FENCED = -6,       /* a later epoch owns the job: stop working on it */
+    EBB_ERR_CORRUPT = -7,      /* stored bytes do not match their hash or format */
+    EBB_ERR_UNSUPPORTED = -8,  /* a format or request from a later version */
+    EBB_ERR_DENIED = -9,       /* credentials or permission */
+    EBB_ERR_THROTTLED = -10,   /* slow down (HTTP 429/503 SlowDown, RequestLimitExceeded) */
+    EBB_ERR_UNAVAILABLE = -11, /* 5xx, connection refused or reset: try again */
+    EBB_ERR_TIMEOUT = -12,     /* no answer: the outcome is unknown */
+    EBB_ERR_NO_CAPACITY = -13, /* this pool has no VM: try another */
+    EBB_ERR_QUOTA = -14,       /* the account's limit, not the pool's */
+    EBB_ERR_PREEMPTED = -15,   /* the cloud took the VM */
+    EBB_ERR_NO_SPACE = -16,    /* disk full */
+    EBB_ERR_CANCELLED = -17,   /* asked to stop */
+    EBB_ERR_IO = -18,          /* other local I/O failure, errno says which */
+    EBB_ERR_INTERNAL = -19,    /* our own fault */
 };
 
 enum ebb_class {

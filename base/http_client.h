@@ -19,15 +19,15 @@ struct ebb_http_request {
     const char *const *headers; /* "Name: value" lines, NULL-terminated; may be NULL */
     const void *body;           /* may be NULL */
     size_t body_len;
-    double connect_timeout_s;   /* 0: 5 */
-    double timeout_s;           /* whole request; 0: 60 */
-    size_t max_answer_bytes;    /* 0: 64 MiB; more is EBB_ERR_CORRUPT */
-    int no_proxy;               /* 1: ignore proxy variables (metadata services) */
-    const atomic_int *cancel;   /* not NULL and non-zero: abort with EBB_ERR_CANCELLED */
+    double connect_timeout_s; /* 0: 5 */
+    double timeout_s;         /* whole request; 0: 60 */
+    size_t max_answer_bytes;  /* 0: 64 MiB; more is EBB_ERR_CORRUPT */
+    int no_proxy;             /* 1: ignore proxy variables (metadata services) */
+    const atomic_int *cancel; /* not NULL and non-zero: abort with EBB_ERR_CANCELLED */
 };
 
 struct ebb_http_answer {
-    int status;               /* 200, 404, ... */
+    int status;                /* 200, 404, ... */
     struct ebb_buffer headers; /* raw "Name: value\r\n" lines of the final answer */
     struct ebb_buffer body;
 };

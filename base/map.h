@@ -9,10 +9,10 @@ struct ebb_map;
 
 struct ebb_map *ebb_map_new(void (*destroy_value)(void *)); /* NULL: values are borrowed */
 void ebb_map_destroy(struct ebb_map *m);
-void *ebb_map_get(const struct ebb_map *m, const char *key);           /* NULL when absent */
-void ebb_map_set(struct ebb_map *m, const char *key, void *value);     /* replaces, destroys old */
-void *ebb_map_take(struct ebb_map *m, const char *key);                /* remove, hand over */
-void ebb_map_remove(struct ebb_map *m, const char *key);               /* remove, destroy */
+void *ebb_map_get(const struct ebb_map *m, const char *key);       /* NULL when absent */
+void ebb_map_set(struct ebb_map *m, const char *key, void *value); /* replaces, destroys old */
+void *ebb_map_take(struct ebb_map *m, const char *key);            /* remove, hand over */
+void ebb_map_remove(struct ebb_map *m, const char *key);           /* remove, destroy */
 size_t ebb_map_count(const struct ebb_map *m);
 /* *cursor starts at 0; returns the key and *ret_value, or NULL at the end. Removing the entry just
  * returned is allowed; adding is not. */

@@ -30,7 +30,7 @@
 #define EBB_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* These abort when memory is out: small allocations only, never sizes from the network. */
-void *ebb_alloc(size_t bytes);                   /* zeroed */
+void *ebb_alloc(size_t bytes);                    /* zeroed */
 void *ebb_alloc_array(size_t count, size_t size); /* zeroed, overflow-checked */
 void *ebb_realloc_array(void *p, size_t count, size_t size);
 char *ebb_strdup(const char *s); /* NULL gives NULL */

@@ -19,20 +19,21 @@ enum ebb_option_kind {
 };
 
 struct ebb_option {
-    const char *name;  /* "dry-run": used as --dry-run */
-    char letter;       /* 'f' for -f, or 0 */
+    const char *name; /* "dry-run": used as --dry-run */
+    char letter;      /* 'f' for -f, or 0 */
     enum ebb_option_kind kind;
-    void *target;      /* static storage of the command's file; set to its default before parsing */
-    const char *value; /* placeholder in help: "FILE"; "file" and "dir" placeholders complete paths */
-    const char *help;  /* one or more sentences */
+    void *target; /* static storage of the command's file; set to its default before parsing */
+    const char
+        *value; /* placeholder in help: "FILE"; "file" and "dir" placeholders complete paths */
+    const char *help;           /* one or more sentences */
     const char *const *choices; /* NULL-terminated, for EBB_OPTION_CHOICE */
 };
 
 struct ebb_command {
-    const char *name;      /* "submit"; "checkpoint ls" for a second level */
-    const char *arguments; /* "BAG.yaml", "[BAG]", "JOB..." */
-    const char *summary;   /* one line, no full stop */
-    const char *details;   /* paragraphs, may be NULL */
+    const char *name;                 /* "submit"; "checkpoint ls" for a second level */
+    const char *arguments;            /* "BAG.yaml", "[BAG]", "JOB..." */
+    const char *summary;              /* one line, no full stop */
+    const char *details;              /* paragraphs, may be NULL */
     const struct ebb_option *options; /* ends with name == NULL; may be NULL */
     size_t min_arguments;
     size_t max_arguments; /* SIZE_MAX: any number */

@@ -1,0 +1,81 @@
+/* Commands of this folder that have not landed yet; each leaves this file when it does. */
+#include "base/options.h"
+
+static int pending(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 2;
+}
+
+extern const struct ebb_command ebb_command_submit;
+const struct ebb_command ebb_command_submit = {
+    .name = "submit", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_status;
+const struct ebb_command ebb_command_status = {
+    .name = "status", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_jobs;
+const struct ebb_command ebb_command_jobs = {
+    .name = "jobs", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_explain;
+const struct ebb_command ebb_command_explain = {
+    .name = "explain", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_logs;
+const struct ebb_command ebb_command_logs = {
+    .name = "logs", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_wait;
+const struct ebb_command ebb_command_wait = {
+    .name = "wait", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_cancel;
+const struct ebb_command ebb_command_cancel = {
+    .name = "cancel", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_retry;
+const struct ebb_command ebb_command_retry = {
+    .name = "retry", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_fetch;
+const struct ebb_command ebb_command_fetch = {
+    .name = "fetch", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_report;
+const struct ebb_command ebb_command_report = {
+    .name = "report", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_verify;
+const struct ebb_command ebb_command_verify = {
+    .name = "verify", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_events;
+const struct ebb_command ebb_command_events = {
+    .name = "events", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_checkpoint_ls;
+const struct ebb_command ebb_command_checkpoint_ls = {
+    .name = "checkpoint ls", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_checkpoint_show;
+const struct ebb_command ebb_command_checkpoint_show = {
+    .name = "checkpoint show", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_checkpoint_verify;
+const struct ebb_command ebb_command_checkpoint_verify = {
+    .name = "checkpoint verify", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_checkpoint_restore;
+const struct ebb_command ebb_command_checkpoint_restore = {
+    .name = "checkpoint restore", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_doctor;
+const struct ebb_command ebb_command_doctor = {
+    .name = "doctor", .summary = "not landed yet", .hidden = true, .run = pending};
+
+extern const struct ebb_command ebb_command_stop;
+const struct ebb_command ebb_command_stop = {
+    .name = "stop", .summary = "not landed yet", .hidden = true, .run = pending};

@@ -1,0 +1,13 @@
+/* Commands of this folder that have not landed yet; each leaves this file when it does. */
+#include "base/options.h"
+
+static int pending(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 2;
+}
+
+extern const struct ebb_command ebb_command_emulate;
+const struct ebb_command ebb_command_emulate = {
+    .name = "emulate", .summary = "not landed yet", .hidden = true, .run = pending};
