@@ -32,9 +32,13 @@ int ebb_lineage_open(struct ebb_object_store *store, const char *root, struct eb
 void ebb_lineage_destroy(struct ebb_lineage *l);
 const Ebb__Head *ebb_lineage_head(const struct ebb_lineage *l); /* as last read or written */
 
-/* Become the owner: epoch + 1. `owner` is for people ("vm-000003 attempt 2"). EBB_ERR_EXISTS when
- * the head is final (the job's outputs are committed). */
-int ebb_lineage_claim(struct ebb_lineage *l, const char *owner, struct ebb_error *err);
+/* Become the owner: epoch + 1. `owner` is for people ("vm-000003 attempt 2"). `attempt` is the
+ * scheduler's number of the job's attempt, which rises with each lease: a claim never overtakes a
+ * head of a higher attempt (EBB_ERR_FENCED), so a zombie that wakes before its claim cannot throw
+ * out its successor; an equal one does (the agent came back). EBB_ERR_EXISTS when the head is final
+ * (the job's outputs are committed). May be called again after a failure. */
+int ebb_lineage_claim(struct ebb_lineage *l, const char *owner, uint64_t attempt,
+                      struct ebb_error *err);
 /* Still the owner? Reads the head: 0, or EBB_ERR_FENCED, or the store's failure. */
 int ebb_lineage_check(struct ebb_lineage *l, struct ebb_error *err);
 
