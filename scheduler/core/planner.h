@@ -1,0 +1,95 @@
+/* Decisions: what to launch, what to end, which job where, how often to checkpoint. Pure: the
+ * state, the offers, the time and one random number come in; the daemon and the simulator act.
+ *
+ * This planner takes an exponential lifetime for each offer and the cheapest expected cost per
+ * finished job. Another one replaces ebb_plan and ebb_place and nothing else. */
+#ifndef EBB_SCHEDULER_CORE_PLANNER_H
+#define EBB_SCHEDULER_CORE_PLANNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "proto/event.pb-c.h"
+#include "scheduler/core/state.h"
+
+struct ebb_policy {
+    uint32_t max_vms; /* living at once */
+    bool use_spot, use_on_demand;
+    double max_zone_share;   /* of the living VMs of one bag, where two zones can be had */
+    double cool_down_s;      /* after no capacity: doubles with each refusal in a row ... */
+    double cool_down_most_s; /* ... up to this */
+    double jitter_s;         /* launches after a bulk revocation are spread over this */
+    double idle_s;           /* a VM idle for so long, without a use in sight, is ended */
+    double default_job_s;    /* run time of a job that gives none */
+    double default_boot_s;   /* until boots have been seen */
+    double default_restart_s;
+    double default_checkpoint_s;
+    double interval_least_s, interval_most_s; /* between checkpoints */
+    double most_failures;                     /* a VM that refused so many jobs in a row is ended */
+};
+void ebb_policy_default(struct ebb_policy *ret);
+
+/* An offer as the cloud has it now; `usd_micros_per_hour` is the price now. */
+struct ebb_plan_input {
+    const struct ebb_state *state;
+    const Ebb__Offer *const *offers;
+    size_t offer_count;
+    const struct ebb_policy *policy;
+    int64_t now_wall_ns;
+    double random; /* uniform in [0, 1): for jitter; new for each call */
+};
+
+struct ebb_plan_launch {
+    size_t offer; /* in the input */
+    uint32_t count;
+    char reason[200]; /* with the numbers, for `ebb explain` */
+};
+struct ebb_plan_end {
+    uint32_t vm;
+    bool drain; /* has leases: let it checkpoint and release first */
+    char reason[200];
+};
+struct ebb_plan {
+    struct ebb_plan_launch *launches;
+    size_t launch_count, launch_capacity;
+    struct ebb_plan_end *ends;
+    size_t end_count, end_capacity;
+    /* Bags whose budget is spent: cancel them, with a checkpoint. */
+    uint32_t *over_budget;
+    size_t over_budget_count, over_budget_capacity;
+    int64_t again_wall_ns; /* plan again at the latest then (a cool-down ends, jitter, idle) */
+    char *notes;           /* a line for each thing worth explaining (refused offers, limits) */
+};
+/* Launches and ends. The same input gives the same plan; the order of offers does not matter
+ * beyond the indices. Fills *ret (cleaned up with ebb_plan_clean_up). */
+void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret);
+void ebb_plan_clean_up(struct ebb_plan *p);
+
+/* One lease to give. The attempt's number is the job's attempts + 1. */
+struct ebb_placement {
+    uint32_t bag; /* index */
+    uint32_t vm;  /* index */
+    uint64_t job;
+    double checkpoint_interval_s;
+    bool resume; /* a checkpoint is known to exist */
+};
+/* Ready jobs onto VMs with room, by priority, at most `max`; returns how many. Cheap when nothing
+ * fits: call it after every batch of events. Jobs with a resource no VM has left are skipped. */
+size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int64_t now_wall_ns,
+                 struct ebb_placement *ret, size_t max);
+
+/* The interval for a job of the group on this offer. 0: its profile makes no checkpoints. */
+double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *policy,
+                           const struct ebb_group *group, const Ebb__Offer *offer,
+                           int64_t now_wall_ns);
+
+/* Jobs of this shape that fit on an offer or empty VM at once; 0: too small or the wrong GPU. */
+uint32_t ebb_offer_slots(const Ebb__Offer *offer, const Ebb__Resources *r);
+
+/* End of the offer's cool-down (wall ns), 0 when it can be tried now. */
+int64_t ebb_plan_cool_until(const struct ebb_state *s, const struct ebb_policy *policy,
+                            const Ebb__Offer *offer);
+
+#endif
