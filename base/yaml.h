@@ -48,6 +48,9 @@ int ebb_yaml_faults(const struct ebb_yaml *y, struct ebb_buffer *all, struct ebb
  * false (with a fault) when the node is no mapping. */
 bool ebb_yaml_check_keys(struct ebb_yaml *y, const struct ebb_yaml_node *mapping,
                          const char *const *names, size_t count);
+/* As ebb_yaml_check_keys; the fault says where: "unknown key 'sweap' in job, ...". */
+bool ebb_yaml_check_keys_in(struct ebb_yaml *y, const struct ebb_yaml_node *mapping,
+                            const char *where, const char *const *names, size_t count);
 
 /* Typed values. Each returns true and sets *ret, or false after recording a fault that names
  * `what` (the key), the value and the form that is right. */
