@@ -13,7 +13,8 @@ struct ebb_loop;
 struct ebb_timer;
 struct ebb_watch;
 
-struct ebb_loop *ebb_loop_new(void);
+struct ebb_loop *ebb_loop_new(void); /* also ignores SIGPIPE */
+/* Timers, watches and channels are destroyed before their loop. What is still posted is dropped. */
 void ebb_loop_destroy(struct ebb_loop *l);
 int ebb_loop_run(struct ebb_loop *l, struct ebb_error *err); /* until ebb_loop_stop */
 void ebb_loop_stop(struct ebb_loop *l);
@@ -30,11 +31,14 @@ void ebb_timer_destroy(struct ebb_timer *t);
 struct ebb_watch *ebb_watch_new(struct ebb_loop *l, int fd, bool readable, bool writable,
                                 void (*fn)(void *ctx, int fd, bool readable, bool writable),
                                 void *ctx);
-/* A signal, e.g. SIGTERM or SIGCHLD. */
+/* A signal, e.g. SIGTERM or SIGCHLD. One loop of a program may watch signals. */
 struct ebb_watch *ebb_watch_signal(struct ebb_loop *l, int signo, void (*fn)(void *ctx), void *ctx);
 void ebb_watch_destroy(struct ebb_watch *w);
 
 /* Run fn(ctx) on the loop's thread soon. Any thread. FIFO. */
 void ebb_loop_post(struct ebb_loop *l, void (*fn)(void *ctx), void *ctx);
+/* Runs what has been posted so far, without waiting: after ebb_loop_run has returned and the
+ * workers are destroyed, to let finished work hand back what it owns. */
+void ebb_loop_run_posted(struct ebb_loop *l);
 
 #endif

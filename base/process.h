@@ -17,7 +17,7 @@ struct ebb_process_options {
     int stdout_fd;           /* -1: inherit */
     int stderr_fd;           /* -1: inherit */
     bool new_session;        /* setsid: own session and process group; else own group only */
-    bool die_with_parent;    /* PR_SET_PDEATHSIG = SIGKILL */
+    bool die_with_parent;    /* PR_SET_PDEATHSIG = SIGKILL: when the starting *thread* ends */
     bool subreaper;          /* PR_SET_CHILD_SUBREAPER */
 };
 

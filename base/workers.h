@@ -11,11 +11,12 @@ struct ebb_workers;
 
 struct ebb_workers *ebb_workers_new(struct ebb_loop *loop, unsigned threads);
 /* Waits for work under way; work still queued is not run, its done is called all the same only if
- * the loop runs again. Call after the loop has stopped. */
+ * the loop runs again (or by ebb_loop_run_posted). Call after the loop has stopped. */
 void ebb_workers_destroy(struct ebb_workers *w);
 void ebb_workers_submit(struct ebb_workers *w, void (*work)(void *ctx), void (*done)(void *ctx),
                         void *ctx);
-size_t ebb_workers_pending(const struct ebb_workers *w); /* submitted, done not yet called */
+/* Submitted, done not yet called. Loop's thread, as submit. */
+size_t ebb_workers_pending(const struct ebb_workers *w);
 
 /* Without a loop: runs fn(ctx, i) for i in [0, count) on at most `threads` threads and waits. */
 void ebb_parallel_for(unsigned threads, size_t count, void (*fn)(void *ctx, size_t i), void *ctx);
