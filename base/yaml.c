@@ -81,7 +81,8 @@ static unsigned mark_column(const yaml_mark_t *m)
 static const char *hint_of(const char *problem, char at)
 {
     if (at == '\t')
-        return ": a tab, indent with spaces";
+        return strstr(problem, "tab") != NULL ? ": indent with spaces"
+                                              : ": a tab, indent with spaces";
     if (strstr(problem, "cannot start any token") != NULL && (at == '%' || at == '@' || at == '`'))
         return ": put the value in quotes";
     if (strstr(problem, "mapping values are not allowed") != NULL)
