@@ -47,6 +47,13 @@ void ebb_sha256_final(struct ebb_sha256 *h, uint8_t out[EBB_SHA256_SIZE])
     sha256_start(h->ctx);
 }
 
+struct ebb_sha256 *ebb_sha256_copy(const struct ebb_sha256 *h)
+{
+    struct ebb_sha256 *copy = ebb_sha256_new();
+    must(EVP_MD_CTX_copy_ex(copy->ctx, h->ctx) == 1, "SHA-256");
+    return copy;
+}
+
 void ebb_sha256_destroy(struct ebb_sha256 *h)
 {
     if (h == NULL)

@@ -13,6 +13,8 @@ struct ebb_sha256; /* streaming */
 struct ebb_sha256 *ebb_sha256_new(void);
 void ebb_sha256_update(struct ebb_sha256 *h, const void *data, size_t len);
 void ebb_sha256_final(struct ebb_sha256 *h, uint8_t out[EBB_SHA256_SIZE]); /* may be reused after */
+/* A second hash that has seen the same bytes; both go on by themselves. */
+struct ebb_sha256 *ebb_sha256_copy(const struct ebb_sha256 *h);
 void ebb_sha256_destroy(struct ebb_sha256 *h);
 
 void ebb_sha256(const void *data, size_t len, uint8_t out[EBB_SHA256_SIZE]);

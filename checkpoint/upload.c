@@ -1,0 +1,392 @@
+/* A commit's bytes, from files to packs.
+ *
+ * The work is cut into packs of at most 8 MiB of raw data, and each is one task: read its pieces,
+ * feed the files' hashes, hash and compress the chunks, put. Tasks start in order, so a file's
+ * whole-file hash passes from task to task (each waits its turn; the one before has begun earlier
+ * and never waits for a later one) while compression and puts overlap freely. Chunk hashes and
+ * file hash come from the same bytes in memory: a file that changes under our hands cannot make
+ * them differ.
+ *
+ *     task 0   read | hash file | chunks, zstd | put .............
+ *     task 1   read . . . . . . | hash file | chunks, zstd | put ....
+ */
+#include "checkpoint/upload.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/workers.h"
+
+enum { PIECES_PER_PACK = 4096 };
+/* Long-lived content (append, static) and content that the next commit replaces go into packs of
+ * their own once there is this much of the latter: else one live kilobyte keeps megabytes. */
+#define SEPARATE_BYTES (1u << 20)
+
+struct piece {
+    size_t source;
+    uint64_t offset;
+    size_t len;
+};
+
+struct task {
+    size_t first_piece;
+    size_t piece_count;
+    size_t raw_bytes;
+};
+
+struct reading {
+    int fd;        /* -1: not open */
+    uint64_t next; /* the offset whose turn it is to be hashed */
+    struct ebb_sha256 *overlap;
+};
+
+struct run {
+    struct ebb_upload *u;
+    struct piece *pieces;
+    size_t piece_count;
+    struct task *tasks;
+    size_t task_count;
+    struct reading *readings; /* a source each */
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    struct ebb_error failure; /* the first; code 0: none */
+    atomic_bool failed;
+};
+
+/* ---- known chunks ---- */
+
+struct ebb_chunk_index {
+    const Ebb__Chunk **slots;
+    size_t mask;
+};
+
+static size_t slot_of(const uint8_t *sha256)
+{
+    size_t h;
+    memcpy(&h, sha256, sizeof h);
+    return h;
+}
+
+struct ebb_chunk_index *ebb_chunk_index_new(const Ebb__Manifest *base)
+{
+    size_t count = 0;
+    for (size_t i = 0; base != NULL && i < base->n_files; i++)
+        count += base->files[i]->n_chunks;
+    size_t size = 16;
+    while (size < 2 * count)
+        size *= 2;
+    struct ebb_chunk_index *x = ebb_alloc(sizeof *x);
+    x->slots = ebb_alloc_array(size, sizeof *x->slots);
+    x->mask = size - 1;
+    for (size_t i = 0; base != NULL && i < base->n_files; i++)
+        for (size_t j = 0; j < base->files[i]->n_chunks; j++) {
+            const Ebb__Chunk *c = base->files[i]->chunks[j];
+            size_t s = slot_of(c->sha256.data) & x->mask;
+            while (x->slots[s] != NULL)
+                s = (s + 1) & x->mask;
+            x->slots[s] = c;
+        }
+    return x;
+}
+
+void ebb_chunk_index_destroy(struct ebb_chunk_index *x)
+{
+    if (x == NULL)
+        return;
+    free(x->slots);
+    free(x);
+}
+
+const Ebb__Chunk *ebb_chunk_index_find(const struct ebb_chunk_index *x,
+                                       const uint8_t sha256[EBB_SHA256_SIZE], uint64_t raw_bytes)
+{
+    for (size_t s = slot_of(sha256) & x->mask; x->slots[s] != NULL; s = (s + 1) & x->mask)
+        if (x->slots[s]->raw_bytes == raw_bytes &&
+            memcmp(x->slots[s]->sha256.data, sha256, EBB_SHA256_SIZE) == 0)
+            return x->slots[s];
+    return NULL;
+}
+
+/* ---- cutting the work into tasks ---- */
+
+static bool is_short_lived(const struct ebb_source *s)
+{
+    return s->want->kind == EBB__FILE_ENTRY__KIND__STATE ||
+           s->want->kind == EBB__FILE_ENTRY__KIND__OUTPUT;
+}
+
+static bool has_content_to_read(const struct ebb_source *s)
+{
+    return s->want->kind != EBB__FILE_ENTRY__KIND__SYMLINK && !s->is_unchanged &&
+           s->length_bytes > s->keep_bytes;
+}
+
+static void close_task(struct run *r)
+{
+    struct task *t = &r->tasks[r->task_count];
+    if (t->piece_count == 0)
+        return;
+    r->tasks = ebb_realloc_array(r->tasks, r->task_count + 2, sizeof *r->tasks);
+    r->task_count++;
+    r->tasks[r->task_count] = (struct task){.first_piece = r->piece_count};
+}
+
+static void add_pieces(struct run *r, size_t source)
+{
+    const struct ebb_source *s = &r->u->sources[source];
+    for (uint64_t at = s->keep_bytes; at < s->length_bytes;) {
+        struct task *t = &r->tasks[r->task_count];
+        /* Whole chunks only: a piece ends at a chunk's end or at the file's. */
+        size_t room = (EBB_PACK_RAW_BYTES - t->raw_bytes) / EBB_CHUNK_BYTES * EBB_CHUNK_BYTES;
+        uint64_t left = s->length_bytes - at;
+        bool fits = left <= EBB_PACK_RAW_BYTES - t->raw_bytes;
+        size_t len = fits ? (size_t)left : room;
+        if (len == 0 || t->piece_count == PIECES_PER_PACK) {
+            close_task(r);
+            continue;
+        }
+        if ((r->piece_count & (r->piece_count - 1)) == 0)
+            r->pieces = ebb_realloc_array(r->pieces, r->piece_count == 0 ? 1 : 2 * r->piece_count,
+                                          sizeof *r->pieces);
+        r->pieces[r->piece_count++] = (struct piece){.source = source, .offset = at, .len = len};
+        t->piece_count++;
+        t->raw_bytes += len;
+        at += len;
+    }
+}
+
+static void cut(struct run *r)
+{
+    struct ebb_upload *u = r->u;
+    uint64_t short_lived = 0;
+    r->tasks = ebb_alloc(sizeof *r->tasks);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < u->source_count; i++)
+            if (has_content_to_read(&u->sources[i]) &&
+                is_short_lived(&u->sources[i]) == (pass == 1))
+                add_pieces(r, i);
+            else if (pass == 0 && has_content_to_read(&u->sources[i]))
+                short_lived += u->sources[i].length_bytes - u->sources[i].keep_bytes;
+        if (pass == 0 && short_lived > SEPARATE_BYTES)
+            close_task(r);
+    }
+    close_task(r);
+}
+
+/* ---- one task ---- */
+
+static void fail(struct run *r, const struct ebb_error *err)
+{
+    pthread_mutex_lock(&r->lock);
+    if (r->failure.code == 0)
+        ebb_error_copy(&r->failure, err);
+    atomic_store(&r->failed, true);
+    pthread_cond_broadcast(&r->turn);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static int shared_fd(struct run *r, size_t source, int *ret_fd, struct ebb_error *err)
+{
+    int rc = 0;
+    pthread_mutex_lock(&r->lock);
+    if (r->readings[source].fd < 0)
+        rc = ebb_source_open(&r->u->sources[source], &r->readings[source].fd, err);
+    *ret_fd = r->readings[source].fd;
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+static int finish_source(struct run *r, size_t source, struct ebb_error *err)
+{
+    struct ebb_source *s = &r->u->sources[source];
+    struct reading *g = &r->readings[source];
+    int rc = ebb_source_check_unchanged(s, g->fd, err);
+    (void)close(g->fd);
+    g->fd = -1;
+    uint8_t sha[EBB_SHA256_SIZE];
+    if (rc == 0 && g->overlap != NULL) {
+        ebb_sha256_final(g->overlap, sha);
+        if (memcmp(sha, s->overlap_sha256, sizeof sha) != 0)
+            rc =
+                ebb_error_set(err, EBB_ERR_CONFLICT,
+                              "%s: its committed part was changed while it was committed", s->path);
+    }
+    return rc;
+}
+
+static void feed_hashes(struct ebb_source *s, struct reading *g, uint64_t offset,
+                        const uint8_t *data, size_t len)
+{
+    size_t before = 0; /* bytes that the prefix has seen in an earlier commit */
+    if (offset < s->hashed_bytes) {
+        before = s->hashed_bytes - offset < len ? (size_t)(s->hashed_bytes - offset) : len;
+        if (g->overlap == NULL)
+            g->overlap = ebb_sha256_new();
+        ebb_sha256_update(g->overlap, data, before);
+    }
+    ebb_prefix_update(s->prefix, data + before, len - before);
+}
+
+static int hash_in_turn(struct run *r, const struct piece *p, const uint8_t *data,
+                        struct ebb_error *err)
+{
+    struct ebb_source *s = &r->u->sources[p->source];
+    struct reading *g = &r->readings[p->source];
+    pthread_mutex_lock(&r->lock);
+    while (g->next != p->offset && !atomic_load(&r->failed))
+        pthread_cond_wait(&r->turn, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+    if (atomic_load(&r->failed))
+        return ebb_error_set(err, EBB_ERR_CANCELLED, "another part failed");
+    feed_hashes(s, g, p->offset, data, p->len);
+    int rc = p->offset + p->len == s->length_bytes ? finish_source(r, p->source, err) : 0;
+    pthread_mutex_lock(&r->lock);
+    g->next = p->offset + p->len;
+    r->u->read_bytes += p->len;
+    pthread_cond_broadcast(&r->turn);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+static int read_pieces(struct run *r, const struct task *t, uint8_t *raw, struct ebb_error *err)
+{
+    for (size_t i = 0; i < t->piece_count; i++) {
+        const struct piece *p = &r->pieces[t->first_piece + i];
+        int fd = -1;
+        int rc = shared_fd(r, p->source, &fd, err);
+        if (rc == 0)
+            rc = ebb_read_at(fd, r->u->sources[p->source].path, raw, p->len, p->offset, err);
+        if (rc == 0)
+            rc = hash_in_turn(r, p, raw, err);
+        if (rc < 0)
+            return rc;
+        raw += p->len;
+    }
+    return 0;
+}
+
+static int pack_pieces(struct run *r, size_t index, const uint8_t *raw, struct ebb_pack_builder *b,
+                       struct ebb_error *err)
+{
+    const struct task *t = &r->tasks[index];
+    for (size_t i = 0; i < t->piece_count; i++) {
+        const struct piece *p = &r->pieces[t->first_piece + i];
+        const struct ebb_source *s = &r->u->sources[p->source];
+        struct ebb_new_chunks *n = &r->u->new_chunks[p->source];
+        size_t number = (size_t)((p->offset - s->keep_bytes) / EBB_CHUNK_BYTES);
+        for (size_t at = 0; at < p->len; number++) {
+            size_t len = p->len - at < EBB_CHUNK_BYTES ? p->len - at : EBB_CHUNK_BYTES;
+            struct ebb_chunk_record *c = &n->chunks[number];
+            ebb_sha256(raw + at, len, c->sha256);
+            c->pack = (uint32_t)index;
+            n->known[number] = ebb_chunk_index_find(r->u->index, c->sha256, len);
+            int rc = n->known[number] != NULL ? 0 : ebb_pack_add(b, raw + at, len, c, err);
+            if (rc < 0)
+                return rc;
+            at += len;
+        }
+        raw += p->len;
+    }
+    return 0;
+}
+
+static int put_pack(struct run *r, size_t index, struct ebb_pack_builder *b, struct ebb_error *err)
+{
+    struct ebb_upload *u = r->u;
+    if (ebb_pack_bytes(b) == EBB_PACK_HEADER_BYTES)
+        return 0;
+    if (u->deadline_ns != 0 && ebb_now_ns(NULL) > u->deadline_ns)
+        return ebb_error_set(err, EBB_ERR_TIMEOUT, "no time left to upload");
+    ebb_fault_point("pack-before");
+    int rc = ebb_pack_put(b, u->lineage->store, u->lineage->root, u->packs[index].sha256, err);
+    if (rc < 0)
+        return rc;
+    ebb_fault_point("pack-after");
+    u->packs[index].size_bytes = ebb_pack_bytes(b);
+    pthread_mutex_lock(&r->lock);
+    u->sent_bytes += ebb_pack_bytes(b);
+    pthread_mutex_unlock(&r->lock);
+    return 0;
+}
+
+static void run_task(void *ctx, size_t index)
+{
+    struct run *r = ctx;
+    const struct task *t = &r->tasks[index];
+    if (atomic_load(&r->failed))
+        return;
+    struct ebb_error err = {0};
+    EBB_AUTO_FREE uint8_t *raw = malloc(t->raw_bytes);
+    EBB_AUTO(ebb_auto_pack_builder)
+    struct ebb_pack_builder *b = ebb_pack_builder_new(r->u->lineage->claim_nonce);
+    int rc = raw == NULL ? ebb_error_set(&err, EBB_ERR_INTERNAL, "out of memory for a pack") : 0;
+    if (rc == 0)
+        rc = read_pieces(r, t, raw, &err);
+    if (rc == 0)
+        rc = pack_pieces(r, index, raw, b, &err);
+    if (rc == 0)
+        rc = put_pack(r, index, b, &err);
+    if (rc < 0)
+        fail(r, &err);
+}
+
+static void prepare(struct run *r)
+{
+    struct ebb_upload *u = r->u;
+    u->new_chunks = ebb_alloc_array(u->source_count + 1, sizeof *u->new_chunks);
+    r->readings = ebb_alloc_array(u->source_count + 1, sizeof *r->readings);
+    for (size_t i = 0; i < u->source_count; i++) {
+        const struct ebb_source *s = &u->sources[i];
+        struct ebb_new_chunks *n = &u->new_chunks[i];
+        r->readings[i] = (struct reading){.fd = -1, .next = s->keep_bytes};
+        if (!has_content_to_read(s))
+            continue;
+        n->count =
+            (size_t)((s->length_bytes - s->keep_bytes + EBB_CHUNK_BYTES - 1) / EBB_CHUNK_BYTES);
+        n->chunks = ebb_alloc_array(n->count, sizeof *n->chunks);
+        n->known = ebb_alloc_array(n->count, sizeof *n->known);
+    }
+    cut(r);
+    u->packs = ebb_alloc_array(r->task_count + 1, sizeof *u->packs);
+    u->pack_count = r->task_count;
+}
+
+int ebb_upload_run(struct ebb_upload *u, struct ebb_error *err)
+{
+    struct run r = {.u = u};
+    pthread_mutex_init(&r.lock, NULL);
+    pthread_cond_init(&r.turn, NULL);
+    prepare(&r);
+    ebb_parallel_for(u->threads, r.task_count, run_task, &r);
+    for (size_t i = 0; i < u->source_count; i++) {
+        if (r.readings[i].fd >= 0)
+            (void)close(r.readings[i].fd);
+        ebb_sha256_destroy(r.readings[i].overlap);
+    }
+    free(r.readings);
+    free(r.pieces);
+    free(r.tasks);
+    pthread_cond_destroy(&r.turn);
+    pthread_mutex_destroy(&r.lock);
+    if (r.failure.code != 0) {
+        if (err != NULL)
+            ebb_error_copy(err, &r.failure);
+        return r.failure.code;
+    }
+    return 0;
+}
+
+void ebb_upload_clean_up(struct ebb_upload *u)
+{
+    for (size_t i = 0; u->new_chunks != NULL && i < u->source_count; i++) {
+        free(u->new_chunks[i].chunks);
+        free(u->new_chunks[i].known);
+    }
+    free(u->new_chunks);
+    free(u->packs);
+    u->new_chunks = NULL;
+    u->packs = NULL;
+}
