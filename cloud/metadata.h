@@ -25,11 +25,16 @@ struct ebb_notice {
     bool rebalance;           /* a recommendation alone: raised risk, no date */
 };
 
+/* EBB_ERR_NOT_FOUND when AWS_EC2_METADATA_DISABLED is true. Makes no request. */
 int ebb_metadata_open(struct ebb_metadata **ret, struct ebb_error *err);
 void ebb_metadata_destroy(struct ebb_metadata *m);
 int ebb_metadata_identity(struct ebb_metadata *m, struct ebb_identity *ret, struct ebb_error *err);
 /* Nothing announced is success with *ret all zero. The token is renewed before it ends and after a
  * 401. */
 int ebb_metadata_notice(struct ebb_metadata *m, struct ebb_notice *ret, struct ebb_error *err);
+/* Appends what stands at `path` ("/latest/user-data") to `out`, at most 1 MiB; EBB_ERR_NOT_FOUND
+ * when nothing does. */
+int ebb_metadata_read(struct ebb_metadata *m, const char *path, struct ebb_buffer *out,
+                      struct ebb_error *err);
 
 #endif
