@@ -47,7 +47,7 @@ def environment(profile):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GMX", "OMP", "PYENV"))}
     env["PATH"] = "/usr/local/bin:/usr/bin:/bin"
     env.update(profile.get("environment") or {})
-    return env
+    return {name: value for name, value in env.items() if value != ""}  # empty: not set
 
 
 def matches(name, globs):
