@@ -39,9 +39,17 @@ void ebb_split_amount(int64_t amount, const double *weights, size_t count, int64
 Ebb__Report *ebb_report_new(const struct ebb_state *s, const struct ebb_bag *b, int64_t now_wall_ns,
                             bool jobs);
 
-/* Used by the fold alone. */
+/* For the fold: a lease begins (after which lease->row is set), ends; a VM has ended by the
+ * cloud's word; requests and bytes stored. */
 struct ebb_ledger *ebb_ledger_new(void);
 void ebb_ledger_destroy(struct ebb_ledger *l);
-void ebb_ledger_apply(struct ebb_state *s, const Ebb__Event *e);
+void ebb_ledger_lease_began(struct ebb_state *s, struct ebb_vm *vm, struct ebb_lease *lease);
+void ebb_ledger_lease_ended(struct ebb_state *s, struct ebb_vm *vm, const struct ebb_lease *lease,
+                            const Ebb__AttemptEnded *e, int64_t wall_ns);
+void ebb_ledger_advance(struct ebb_state *s, struct ebb_vm *vm, int64_t wall_ns);
+void ebb_ledger_vm_ended(struct ebb_state *s, struct ebb_vm *vm);
+void ebb_ledger_requests(struct ebb_state *s, uint32_t bag, const Ebb__RequestsCounted *e);
+void ebb_ledger_storage(struct ebb_state *s, uint32_t bag, uint64_t bytes, int64_t wall_ns);
+uint64_t ebb_ledger_digest(const struct ebb_state *s, uint64_t seed);
 
 #endif

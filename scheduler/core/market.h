@@ -36,12 +36,24 @@ const struct ebb_market_entry *ebb_market_find(const struct ebb_market *m, const
 /* In key order of first appearance: *cursor from 0; NULL at the end. Key: "zone/type/market". */
 const struct ebb_market_entry *ebb_market_next(const struct ebb_market *m, size_t *cursor,
                                                const char **ret_key);
+/* Sums over a zone (NULL when nothing is known) and over everything: exposure and the last
+ * revocation alone. */
+const struct ebb_market_entry *ebb_market_zone(const struct ebb_market *m, const char *zone);
+const struct ebb_market_entry *ebb_market_all(const struct ebb_market *m);
+
+/* For the fold: a spot VM of this offer has launched; ended, after `hours` (revoked or censored);
+ * is being revoked; was refused. */
+void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns);
+void ebb_market_ended(struct ebb_market *m, const Ebb__Offer *offer, int64_t launched_wall_ns,
+                      int64_t ended_wall_ns);
+void ebb_market_revoked(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns);
+void ebb_market_refused(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns, int code);
 void ebb_market_observe(struct ebb_market *m, const Ebb__PricePoint *p);
 
 /* What a VM costs (docs/ledger.md). Whole seconds from floor(launch) to floor(end), times the
- * scale; each second at the price in force when it begins; each run of seconds at one price is
- * rounded to a millionth of a dollar, half up. Less than 60 billed seconds cost as 60 at the last
- * price. A spot VM that the cloud interrupts before 3,600 billed seconds costs nothing. */
+ * scale; a price counts from the second that it falls in; each run of seconds at one price is
+ * rounded to a millionth of a dollar, half up. Less than 60 billed seconds cost as 60, the rest at
+ * the last price. A spot VM that the cloud interrupts before 3,600 billed seconds costs nothing. */
 struct ebb_vm_bill {
     double billed_s; /* seconds times scale, the minimum included */
     int64_t usd_micros;
@@ -54,7 +66,7 @@ void ebb_bill_vm(const struct ebb_market_entry *entry, const Ebb__Offer *offer,
 
 /* PUT, POST, LIST 0.005 USD per 1,000; the others 0.0004; rounded half up. */
 int64_t ebb_bill_requests(uint64_t puts, uint64_t gets);
-/* 0.023 USD per GB-month, of 10^9 bytes and 730 hours; rounded half up. */
+/* 0.023 USD per GB-month, of 2^30 bytes and 30 days; rounded half up. */
 int64_t ebb_bill_storage(double byte_seconds);
 
 #endif

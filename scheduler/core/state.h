@@ -88,7 +88,9 @@ struct ebb_group {
     uint64_t counts[EBB_JOB_STATES];
     uint32_t first_ready, last_ready; /* queue: job indices in the bag, linked by ebb_job.next */
     uint32_t unmet_needs;             /* needed groups not yet done */
-    uint64_t skippable;        /* its jobs were skipped as a needed group has settled badly */
+    uint64_t skipped;                 /* its jobs with EBB_JOB_SKIPPED */
+    uint32_t *dependents;             /* indices of groups that need this one */
+    size_t dependent_count;
     struct ebb_mean run_s;     /* useful seconds of finished jobs */
     struct ebb_mean write_s;   /* making and sending a checkpoint */
     struct ebb_mean stopped_s; /* engine stopped for a checkpoint */
@@ -122,7 +124,10 @@ struct ebb_lease {
     int64_t leased_wall_ns;
     int64_t started_wall_ns; /* 0: not yet */
     int64_t commit_wall_ns;  /* newest checkpoint of this attempt; 0: none */
-    uint32_t row;            /* in the bag's account (ledger.h) */
+    double stopped_s;        /* for its checkpoints so far */
+    double share;            /* of its VM */
+    uint32_t row;            /* in the ledger */
+    bool revoked;            /* we asked for it back */
 };
 
 struct ebb_vm {
@@ -144,17 +149,20 @@ struct ebb_vm {
     int64_t notice_deadline_wall_ns;
     int64_t idle_since_wall_ns; /* no lease since then; 0: has leases */
     int64_t ended_wall_ns;      /* by the cloud's word; 0: it lives */
-    double cpus, free_cpus;
-    uint64_t memory_bytes, free_memory_bytes;
-    uint32_t gpus, free_gpus;
+    int64_t millicpus, free_millicpus;
+    int64_t memory_bytes, free_memory_bytes;
+    int64_t gpus, free_gpus;
     struct ebb_lease *leases; /* live attempts */
     size_t lease_count, lease_capacity;
     uint32_t attempts;
-    uint32_t for_bag;      /* oldest unfinished bag when it was intended; EBB_NONE */
-    uint32_t refusals;     /* attempts it could not run, in a row */
-    char *reason;          /* why it was launched */
-    char *end_reason;      /* why it ended */
-    bool counted_exposure; /* its lifetime is in the hazards */
+    uint32_t for_bag;     /* oldest unfinished bag when it was intended; EBB_NONE */
+    uint32_t refusals;    /* attempts it could not run, in a row */
+    char *reason;         /* why it was launched */
+    char *end_reason;     /* why it ended */
+    bool rebalance;       /* the cloud has hinted that it may take it */
+    int64_t exposure_from_wall_ns;
+    bool counts_exposure; /* its hours are being counted by the market */
+    bool counted_revocation;
 };
 
 struct ebb_market; /* market.h: prices, cool-downs, hazards by offer */
@@ -211,6 +219,9 @@ bool ebb_vm_takes_leases(const struct ebb_vm *vm);
  * is news. False: it has ended in the log already (acknowledge and forget), or never was. */
 bool ebb_state_attempt_is_live(const struct ebb_state *s, const char *bag, uint64_t job,
                                uint32_t attempt);
+/* True when the attempt is live and this checkpoint is newer than the one in the log. */
+bool ebb_state_checkpoint_is_new(const struct ebb_state *s, const char *bag, uint64_t job,
+                                 uint32_t attempt, uint64_t sequence);
 /* The live lease of a job, with its VM's index in *ret_vm (may be NULL). */
 const struct ebb_lease *ebb_state_lease(const struct ebb_state *s, const char *bag, uint64_t job,
                                         uint32_t *ret_vm);
@@ -220,6 +231,8 @@ char *ebb_state_next_vm_id(const struct ebb_state *s, char *out);
 
 const char *ebb_job_state_name(int state); /* "waiting" ... */
 const char *ebb_vm_state_name(int state);
+/* "running", "done", "failed", "cancelled" */
+const char *ebb_bag_state_name(const struct ebb_bag *b);
 const char *ebb_outcome_name(int outcome); /* "done", "failed", "released", ... */
 /* enum ebb_job_state, or -1. */
 int ebb_job_state_of(const char *name);

@@ -1,0 +1,167 @@
+/* Prices, refusals and exposure by offer. Keys are text ("zone/type/market"), so that what the log
+ * says of an offer is found again whatever list of offers the cloud gives today. */
+#include "scheduler/core/market.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+
+#define KEY_SIZE 160
+
+struct ebb_market {
+    struct ebb_map *entries; /* "zone/type/market" */
+    struct ebb_map *zones;
+    struct ebb_market_entry all;
+};
+
+static void entry_destroy(void *p)
+{
+    struct ebb_market_entry *e = p;
+    free(e->prices);
+    free(e);
+}
+
+struct ebb_market *ebb_market_new(void)
+{
+    struct ebb_market *m = ebb_alloc(sizeof *m);
+    m->entries = ebb_map_new(entry_destroy);
+    m->zones = ebb_map_new(entry_destroy);
+    return m;
+}
+
+void ebb_market_destroy(struct ebb_market *m)
+{
+    if (m == NULL)
+        return;
+    ebb_map_destroy(m->entries);
+    ebb_map_destroy(m->zones);
+    free(m);
+}
+
+static const char *entry_key(char *out, const char *zone, const char *type, Ebb__Market market)
+{
+    snprintf(out, KEY_SIZE, "%s/%s/%s", zone, type,
+             market == EBB__MARKET__ON_DEMAND ? "on-demand" : "spot");
+    return out;
+}
+
+static struct ebb_market_entry *make(struct ebb_map *map, const char *key)
+{
+    struct ebb_market_entry *e = ebb_map_get(map, key);
+    if (e == NULL) {
+        e = ebb_alloc(sizeof *e);
+        ebb_map_set(map, key, e);
+    }
+    return e;
+}
+
+struct ebb_market_entry *ebb_market_entry(struct ebb_market *m, const Ebb__Offer *offer)
+{
+    char key[KEY_SIZE];
+    return make(m->entries, entry_key(key, offer->zone, offer->type, offer->market));
+}
+
+const struct ebb_market_entry *ebb_market_find(const struct ebb_market *m, const char *zone,
+                                               const char *type, Ebb__Market market)
+{
+    char key[KEY_SIZE];
+    return ebb_map_get(m->entries, entry_key(key, zone, type, market));
+}
+
+const struct ebb_market_entry *ebb_market_zone(const struct ebb_market *m, const char *zone)
+{
+    return ebb_map_get(m->zones, zone);
+}
+
+const struct ebb_market_entry *ebb_market_all(const struct ebb_market *m)
+{
+    return &m->all;
+}
+
+const struct ebb_market_entry *ebb_market_next(const struct ebb_market *m, size_t *cursor,
+                                               const char **ret_key)
+{
+    void *value = NULL;
+    const char *key = ebb_map_next(m->entries, cursor, &value);
+    if (ret_key != NULL)
+        *ret_key = key;
+    return key == NULL ? NULL : value;
+}
+
+void ebb_market_observe(struct ebb_market *m, const Ebb__PricePoint *p)
+{
+    char key[KEY_SIZE];
+    struct ebb_market_entry *e = make(m->entries, entry_key(key, p->zone, p->type, p->market));
+    size_t at = e->price_count;
+    while (at > 0 && e->prices[at - 1].from_wall_ns > p->from_wall_ns)
+        at--;
+    if (at > 0 && e->prices[at - 1].from_wall_ns == p->from_wall_ns) {
+        e->prices[at - 1].usd_micros_per_hour = p->usd_micros_per_hour;
+        return;
+    }
+    if (e->price_count == e->price_capacity) {
+        e->price_capacity = e->price_capacity == 0 ? 8 : e->price_capacity * 2;
+        e->prices = ebb_realloc_array(e->prices, e->price_capacity, sizeof *e->prices);
+    }
+    memmove(e->prices + at + 1, e->prices + at, (e->price_count - at) * sizeof *e->prices);
+    e->prices[at] = (struct ebb_price){p->from_wall_ns, p->usd_micros_per_hour};
+    e->price_count++;
+}
+
+/* The three levels that learn from an offer. */
+static void levels(struct ebb_market *m, const Ebb__Offer *offer, struct ebb_market_entry *out[3])
+{
+    out[0] = ebb_market_entry(m, offer);
+    out[1] = make(m->zones, offer->zone);
+    out[2] = &m->all;
+}
+
+void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns)
+{
+    struct ebb_market_entry *level[3];
+    levels(m, offer, level);
+    level[0]->refusals = 0;
+    if (offer->market == EBB__MARKET__ON_DEMAND)
+        return;
+    for (int i = 0; i < 3; i++) {
+        level[i]->exposure.live++;
+        level[i]->exposure.live_since_ms += wall_ns / 1000000;
+    }
+}
+
+void ebb_market_ended(struct ebb_market *m, const Ebb__Offer *offer, int64_t launched_wall_ns,
+                      int64_t ended_wall_ns)
+{
+    if (offer->market == EBB__MARKET__ON_DEMAND)
+        return;
+    struct ebb_market_entry *level[3];
+    levels(m, offer, level);
+    for (int i = 0; i < 3; i++) {
+        level[i]->exposure.live--;
+        level[i]->exposure.live_since_ms -= launched_wall_ns / 1000000;
+        if (ended_wall_ns > launched_wall_ns)
+            level[i]->exposure.hours += (double)(ended_wall_ns - launched_wall_ns) / 3.6e12;
+    }
+}
+
+void ebb_market_revoked(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns)
+{
+    if (offer->market == EBB__MARKET__ON_DEMAND)
+        return;
+    struct ebb_market_entry *level[3];
+    levels(m, offer, level);
+    for (int i = 0; i < 3; i++) {
+        level[i]->exposure.revocations++;
+        level[i]->revoked_wall_ns = wall_ns;
+    }
+}
+
+void ebb_market_refused(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns, int code)
+{
+    struct ebb_market_entry *e = ebb_market_entry(m, offer);
+    e->refusals++;
+    e->refused_wall_ns = wall_ns;
+    e->refused_code = code;
+}
