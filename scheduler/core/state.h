@@ -155,11 +155,11 @@ struct ebb_vm {
     struct ebb_lease *leases; /* live attempts */
     size_t lease_count, lease_capacity;
     uint32_t attempts;
-    uint32_t for_bag;     /* oldest unfinished bag when it was intended; EBB_NONE */
-    uint32_t refusals;    /* attempts it could not run, in a row */
-    char *reason;         /* why it was launched */
-    char *end_reason;     /* why it ended */
-    bool rebalance;       /* the cloud has hinted that it may take it */
+    uint32_t for_bag;  /* oldest unfinished bag when it was intended; EBB_NONE */
+    uint32_t refusals; /* attempts it could not run, in a row */
+    char *reason;      /* why it was launched */
+    char *end_reason;  /* why it ended */
+    bool rebalance;    /* the cloud has hinted that it may take it */
     int64_t exposure_from_wall_ns;
     bool counts_exposure; /* its hours are being counted by the market */
     bool counted_revocation;

@@ -1,0 +1,151 @@
+/* Inputs and outputs of a job group. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scheduler/core/bag_parse.h"
+#include "scheduler/core/spec_read.h"
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static void read_path(struct ebb_bag_parser *p, ebb_bag_node *at, Ebb__Input *in)
+{
+    if (at == NULL || !ebb_spec_text(p->y, at, "inputs", &in->path))
+        return;
+    const char *base = base_name(in->path);
+    if (base[0] == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0) {
+        ebb_yaml_fault(p->y, at, "inputs: '%s' is no file", in->path);
+        return;
+    }
+    in->is_template = ebb_ends_with(base, ".in") && strlen(base) > 3;
+}
+
+static void read_from(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__Input *in)
+{
+    ebb_spec_text(p->y, ebb_yaml_get(n, "from"), "inputs.from", &in->from_group);
+    ebb_bag_node *files = ebb_yaml_get(n, "files");
+    if (files == NULL || !ebb_spec_texts(p->y, files, "inputs.files", &in->n_files, &in->files))
+        return;
+    for (size_t i = 0; i < in->n_files; i++) {
+        if (!ebb_spec_is_inside(in->files[i]))
+            ebb_yaml_fault(p->y, files, "inputs.files: '%s' is not relative to the work directory",
+                           in->files[i]);
+    }
+}
+
+static Ebb__Input *read_input(struct ebb_bag_parser *p, ebb_bag_node *n)
+{
+    static const char *const names[] = {"from", "files", "path", "template"};
+    Ebb__Input *in = ebb_alloc(sizeof *in);
+    ebb__input__init(in);
+    in->mode = 0644;
+    if (ebb_yaml_kind(n) == EBB_YAML_SCALAR) {
+        read_path(p, n, in);
+        return in;
+    }
+    if (!ebb_yaml_check_keys_in(p->y, n, "an input", names, EBB_ARRAY_LEN(names)))
+        return in;
+    bool from = ebb_yaml_get(n, "from") != NULL, path = ebb_yaml_get(n, "path") != NULL;
+    if (from == path) {
+        ebb_yaml_fault(p->y, n, "an input is a path, or {from: GROUP, files: [...]}");
+    } else if (from) {
+        read_from(p, n, in);
+        if (ebb_yaml_get(n, "template") != NULL)
+            ebb_yaml_fault(p->y, ebb_yaml_get(n, "template"),
+                           "inputs.template: outputs of a group are not filled in");
+    } else {
+        bool is_template = false;
+        read_path(p, ebb_yaml_get(n, "path"), in);
+        if (ebb_yaml_get(n, "files") != NULL)
+            ebb_yaml_fault(p->y, ebb_yaml_get(n, "files"), "inputs.files goes with 'from'");
+        if (ebb_yaml_get(n, "template") != NULL &&
+            ebb_yaml_read_bool(p->y, ebb_yaml_get(n, "template"), "inputs.template", &is_template))
+            in->is_template = is_template;
+    }
+    return in;
+}
+
+/* Where a file comes to lie: its base name, without ".in" when it is a template. */
+static char *place_of(const Ebb__Input *in)
+{
+    const char *base = base_name(in->path);
+    size_t len = strlen(base);
+    return ebb_strndup(base, in->is_template && ebb_ends_with(base, ".in") ? len - 3 : len);
+}
+
+static void check_places(struct ebb_bag_parser *p, ebb_bag_node *n, const Ebb__JobGroup *g)
+{
+    struct ebb_map *places = ebb_map_new(NULL);
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        Ebb__Input *in = g->inputs[i];
+        if (in->path[0] == '\0')
+            continue;
+        EBB_AUTO_FREE char *place = place_of(in);
+        const Ebb__Input *other = ebb_map_get(places, place);
+        if (other != NULL)
+            ebb_yaml_fault(p->y, ebb_yaml_item(n, i),
+                           "inputs: '%s' and '%s' would both be '%s' in the work directory",
+                           other->path, in->path, place);
+        ebb_map_set(places, place, in);
+    }
+    ebb_map_destroy(places);
+}
+
+void ebb_bag_read_files(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g)
+{
+    if (n == NULL)
+        return;
+    if (ebb_yaml_kind(n) != EBB_YAML_SEQUENCE) {
+        ebb_yaml_fault(p->y, n,
+                       "inputs: expected a list, such as [conf.gro, {from: nvt, files: "
+                       "[nvt.xtc]}]");
+        return;
+    }
+    g->inputs = ebb_alloc_array(ebb_yaml_count(n) + 1, sizeof *g->inputs);
+    for (size_t i = 0; i < ebb_yaml_count(n); i++)
+        g->inputs[g->n_inputs++] = read_input(p, ebb_yaml_item(n, i));
+    check_places(p, n, g);
+}
+
+static Ebb__Output *read_output(struct ebb_bag_parser *p, ebb_bag_node *n)
+{
+    static const char *const names[] = {"file", "nondeterministic", "optional"};
+    Ebb__Output *out = ebb_alloc(sizeof *out);
+    ebb__output__init(out);
+    ebb_bag_node *file = n;
+    if (ebb_yaml_kind(n) != EBB_YAML_SCALAR) {
+        if (!ebb_yaml_check_keys_in(p->y, n, "an output", names, EBB_ARRAY_LEN(names)))
+            return out;
+        bool flag = false;
+        file = ebb_bag_need(p, n, "the output", "file");
+        if (ebb_yaml_get(n, "nondeterministic") != NULL &&
+            ebb_yaml_read_bool(p->y, ebb_yaml_get(n, "nondeterministic"), "nondeterministic",
+                               &flag))
+            out->nondeterministic = flag;
+        if (ebb_yaml_get(n, "optional") != NULL &&
+            ebb_yaml_read_bool(p->y, ebb_yaml_get(n, "optional"), "optional", &flag))
+            out->optional = flag;
+    }
+    if (file != NULL && ebb_spec_text(p->y, file, "outputs", &out->pattern) &&
+        !ebb_spec_is_inside(out->pattern))
+        ebb_yaml_fault(p->y, file, "outputs: '%s' is not relative to the work directory",
+                       out->pattern);
+    return out;
+}
+
+void ebb_bag_read_outputs(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g)
+{
+    if (n == NULL)
+        return;
+    bool is_list = ebb_yaml_kind(n) == EBB_YAML_SEQUENCE;
+    size_t count = is_list ? ebb_yaml_count(n) : 1;
+    g->outputs = ebb_alloc_array(count + 1, sizeof *g->outputs);
+    for (size_t i = 0; i < count; i++)
+        g->outputs[g->n_outputs++] = read_output(p, is_list ? ebb_yaml_item(n, i) : n);
+}
