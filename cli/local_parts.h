@@ -1,0 +1,37 @@
+/* Between local.c and local_emulator.c: one part as a daemon, and what was chosen. */
+#ifndef EBB_CLI_LOCAL_PARTS_H
+#define EBB_CLI_LOCAL_PARTS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct ebb_local_choice {
+    char *cloud; /* NULL: nothing was chosen yet */
+    char *fleet; /* absolute */
+    char *store;
+};
+void ebb_local_choice_read(struct ebb_local_choice *ret);
+void ebb_local_choice_clean_up(struct ebb_local_choice *c);
+
+struct ebb_local_part {
+    pid_t pid;
+    char *log;
+};
+char *ebb_local_own_program(void);
+/* Starts argv in a session of its own, its output appended to `log_name` in the state folder. */
+int ebb_local_spawn(const char *const *argv, const char *log_name, struct ebb_local_part *ret,
+                    struct ebb_error *err);
+/* Until ready(ctx) says so; the end of the log is in the error when the part ends before. */
+int ebb_local_await(struct ebb_local_part *part, const char *name, bool (*ready)(void *ctx),
+                    void *ctx, struct ebb_error *err);
+void ebb_local_part_clean_up(struct ebb_local_part *part);
+
+/* The first line of a file that the emulated cloud wrote into its folder, malloc'ed, or NULL. */
+char *ebb_emulator_file(const char *name);
+/* Runs, or is started, and this process's environment points to it. With `fleet_given`, another
+ * fleet than the running one's is refused. */
+int ebb_emulator_ensure(const struct ebb_local_choice *c, bool fleet_given, struct ebb_error *err);
+
+#endif
