@@ -8,37 +8,9 @@ static int pending(int argc, char **argv)
     return 2;
 }
 
-extern const struct ebb_command ebb_command_submit;
-const struct ebb_command ebb_command_submit = {
-    .name = "submit", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_status;
-const struct ebb_command ebb_command_status = {
-    .name = "status", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_jobs;
-const struct ebb_command ebb_command_jobs = {
-    .name = "jobs", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_explain;
-const struct ebb_command ebb_command_explain = {
-    .name = "explain", .summary = "not landed yet", .hidden = true, .run = pending};
-
 extern const struct ebb_command ebb_command_logs;
 const struct ebb_command ebb_command_logs = {
     .name = "logs", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_wait;
-const struct ebb_command ebb_command_wait = {
-    .name = "wait", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_cancel;
-const struct ebb_command ebb_command_cancel = {
-    .name = "cancel", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_retry;
-const struct ebb_command ebb_command_retry = {
-    .name = "retry", .summary = "not landed yet", .hidden = true, .run = pending};
 
 extern const struct ebb_command ebb_command_fetch;
 const struct ebb_command ebb_command_fetch = {
@@ -47,14 +19,6 @@ const struct ebb_command ebb_command_fetch = {
 extern const struct ebb_command ebb_command_report;
 const struct ebb_command ebb_command_report = {
     .name = "report", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_verify;
-const struct ebb_command ebb_command_verify = {
-    .name = "verify", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_events;
-const struct ebb_command ebb_command_events = {
-    .name = "events", .summary = "not landed yet", .hidden = true, .run = pending};
 
 extern const struct ebb_command ebb_command_checkpoint_ls;
 const struct ebb_command ebb_command_checkpoint_ls = {
@@ -75,7 +39,3 @@ const struct ebb_command ebb_command_checkpoint_restore = {
 extern const struct ebb_command ebb_command_doctor;
 const struct ebb_command ebb_command_doctor = {
     .name = "doctor", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_stop;
-const struct ebb_command ebb_command_stop = {
-    .name = "stop", .summary = "not landed yet", .hidden = true, .run = pending};

@@ -1,0 +1,106 @@
+/* `ebb events`: the event log, in words or as JSON lines. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/options.h"
+#include "cli/client.h"
+#include "cli/event_text.h"
+#include "cli/json_out.h"
+#include "cli/spec_cache.h"
+
+extern const struct ebb_command ebb_command_events;
+
+#define PAGE 1000
+
+static bool follow;
+static bool as_json;
+static bool all;
+static int64_t after;
+
+static int print_json(const Ebb__Event *e)
+{
+    json_t *v = ebb_json_new("event");
+    (void)json_object_set_new(v, "sequence", json_integer((json_int_t)e->sequence));
+    (void)json_object_set_new(v, "at", ebb_json_time(e->wall_ns));
+    (void)json_object_set_new(v, "kind", json_string(ebb_event_kind(e)));
+    json_t *whole = ebb_json_of_message(&e->base);
+    json_t *body = json_object_get(whole, ebb_event_kind(e));
+    if (body != NULL)
+        (void)json_object_update_missing(v, body);
+    json_decref(whole);
+    return ebb_json_print(v);
+}
+
+static int print_event(struct ebb_event_names *names, const Ebb__Event *e)
+{
+    ebb_event_names_learn(names, e);
+    if (as_json)
+        return print_json(e);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+    if (ebb_event_text(names, e, &text) == EBB_TONE_QUIET && !all)
+        return 0;
+    char when[EBB_TIME_TEXT_SIZE];
+    int n = printf("%llu  %s  %s\n", (unsigned long long)e->sequence,
+                   ebb_time_format(e->wall_ns, when), ebb_buffer_text(&text));
+    return n < 0 || fflush(stdout) != 0 ? 1 : 0;
+}
+
+static int print_events(struct ebb_client *client, const char *bag, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_spec_cache_auto) struct ebb_spec_cache *specs = ebb_spec_cache_new(client);
+    EBB_AUTO(ebb_event_names_auto)
+    struct ebb_event_names *names = ebb_event_names_new(ebb_spec_cache_get, specs);
+    uint64_t last = (uint64_t)after;
+    for (;;) {
+        EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
+        int rc = ebb_client_events(client, bag, last, PAGE, follow ? 10 : 0, &a, err);
+        if (rc < 0)
+            return rc;
+        for (size_t i = 0; i < a->events->n_events; i++) {
+            last = a->events->events[i]->sequence;
+            if (print_event(names, a->events->events[i]) != 0)
+                return ebb_error_set(err, EBB_ERR_IO, "cannot write to stdout");
+        }
+        if (a->events->n_events == 0 && !follow)
+            return 0;
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
+    int rc = 0;
+    if (after < 0)
+        rc = ebb_error_set(&err, EBB_ERR_INPUT, "--after is the number of an event");
+    if (rc == 0)
+        rc = ebb_client_open(&client, &err);
+    if (rc == 0)
+        rc = print_events(client, argc > 0 ? argv[0] : "", &err);
+    return rc < 0 ? ebb_command_fail(&err) : 0;
+}
+
+static const struct ebb_option options[] = {
+    {.name = "follow", .letter = 'f', .target = &follow, .help = "Wait for more."},
+    {.name = "after",
+     .kind = EBB_OPTION_INT,
+     .target = &after,
+     .help = "Only events after this number."},
+    {.name = "all",
+     .letter = 'a',
+     .target = &all,
+     .help = "Also leases, checkpoints, prices and other bookkeeping (--json has them always)."},
+    {.name = "json", .target = &as_json, .help = "One JSON value a line."},
+    {.name = NULL},
+};
+
+const struct ebb_command ebb_command_events = {
+    .name = "events",
+    .arguments = "[BAG]",
+    .summary = "Show the event log",
+    .details = "The fields of --json are described in docs/event-log.md.",
+    .options = options,
+    .max_arguments = 1,
+    .run = run,
+};

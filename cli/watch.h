@@ -1,0 +1,15 @@
+/* The live view of a bag. */
+#ifndef EBB_CLI_WATCH_H
+#define EBB_CLI_WATCH_H
+
+#include "base/buffer.h"
+#include "cli/client.h"
+
+/* Follows the bag until it ends: one screen, redrawn in place, on a terminal, else a line an event.
+ * Returns the exit status: 0 done, 1 failed or cancelled, 3 when the scheduler is gone; 130 after
+ * Ctrl-C, which leaves the bag running. */
+int ebb_watch_bag(struct ebb_client *client, const char *bag);
+/* The VMs of an answer as a table. */
+void ebb_vm_table(const Ebb__BagsAnswer *a, unsigned width, struct ebb_buffer *out);
+
+#endif
