@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -143,6 +144,35 @@ void job_assert_equal(const char *a, const char *b)
     }
     free_listing(&x);
     free_listing(&y);
+}
+
+static int describe(void *ctx, const char *relative, const char *path, struct ebb_error *err)
+{
+    struct ebb_buffer *out = ctx;
+    struct stat st;
+    assert_int_equal(lstat(path, &st), 0);
+    if (S_ISLNK(st.st_mode)) {
+        char target[256] = "";
+        assert_true(readlink(path, target, sizeof target - 1) > 0);
+        ebb_buffer_printf(out, "%s -> %s\n", relative, target);
+        return 0;
+    }
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    assert_int_equal(ebb_file_read(path, 1u << 30, &b, err), 0);
+    uint8_t sha[EBB_SHA256_SIZE];
+    char hex[EBB_SHA256_HEX_SIZE];
+    ebb_sha256(b.data, b.len, sha);
+    ebb_buffer_printf(out, "%s %o %lld.%09ld %zu %s\n", relative, st.st_mode,
+                      (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, b.len,
+                      ebb_hex(sha, sizeof sha, hex));
+    return 0;
+}
+
+char *job_digest(const char *dir)
+{
+    struct ebb_buffer out = {0};
+    assert_int_equal(ebb_walk(dir, describe, &out, NULL), 0);
+    return ebb_buffer_take_text(&out);
 }
 
 int job_commit(struct ebb_lineage *l, const char *dir, bool final, struct ebb_commit_stats *ret,

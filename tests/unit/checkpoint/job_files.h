@@ -24,6 +24,8 @@ void job_append(const char *dir, const char *name, size_t size, uint64_t seed);
 void job_write_text(const char *dir, const char *name, const char *text);
 /* Asserts that both directories hold the same files with the same bytes, modes and times. */
 void job_assert_equal(const char *a, const char *b);
+/* All that a restore brings back, as text: equal texts are equal directories. malloc'ed. */
+char *job_digest(const char *dir);
 bool job_file_equal(const char *a, const char *b, const char *name);
 
 /* Commits every file below dir: *.log and *.xtc as APPEND, *.in as STATIC, symbolic links as such,

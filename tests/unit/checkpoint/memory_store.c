@@ -273,16 +273,6 @@ void memory_store_destroy(struct memory_store *m)
     free(m);
 }
 
-struct memory_store *memory_store_copy(const struct memory_store *m)
-{
-    struct memory_store *copy = memory_store_new();
-    for (size_t i = 0; i < m->count; i++)
-        (void)apply(copy, m->objects[i].key, m->objects[i].bytes.data, m->objects[i].bytes.len,
-                    EBB_PUT_ALWAYS, NULL, NULL, NULL);
-    copy->now_ns = m->now_ns;
-    return copy;
-}
-
 struct ebb_object_store *memory_store_handle(struct memory_store *m)
 {
     return &m->base;

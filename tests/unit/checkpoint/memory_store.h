@@ -48,6 +48,5 @@ struct ebb_buffer *memory_store_object(struct memory_store *m, const char *key);
 const char *memory_store_find(struct memory_store *m, const char *part, unsigned n);
 size_t memory_store_count(struct memory_store *m, const char *part);
 void memory_store_remove(struct memory_store *m, const char *key);
-struct memory_store *memory_store_copy(const struct memory_store *m);
 
 #endif

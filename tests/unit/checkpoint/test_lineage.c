@@ -11,37 +11,9 @@
 
 #include "base/memory.h"
 #include "checkpoint/format.h"
-#include "job_files.h"
-#include "memory_store.h"
+#include "job_fixture.h"
 
 #define HEAD_KEY TEST_ROOT "/head"
-
-struct fixture {
-    struct memory_store *memory;
-    struct ebb_object_store *store;
-    struct job_dir work, back;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = ebb_alloc(sizeof *f);
-    f->memory = memory_store_new();
-    f->store = memory_store_handle(f->memory);
-    job_dir_make(&f->work);
-    job_dir_make(&f->back);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    memory_store_destroy(f->memory);
-    job_dir_remove(&f->work);
-    job_dir_remove(&f->back);
-    free(f);
-    return 0;
-}
 
 static void a_job_without_a_head_is_no_error(void **state)
 {
@@ -380,28 +352,26 @@ static void a_commit_past_its_deadline_publishes_nothing(void **state)
     ebb_lineage_destroy(l);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_job_without_a_head_is_no_error),
-        T(what_was_committed_comes_back),
-        T(a_zombies_commit_is_refused),
-        T(a_zombie_that_has_not_claimed_yet_cannot_overtake),
-        T(the_same_attempt_may_claim_again),
-        T(after_the_final_commit_nothing_moves),
-        T(of_claimers_that_race_one_wins_each_epoch),
-        T(a_lost_answer_after_the_commit_is_success),
-        T(a_put_that_was_lost_on_its_way_is_made_again),
-        T(a_late_head_that_arrives_after_the_timeout_is_known_as_ours),
-        T(an_unsettled_head_is_settled_by_the_next_commit),
-        T(a_late_commit_of_a_zombie_is_refused_by_the_store),
-        T(no_two_heads_are_equal),
-        T(a_refused_commit_leaves_the_previous_checkpoint),
-        T(a_torn_pack_under_the_right_name_is_replaced),
-        T(a_check_that_gets_no_answer_does_not_fence),
-        T(a_commit_past_its_deadline_publishes_nothing),
+        FIXTURE_TEST(a_job_without_a_head_is_no_error),
+        FIXTURE_TEST(what_was_committed_comes_back),
+        FIXTURE_TEST(a_zombies_commit_is_refused),
+        FIXTURE_TEST(a_zombie_that_has_not_claimed_yet_cannot_overtake),
+        FIXTURE_TEST(the_same_attempt_may_claim_again),
+        FIXTURE_TEST(after_the_final_commit_nothing_moves),
+        FIXTURE_TEST(of_claimers_that_race_one_wins_each_epoch),
+        FIXTURE_TEST(a_lost_answer_after_the_commit_is_success),
+        FIXTURE_TEST(a_put_that_was_lost_on_its_way_is_made_again),
+        FIXTURE_TEST(a_late_head_that_arrives_after_the_timeout_is_known_as_ours),
+        FIXTURE_TEST(an_unsettled_head_is_settled_by_the_next_commit),
+        FIXTURE_TEST(a_late_commit_of_a_zombie_is_refused_by_the_store),
+        FIXTURE_TEST(no_two_heads_are_equal),
+        FIXTURE_TEST(a_refused_commit_leaves_the_previous_checkpoint),
+        FIXTURE_TEST(a_torn_pack_under_the_right_name_is_replaced),
+        FIXTURE_TEST(a_check_that_gets_no_answer_does_not_fence),
+        FIXTURE_TEST(a_commit_past_its_deadline_publishes_nothing),
     };
     return cmocka_run_group_tests_name("lineage", tests, NULL, NULL);
 }
