@@ -55,6 +55,8 @@ static void on_start(void *ctx, const XML_Char *name, const XML_Char **attribute
 {
     struct ebb_xml *x = ctx;
     (void)attributes;
+    if (x->fault != NULL)
+        return;
     if (x->depth == EBB_XML_MAX_DEPTH || x->count == EBB_XML_MAX_NODES) {
         stop(x, x->depth == EBB_XML_MAX_DEPTH ? "nested too deeply" : "too many elements");
         return;
@@ -79,6 +81,8 @@ static void on_end(void *ctx, const XML_Char *name)
 {
     struct ebb_xml *x = ctx;
     (void)name;
+    if (x->fault != NULL) /* expat still ends the element that it was stopped at */
+        return;
     x->at = x->at->parent;
     x->depth--;
 }
