@@ -1,0 +1,21 @@
+/* The VM as its kernel describes it: what it offers to jobs, and what a checkpoint may depend on. */
+#ifndef EBB_AGENT_MACHINE_H
+#define EBB_AGENT_MACHINE_H
+
+#include <stdint.h>
+
+struct ebb_machine {
+    double cpus;
+    uint64_t memory_bytes;
+    uint32_t gpus;
+    char gpu_model[64]; /* "l4"; empty without a GPU */
+    char cpu_model[96];
+    double uptime_s;
+};
+
+/* Reads /proc; a fact that cannot be read is left at zero, cpus at 1. */
+void ebb_machine_read(struct ebb_machine *ret);
+/* Free bytes of the file system that holds `path`, for an ordinary user; UINT64_MAX: unknown. */
+uint64_t ebb_disk_free_bytes(const char *path);
+
+#endif
