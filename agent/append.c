@@ -78,18 +78,18 @@ static int read_at(int fd, uint64_t offset, uint8_t *out, size_t len, const char
     return 0;
 }
 
-/* Looks at the markers that start in [from, from + span); true when one of a lower step ends the
- * search. */
+/* Looks at the markers that start at a line start in the block. data[0] is the byte before the
+ * block's first, which lies at `from`; true when a marker of a lower step ends the search. */
 static bool scan_block(const struct marker *m, const uint8_t *data, size_t len, size_t span,
                        uint64_t from, int64_t step, uint64_t *cut)
 {
-    for (size_t i = span; i-- > 0;) {
+    for (size_t i = span; i-- > 1;) {
         int64_t found;
-        if (data[i] != (uint8_t)m->before[0] || !marker_at(m, data + i, len - i, &found))
+        if (data[i - 1] != '\n' || !marker_at(m, data + i, len - i, &found))
             continue;
         if (found < step)
             return true;
-        *cut = from + i;
+        *cut = from + i - 1;
     }
     return false;
 }
@@ -107,14 +107,16 @@ int ebb_append_cut_offset(const char *path, const char *marker, int64_t step, ui
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "%s", path);
     uint64_t size = (uint64_t)st.st_size, cut = size, end = size;
     size_t overlap = m.before_len + m.after_len + MAX_STEP_DIGITS;
-    EBB_AUTO_FREE uint8_t *block = ebb_alloc(BLOCK_BYTES + overlap);
+    EBB_AUTO_FREE uint8_t *block = ebb_alloc(1 + BLOCK_BYTES + overlap);
     while (end > 0) {
         uint64_t from = end > BLOCK_BYTES ? end - BLOCK_BYTES : 0;
         size_t span = (size_t)(end - from);
         size_t len = size - from < span + overlap ? (size_t)(size - from) : span + overlap;
-        if ((r = read_at(fd, from, block, len, path, err)) < 0)
+        block[0] = '\n';
+        size_t before = from > 0 ? 1 : 0;
+        if ((r = read_at(fd, from - before, block + 1 - before, len + before, path, err)) < 0)
             return r;
-        if (scan_block(&m, block, len, span, from, step, &cut))
+        if (scan_block(&m, block, len + 1, span + 1, from, step, &cut))
             break;
         end = from;
     }

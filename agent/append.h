@@ -7,6 +7,8 @@
  *
  *            ...frame 900 | frame 1000 | frame 1100      restored state: step 1000
  *                         ^ cut here: the engine writes frame 1000 again
+ *
+ * A marker counts at the start of a line only.
  */
 #ifndef EBB_AGENT_APPEND_H
 #define EBB_AGENT_APPEND_H

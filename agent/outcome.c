@@ -57,28 +57,39 @@ static bool log_test(const char *work, const char *log, const Ebb__ProfileDone *
     return true;
 }
 
-bool ebb_done_test(const char *work, const char *log, const Ebb__ProfileDone *done,
-                   const Ebb__JobGroup *group, int wait_status, struct ebb_buffer *why)
+static bool outputs_test(const char *work, const Ebb__JobGroup *group, struct ebb_buffer *why)
 {
-    bool silent = done == NULL || (done->n_files == 0 && done->log_pattern[0] == '\0');
-    bool need_zero = silent || done->exit_zero;
-    if (need_zero && !(WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)) {
-        ebb_exit_describe(wait_status, why);
-        return false;
-    }
-    for (size_t i = 0; done != NULL && i < done->n_files; i++)
-        if (!has_match(work, done->files[i])) {
-            ebb_buffer_printf(why, "no file matches %s", done->files[i]);
-            return false;
-        }
-    if (done != NULL && !log_test(work, log, done, why))
-        return false;
     for (size_t i = 0; group != NULL && i < group->n_outputs; i++)
         if (!group->outputs[i]->optional && !has_match(work, group->outputs[i]->pattern)) {
             ebb_buffer_printf(why, "output %s was not written", group->outputs[i]->pattern);
             return false;
         }
     return true;
+}
+
+bool ebb_done_test(const struct ebb_end_facts *facts, const Ebb__ProfileDone *done,
+                   const Ebb__JobGroup *group, struct ebb_buffer *why)
+{
+    bool silent = done == NULL || (done->n_files == 0 && done->log_pattern[0] == '\0');
+    bool need_zero = silent || done->exit_zero;
+    int status = facts->wait_status;
+    if (need_zero && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        ebb_exit_describe(status, why);
+        return false;
+    }
+    if (done == NULL)
+        return outputs_test(facts->work, group, why);
+    if (done->all_steps && facts->step >= 0 && facts->step < facts->total_steps) {
+        ebb_buffer_printf(why, "it ended at step %lld of %lld", (long long)facts->step,
+                          (long long)facts->total_steps);
+        return false;
+    }
+    for (size_t i = 0; i < done->n_files; i++)
+        if (!has_match(facts->work, done->files[i])) {
+            ebb_buffer_printf(why, "no file matches %s", done->files[i]);
+            return false;
+        }
+    return log_test(facts->work, facts->log, done, why) && outputs_test(facts->work, group, why);
 }
 
 static int code_of(int wait_status)

@@ -11,6 +11,7 @@
 
 #include "agent/tail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -48,14 +49,15 @@ bool ebb_state_matches(const Ebb__ProfileState *spec, const char *relative)
     return spec != NULL && match_glob(spec, relative, &glob);
 }
 
-static bool tail_is_right(const char *path, const char *tail)
+static bool tail_is_right(const char *path, const char *tail_hex)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer end = {0};
-    size_t len = strlen(tail);
+    size_t len = strlen(tail_hex) / 2;
     if (len == 0)
         return true;
-    return ebb_tail_read(path, len, &end, NULL) == 0 && end.len == len &&
-           memcmp(end.data, tail, len) == 0;
+    EBB_AUTO_FREE uint8_t *tail = ebb_alloc(len);
+    return ebb_unhex(tail_hex, tail, len) && ebb_tail_read(path, len, &end, NULL) == 0 &&
+           end.len == len && memcmp(end.data, tail, len) == 0;
 }
 
 static int64_t step_of(const struct scan *s, const char *relative)

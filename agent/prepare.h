@@ -1,0 +1,42 @@
+/* The way into an attempt: claim, then restore or stage. Blocks; runs on workers. */
+#ifndef EBB_AGENT_PREPARE_H
+#define EBB_AGENT_PREPARE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/state_files.h"
+#include "agent/task.h"
+#include "base/error.h"
+#include "checkpoint/lineage.h"
+#include "cloud/object_store.h"
+#include "proto/event.pb-c.h"
+
+struct ebb_prepare {
+    struct ebb_task *task;
+    atomic_bool restoring; /* for status: staging until it is set */
+    /* result; the caller takes what it wants and cleans up the rest */
+    int code;
+    struct ebb_error err;
+    struct ebb_object_store *store;
+    struct ebb_lineage *lineage;
+    int64_t claimed_ns; /* monotonic: before the claim was sent */
+    bool already_done;  /* the head is final: outputs below, nothing to run */
+    bool resumed;
+    int64_t resumed_step;
+    uint64_t resumed_sequence;
+    double earlier_run_s;       /* useful seconds of the attempts before */
+    struct ebb_state_set state; /* newest, as restored */
+    char note[400];
+    char engine_version[208];
+    double staging_s;
+    double restore_s;
+    Ebb__OutputFile **outputs;
+    size_t output_count;
+};
+
+void ebb_prepare_run(struct ebb_prepare *p);
+void ebb_prepare_clean_up(struct ebb_prepare *p);
+
+#endif
