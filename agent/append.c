@@ -97,7 +97,7 @@ static bool scan_block(const struct marker *m, const uint8_t *data, size_t len, 
 int ebb_append_cut_offset(const char *path, const char *marker, int64_t step, uint64_t *ret,
                           struct ebb_error *err)
 {
-    struct marker m;
+    struct marker m = {0};
     int r = split_marker(marker, &m, err);
     if (r < 0)
         return r;

@@ -72,7 +72,7 @@ static void submit_sweep(struct ebb_attempt *a)
     ebb_workers_submit(a->host.workers, sweep, on_swept, a);
 }
 
-static void on_exit(void *ctx, pid_t pid, int status)
+static void on_leader_exit(void *ctx, pid_t pid, int status)
 {
     struct ebb_attempt *a = ctx;
     (void)pid;
@@ -117,7 +117,7 @@ static int start_process(struct ebb_attempt *a, const char *command)
         ebb_attempt_end_by_error(a, &err);
         return r;
     }
-    ebb_reaper_watch(a->host.reaper, a->pid, on_exit, a);
+    ebb_reaper_watch(a->host.reaper, a->pid, on_leader_exit, a);
     return 0;
 }
 

@@ -40,7 +40,7 @@ static bool parse_count(const char *text, size_t len, int64_t *ret)
     double value = strtod(number, &end);
     while (end != NULL && isspace((unsigned char)*end))
         end++;
-    if (end == number || *end != '\0' || !(value >= 0) || !(value < 9.0e18))
+    if (end == NULL || end == number || *end != '\0' || !(value >= 0) || !(value < 9.0e18))
         return false;
     *ret = (int64_t)value;
     return true;
