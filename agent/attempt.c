@@ -57,7 +57,8 @@ static void sweep(void *ctx)
     struct ebb_attempt *a = ctx;
     int killed = ebb_processes_sweep(a->swept_session, a->task->marker);
     if (killed > 0)
-        ebb_log_info("%s: killed %d processes that outlived their parent", a->task->job_name, killed);
+        ebb_log_info("%s: killed %d processes that outlived their parent", a->task->job_name,
+                     killed);
 }
 
 static void submit_sweep(struct ebb_attempt *a)
@@ -141,13 +142,13 @@ static void report_started(struct ebb_attempt *a)
         a->host.started(a->host.ctx, a, &m);
 }
 
-/* Starting again where the engine has just been stopped: what it wrote past its state is cut as at a
- * restore. */
+/* Starting again where the engine has just been stopped: what it wrote past its state is cut as at
+ * a restore. */
 static int prepare_restart(struct ebb_attempt *a, struct ebb_error *err)
 {
     const Ebb__Profile *p = a->task->profile;
-    return ebb_append_cut_all(a->task->work, p->append, p->n_append,
-                              ebb_state_step(&a->committed), err);
+    return ebb_append_cut_all(a->task->work, p->append, p->n_append, ebb_state_step(&a->committed),
+                              err);
 }
 
 void ebb_attempt_start_engine(struct ebb_attempt *a, bool resume)

@@ -90,7 +90,8 @@ void ebb_attempt_end(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcome, 
     ebb_buffer_append_text(&a->verdict, text);
     ebb_log_info("%s attempt %u: %s %s", a->task->job_name, a->task->attempt, outcome_name(outcome),
                  text);
-    ebb_task_note(a->task, "attempt %u ended: %s %s", a->task->attempt, outcome_name(outcome), text);
+    ebb_task_note(a->task, "attempt %u ended: %s %s", a->task->attempt, outcome_name(outcome),
+                  text);
     a->end_by_ns = now_ns + LAST_LOGS_NS;
     if (a->deadline_ns > 0 && a->deadline_ns < a->end_by_ns)
         a->end_by_ns = a->deadline_ns;
@@ -146,9 +147,8 @@ static bool disk_is_full(const struct ebb_attempt *a, const char *log_tail)
            ebb_disk_free_bytes(a->task->directory) < DISK_FULL_FREE_BYTES;
 }
 
-static void set_verdict(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcome,
-                        const char *what, const char *why, const char *message,
-                        const char *log_tail)
+static void set_verdict(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcome, const char *what,
+                        const char *why, const char *message, const char *log_tail)
 {
     a->has_verdict = true;
     a->outcome = outcome;
@@ -182,15 +182,14 @@ static void judge_failure(struct ebb_attempt *a, const char *why, bool has_progr
     const char *message = NULL;
     read_log_tail(a, &tail);
     const char *text = ebb_buffer_text(&tail);
-    enum ebb_exit_kind kind =
-        ebb_exit_classify(a->task->profile, a->wait_status, text, &message);
+    enum ebb_exit_kind kind = ebb_exit_classify(a->task->profile, a->wait_status, text, &message);
     bool again = (kind == EBB_EXIT_RETRY || kind == EBB_EXIT_PREEMPTED) && has_progressed;
     if (disk_is_full(a, text))
         set_verdict(a, EBB__ATTEMPT_ENDED__OUTCOME__REFUSED, "the VM's disk is full; ", why,
                     message, text);
     else if (again)
-        set_verdict(a, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED, "the engine stopped before its end: ",
-                    why, message, "");
+        set_verdict(a, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED,
+                    "the engine stopped before its end: ", why, message, "");
     else
         set_verdict(a, EBB__ATTEMPT_ENDED__OUTCOME__FAILED, "", why, message, text);
 }

@@ -53,12 +53,12 @@ struct ebb_attempt {
     double committed_run_s; /* of this attempt, held by a commit */
 
     struct ebb_state_set committed; /* the state files of the last commit or restore */
-    struct ebb_state_set seen;      /* at the last look, to tell a file at rest from one in writing */
+    struct ebb_state_set seen; /* at the last look, to tell a file at rest from one in writing */
     struct ebb_commit_work commit;
     int64_t commit_begin_ns;
     int64_t next_commit_ns;
-    double commit_run_s;     /* of this attempt, in the commit under way */
-    double last_write_s;     /* duration of the last commit */
+    double commit_run_s; /* of this attempt, in the commit under way */
+    double last_write_s; /* duration of the last commit */
     unsigned finish_retries;
     bool started_reported;
 

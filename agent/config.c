@@ -13,8 +13,8 @@
 
 EBB_DEFINE_AUTO_PTR(yaml_auto, struct ebb_yaml, ebb_yaml_destroy)
 
-static const char *const keys[] = {"vm",        "scheduler", "server_name", "token",   "directory",
-                                   "proxy",     "cpus",      "memory",      "started", "authority"};
+static const char *const keys[] = {"vm",    "scheduler", "server_name", "token",   "directory",
+                                   "proxy", "cpus",      "memory",      "started", "authority"};
 
 static char *text_of(struct ebb_yaml *y, const struct ebb_yaml_node *root, const char *key,
                      bool required)

@@ -1,6 +1,6 @@
-/* Joining, heartbeats and reconnects. What must not be lost (ends of attempts) stays in a list until
- * the scheduler says that it is in the log; what may be (progress of a past connection) is kept
- * while there is room. */
+/* Joining, heartbeats and reconnects. What must not be lost (ends of attempts) stays in a list
+ * until the scheduler says that it is in the log; what may be (progress of a past connection) is
+ * kept while there is room. */
 #include "agent/connection.h"
 
 #include <stdlib.h>

@@ -21,9 +21,9 @@
 #include "base/text.h"
 #include "scheduler/core/sweep.h"
 
-#define VERSION_LIMIT_S       20
-#define DEFAULT_INTERVAL_S    300.0
-#define DEFAULT_STOP_GRACE_S  10.0
+#define VERSION_LIMIT_S      20
+#define DEFAULT_INTERVAL_S   300.0
+#define DEFAULT_STOP_GRACE_S 10.0
 
 extern char **environ;
 
@@ -53,8 +53,8 @@ struct template_values {
 static bool template_value(void *ctx, const char *name, struct ebb_buffer *out)
 {
     const struct template_values *v = ctx;
-    double interval_s = v->task->checkpoint_interval_s > 0 ? v->task->checkpoint_interval_s
-                                                           : DEFAULT_INTERVAL_S;
+    double interval_s =
+        v->task->checkpoint_interval_s > 0 ? v->task->checkpoint_interval_s : DEFAULT_INTERVAL_S;
     if (strcmp(name, "command") == 0)
         ebb_buffer_append_text(out, v->command);
     else if (strcmp(name, "state") == 0)
@@ -272,7 +272,8 @@ void ebb_engine_version(const struct ebb_task *t, const char *directory, char *o
     EBB_AUTO(close_auto) int from = ends[0];
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    int r = start_shell(t, directory, t->profile->version_command, ends[1], null, false, &pid, NULL);
+    int r =
+        start_shell(t, directory, t->profile->version_command, ends[1], null, false, &pid, NULL);
     close(ends[1]);
     if (null >= 0)
         close(null);

@@ -3,12 +3,14 @@
  *   heard by the scheduler within lease_ttl - margin      work
  *   silent, but the store says the head is still ours     work (the scheduler may just be dead)
  *   silent, and the store says somebody else's            kill the job at once
- *   silent, and the store silent too                      pause the engine until one of them answers
- *   both silent for orphan_timeout                        leave: commit what is possible, end the VM
+ *   silent, and the store silent too                      pause the engine until one of them
+ * answers both silent for orphan_timeout                        leave: commit what is possible, end
+ * the VM
  *
- * What really shuts out a zombie is the successor's claim of a higher epoch; this keeps two VMs from
- * paying for the same work. "Heard" is when a heartbeat was sent that the scheduler acknowledged, not
- * when the answer came, so that a stale answer in a socket buffer proves nothing. */
+ * What really shuts out a zombie is the successor's claim of a higher epoch; this keeps two VMs
+ * from paying for the same work. "Heard" is when a heartbeat was sent that the scheduler
+ * acknowledged, not when the answer came, so that a stale answer in a socket buffer proves nothing.
+ */
 #ifndef EBB_AGENT_FENCE_H
 #define EBB_AGENT_FENCE_H
 

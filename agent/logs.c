@@ -97,8 +97,8 @@ static bool read_segment(struct ebb_log_stream *s, uint64_t from, uint64_t size)
         ebb_buffer_printf(&s->segment, "ebb: %llu bytes of output left out\n",
                           (unsigned long long)(from - s->sent));
     size_t head = s->segment.len;
-    size_t want = size - from < EBB_LOG_SEGMENT_BYTES ? (size_t)(size - from)
-                                                      : EBB_LOG_SEGMENT_BYTES;
+    size_t want =
+        size - from < EBB_LOG_SEGMENT_BYTES ? (size_t)(size - from) : EBB_LOG_SEGMENT_BYTES;
     int fd = open(s->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;

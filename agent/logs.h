@@ -1,7 +1,7 @@
 /* A job's output, streamed to the store while it runs: <prefix>/<8-digit sequence>, so that logs
- * survive the VM. A segment goes out when 256 KiB are waiting, when something has waited for 5 s, and
- * at the end. What waits stands in the file, not in memory; beyond 16 MiB of it the middle is left
- * out, and a line says so. Loop's thread; the puts run on workers. */
+ * survive the VM. A segment goes out when 256 KiB are waiting, when something has waited for 5 s,
+ * and at the end. What waits stands in the file, not in memory; beyond 16 MiB of it the middle is
+ * left out, and a line says so. Loop's thread; the puts run on workers. */
 #ifndef EBB_AGENT_LOGS_H
 #define EBB_AGENT_LOGS_H
 

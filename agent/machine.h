@@ -1,4 +1,5 @@
-/* The VM as its kernel describes it: what it offers to jobs, and what a checkpoint may depend on. */
+/* The VM as its kernel describes it: what it offers to jobs, and what a checkpoint may depend on.
+ */
 #ifndef EBB_AGENT_MACHINE_H
 #define EBB_AGENT_MACHINE_H
 

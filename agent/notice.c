@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#define POLL_NS         (1500 * EBB_NS_PER_MS)
-#define POLL_ABSENT_NS  (10 * EBB_NS_PER_S)
-#define ABSENT_AFTER    20 /* failures in a row */
+#define POLL_NS        (1500 * EBB_NS_PER_MS)
+#define POLL_ABSENT_NS (10 * EBB_NS_PER_S)
+#define ABSENT_AFTER   20 /* failures in a row */
 
 struct ebb_notice_watch {
     struct ebb_workers *workers;

@@ -8,10 +8,6 @@ static int pending(int argc, char **argv)
     return 2;
 }
 
-extern const struct ebb_command ebb_command_agent;
-const struct ebb_command ebb_command_agent = {
-    .name = "agent", .summary = "not landed yet", .hidden = true, .run = pending};
-
 extern const struct ebb_command ebb_command_profile_test;
 const struct ebb_command ebb_command_profile_test = {
     .name = "profile test", .summary = "not landed yet", .hidden = true, .run = pending};

@@ -51,7 +51,8 @@ static int open_and_claim(struct ebb_prepare *p)
     return r < 0 ? ebb_error_wrap(&p->err, "claim") : 0;
 }
 
-static const char *value_here(const struct ebb_prepare *p, const char *name, char *cpus, size_t size)
+static const char *value_here(const struct ebb_prepare *p, const char *name, char *cpus,
+                              size_t size)
 {
     const struct ebb_machine *m = &p->task->machine;
     const Ebb__Resources *r = p->task->group->resources;

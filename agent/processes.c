@@ -47,7 +47,8 @@ static bool read_process(pid_t pid, struct process *ret)
     text[len] = '\0';
     const char *rest = strrchr(text, ')'); /* the name may hold anything */
     int parent, group, session;
-    if (rest == NULL || sscanf(rest + 1, " %c %d %d %d", &ret->state, &parent, &group, &session) != 4)
+    if (rest == NULL ||
+        sscanf(rest + 1, " %c %d %d %d", &ret->state, &parent, &group, &session) != 4)
         return false;
     ret->pid = pid;
     ret->parent = parent;

@@ -1,6 +1,7 @@
 /* Staging. A submitted file goes store -> cache (verified while it comes) -> work directory
  * (verified again while it is copied, so that a rotten cache is found), in pieces, so that memory
- * stays small whatever the file's size. The cache file gets its name only when its hash is right. */
+ * stays small whatever the file's size. The cache file gets its name only when its hash is right.
+ */
 #include "agent/stage.h"
 
 #include <errno.h>
@@ -100,8 +101,8 @@ static int fetch_pieces(struct ebb_object_store *store, const char *key, const E
     return 0;
 }
 
-static int fetch_to_cache(struct ebb_object_store *store, const Ebb__Input *input,
-                          const char *path, struct ebb_error *err)
+static int fetch_to_cache(struct ebb_object_store *store, const Ebb__Input *input, const char *path,
+                          struct ebb_error *err)
 {
     char hex[EBB_SHA256_HEX_SIZE], nonce[17], key[96];
     snprintf(key, sizeof key, "inputs/%s", ebb_hex(input->sha256.data, EBB_SHA256_SIZE, hex));

@@ -199,9 +199,8 @@ static unsigned generation_of(const struct ebb_state_set *s, size_t i)
     for (size_t k = 0; k < i; k++) {
         bool same_line = s->files[i].step >= 0 || s->files[k].glob == s->files[i].glob;
         bool first_of_step = k == 0 || s->files[k].step != s->files[k - 1].step;
-        if (s->files[i].step >= 0
-                ? first_of_step && s->files[k].step != s->files[i].step
-                : same_line)
+        if (s->files[i].step >= 0 ? first_of_step && s->files[k].step != s->files[i].step
+                                  : same_line)
             generation++;
     }
     return generation;

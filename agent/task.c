@@ -66,8 +66,8 @@ static void name_paths(struct ebb_task *t, const char *vm_directory)
 }
 
 int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const char *vm,
-                 const char *vm_directory, const struct ebb_machine *machine,
-                 struct ebb_task **ret, struct ebb_error *err)
+                 const char *vm_directory, const struct ebb_machine *machine, struct ebb_task **ret,
+                 struct ebb_error *err)
 {
     const Ebb__BagContext *m = bag->message;
     Ebb__BagSpec spec = EBB__BAG_SPEC__INIT;

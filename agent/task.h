@@ -43,8 +43,8 @@ struct ebb_task {
 
 /* EBB_ERR_INPUT when the lease names a job that the bag has not, or an engine without profile. */
 int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const char *vm,
-                 const char *vm_directory, const struct ebb_machine *machine,
-                 struct ebb_task **ret, struct ebb_error *err);
+                 const char *vm_directory, const struct ebb_machine *machine, struct ebb_task **ret,
+                 struct ebb_error *err);
 void ebb_task_destroy(struct ebb_task *t);
 /* Appends "ebb: ..." as a line to the job's log. */
 void ebb_task_note(const struct ebb_task *t, const char *fmt, ...) EBB_PRINTF(2, 3);
