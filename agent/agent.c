@@ -228,6 +228,11 @@ static void on_committed(void *ctx, struct ebb_attempt *a,
     ebb_connection_send(g->connection, &m);
 }
 
+static void end_acked(void *ctx)
+{
+    leave_if_idle(ctx);
+}
+
 /* ---- attempts ---- */
 
 static void remove_directory(void *ctx)
@@ -513,6 +518,7 @@ static int agent_begin(struct agent *g, struct ebb_error *err)
                                                  .fill_hello = fill_hello,
                                                  .fill_heartbeat = fill_heartbeat,
                                                  .heartbeat_acked = heartbeat_acked,
+                                                 .end_acked = end_acked,
                                                  .message = on_message,
                                                  .refused = on_refused};
     const struct ebb_notice_handlers notices = {

@@ -129,6 +129,7 @@ static void on_attempt_ack(struct ebb_connection *c, const Ebb__AttemptAck *m)
     free(c->ended[i].bag);
     free(c->ended[i].message);
     c->ended[i] = c->ended[--c->ended_count];
+    c->handlers.end_acked(c->handlers.ctx);
 }
 
 static void flush(struct ebb_connection *c)

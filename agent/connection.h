@@ -28,6 +28,7 @@ struct ebb_connection_handlers {
     void (*fill_hello)(void *ctx, Ebb__Hello *m);
     void (*fill_heartbeat)(void *ctx, Ebb__Heartbeat *m);
     void (*heartbeat_acked)(void *ctx, uint64_t count);
+    void (*end_acked)(void *ctx); /* an attempt's end is in the scheduler's log */
     void (*message)(void *ctx, const Ebb__SchedulerMessage *m); /* leases, cancels, drain */
     void (*refused)(void *ctx, const char *reason);             /* for good */
 };

@@ -1,0 +1,330 @@
+/* The real agent against a scripted scheduler and a directory as the store. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "tests/flow/agent/harness.h"
+
+#define TICKER EBB_SOURCE_DIR "/tests/flow/agent/ticker.sh"
+
+/* A bag with one group whose engine is the ticker. Fields are changed by tests before use. */
+struct bag {
+    Ebb__BagContext context;
+    Ebb__JobGroup group;
+    Ebb__Profile profile;
+    Ebb__Resources resources;
+    Ebb__Sweep sweep;
+    Ebb__Axis axis;
+    Ebb__ProfileStop stop;
+    Ebb__ProfileState state;
+    Ebb__ProfileAppend append;
+    Ebb__ProfileProgress progress;
+    Ebb__ProfileDone done;
+    Ebb__Output outputs[2];
+    Ebb__Input input;
+    Ebb__JobGroup *groups[1];
+    Ebb__Profile *profiles[1];
+    Ebb__Axis *axes[1];
+    Ebb__ProfileAppend *appends[1];
+    Ebb__Output *output_list[2];
+    Ebb__Input *inputs[1];
+    char *state_globs[1];
+    char *ignore[1];
+    char *seeds[2];
+};
+
+static void bag_init(struct bag *b)
+{
+    memset(b, 0, sizeof *b);
+    ebb__bag_context__init(&b->context);
+    ebb__job_group__init(&b->group);
+    ebb__profile__init(&b->profile);
+    ebb__resources__init(&b->resources);
+    ebb__sweep__init(&b->sweep);
+    ebb__axis__init(&b->axis);
+    ebb__profile_stop__init(&b->stop);
+    ebb__profile_state__init(&b->state);
+    ebb__profile_append__init(&b->append);
+    ebb__profile_progress__init(&b->progress);
+    ebb__profile_done__init(&b->done);
+    ebb__output__init(&b->outputs[0]);
+    ebb__output__init(&b->outputs[1]);
+    ebb__input__init(&b->input);
+    b->context.bag = (char *)"ticks-0001";
+    b->groups[0] = &b->group;
+    b->context.groups = b->groups;
+    b->context.n_groups = 1;
+    b->profiles[0] = &b->profile;
+    b->context.profiles = b->profiles;
+    b->context.n_profiles = 1;
+    b->group.name = (char *)"tick";
+    b->group.engine = (char *)"ticker";
+    b->group.command = (char *)TICKER " 60 0.05 5";
+    b->group.job_count = 1;
+    b->resources.cpus = 1;
+    b->group.resources = &b->resources;
+    b->outputs[0].pattern = (char *)"result.txt";
+    b->outputs[1].pattern = (char *)"run.dump";
+    b->output_list[0] = &b->outputs[0];
+    b->output_list[1] = &b->outputs[1];
+    b->group.outputs = b->output_list;
+    b->group.n_outputs = 2;
+    b->profile.name = (char *)"ticker";
+    b->profile.start = (char *)"${command}";
+    b->profile.resume = (char *)"${command} ${state}";
+    b->profile.checkpoints = true;
+    b->stop.signal = (char *)"TERM";
+    b->stop.grace_s = 5;
+    b->profile.stop = &b->stop;
+    b->state_globs[0] = (char *)"run.*.state";
+    b->state.files = b->state_globs;
+    b->state.n_files = 1;
+    b->state.step_pattern = (char *)"run\\.([0-9]+)\\.state";
+    b->state.tail = (char *)"454e440a"; /* END, newline */
+    b->state.trigger = (char *)"periodic";
+    b->state.keep = 2;
+    b->profile.state = &b->state;
+    b->append.glob = (char *)"*.dump";
+    b->append.cut = (char *)"marker";
+    b->append.marker = (char *)"TIMESTEP\n${step}\n";
+    b->appends[0] = &b->append;
+    b->profile.append = b->appends;
+    b->profile.n_append = 1;
+    b->progress.file = (char *)"stdout";
+    b->progress.pattern = (char *)"^step ([0-9]+) of";
+    b->progress.total_pattern = (char *)"ticker.sh ([0-9]+)";
+    b->profile.progress = &b->progress;
+    b->done.exit_zero = true;
+    b->done.log_file = (char *)"stdout";
+    b->done.log_pattern = (char *)"^finished$";
+    b->profile.done = &b->done;
+    b->ignore[0] = (char *)"*.tmp";
+    b->profile.ignore = b->ignore;
+    b->profile.n_ignore = 1;
+}
+
+/* What an undisturbed ticker writes. */
+static char *expected_dump(unsigned steps)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+    uint64_t value = 1;
+    for (unsigned i = 0; i <= steps; i++) {
+        if (i > 0)
+            value = (value * 1103515245 + 12345) % 2147483648U;
+        ebb_buffer_printf(&text, "TIMESTEP\n%u\nvalue %llu\n", i, (unsigned long long)value);
+    }
+    return ebb_buffer_take_text(&text);
+}
+
+static void assert_dump(const struct harness *h, unsigned steps)
+{
+    size_t len = 0;
+    EBB_AUTO_FREE char *dump = harness_output(h, "tick", "run.dump", &len);
+    EBB_AUTO_FREE char *wanted = expected_dump(steps);
+    assert_non_null(dump);
+    assert_string_equal(dump, wanted);
+}
+
+static void assert_outcome(const Ebb__AttemptEnded *e, Ebb__AttemptEnded__Outcome outcome)
+{
+    if (e->outcome != outcome)
+        fail_msg("outcome %d instead of %d: %s", (int)e->outcome, (int)outcome, e->reason);
+}
+
+static void a_job_runs_to_its_end_and_its_outputs_are_committed(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.seeds[0] = (char *)"7";
+    b.seeds[1] = (char *)"8";
+    b.axis.name = (char *)"seed";
+    b.axis.values = b.seeds;
+    b.axis.n_values = 2;
+    b.axes[0] = &b.axis;
+    b.sweep.axes = b.axes;
+    b.sweep.n_axes = 1;
+    b.group.sweep = &b.sweep;
+    b.group.job_count = 2;
+    b.input.path = (char *)"folder/values.txt.in";
+    b.input.is_template = true;
+    b.inputs[0] = &b.input;
+    b.group.inputs = b.inputs;
+    b.group.n_inputs = 1;
+    b.group.setup = (char *)"cat values.txt > result.txt";
+    b.group.command = (char *)"env > run.dump; echo ${seed} $EBB_JOB >> result.txt; echo finished";
+    harness_set_bag(h, &b.context);
+    harness_put_input(h, &b.input, "seed is ${seed}, shell has ${OTHER}\n");
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 1, 1, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 1, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_int_equal(e->n_outputs, 2);
+    assert_true(e->times->lost_s == 0);
+    size_t len;
+    EBB_AUTO_FREE char *result = harness_output(h, "tick,seed=8", "result.txt", &len);
+    assert_string_equal(result, "seed is 8, shell has ${OTHER}\n8 tick,seed=8\n");
+    EBB_AUTO_FREE char *env = harness_output(h, "tick,seed=8", "run.dump", &len);
+    assert_non_null(strstr(env, "EBB_PARAM_seed=8\n"));
+    assert_non_null(strstr(env, "OMP_NUM_THREADS=1\n"));
+    assert_null(strstr(env, "AWS_"));
+    EBB_AUTO_FREE char *log = harness_log(h, "tick,seed=8", 1);
+    assert_non_null(strstr(log, "finished\n"));
+    assert_int_equal(harness_started(h, 1, 1)->resumed_step, -1);
+}
+
+static void a_job_goes_on_elsewhere_when_its_vm_dies(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *first = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(first, 0, 1, 0.5, false);
+    harness_wait_commits(h, 0, 1, 2, 20);
+    harness_signal_vm(first, SIGKILL);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 0.5, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_true(harness_started(h, 0, 2)->resumed_step >= 5);
+    assert_int_equal(e->last_step, 60);
+    assert_dump(h, 60);
+}
+
+static void killed_at(struct harness *h, const char *fault)
+{
+    struct bag b;
+    bag_init(&b);
+    b.context.bag = (char *)fault; /* a lineage of its own for each */
+    harness_set_bag(h, &b.context);
+    EBB_AUTO_FREE char *variable = ebb_sprintf("EBB_FAULT=%s:2", fault);
+    const char *env[] = {variable, NULL};
+    char first_name[32], second_name[32];
+    static unsigned serial;
+    snprintf(first_name, sizeof first_name, "vm-%06u", ++serial * 2);
+    snprintf(second_name, sizeof second_name, "vm-%06u", serial * 2 + 1);
+    struct vm *first = harness_start_vm(h, first_name, env);
+    harness_lease(first, 0, 1, 0.4, false);
+    harness_wait_vm_end(h, first, 20);
+    struct vm *second = harness_start_vm(h, second_name, NULL);
+    harness_lease(second, 0, 2, 0.4, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_true(harness_started(h, 0, 2)->resumed_step >= 5);
+    assert_dump(h, 60);
+    harness_signal_vm(second, SIGKILL);
+}
+
+static void a_kill_before_the_head_moves_loses_no_commit(void **state)
+{
+    killed_at(*state, "commit-begin");
+}
+
+static void a_drained_vm_checkpoints_what_is_new_and_ends(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *first = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(first, 0, 1, 600, false);
+    harness_run_for(h, 1.2);
+    harness_drain(first, 20);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
+    assert_int_equal(harness_commits(h, 0, 1), 1);
+    assert_true(e->times->lost_s < 0.3);
+    harness_wait_vm_end(h, first, 10);
+    assert_int_equal(first->wait_status, 0);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 600, true);
+    assert_outcome(harness_wait_ended(h, 0, 2, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_dump(h, 60);
+}
+
+static void a_poisoned_job_fails_with_the_end_of_its_log(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)"echo the water is on fire >&2; exit 3";
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
+    assert_non_null(strstr(e->reason, "exit status 3"));
+    assert_non_null(strstr(e->reason, "the water is on fire"));
+    EBB_AUTO_FREE char *log = harness_log(h, "tick", 1);
+    assert_non_null(strstr(log, "the water is on fire"));
+}
+
+static void exit_zero_is_not_done(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)"echo 1 > result.txt; echo 2 > run.dump; exit 0";
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
+    assert_non_null(strstr(e->reason, "does not end with"));
+}
+
+static void a_resume_without_a_checkpoint_is_an_error_not_a_start(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 2, 1, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
+    assert_non_null(strstr(e->reason, "a checkpoint is known to exist"));
+    assert_null(harness_started(h, 0, 2));
+}
+
+static int set_up(void **state)
+{
+    *state = harness_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    harness_destroy(*state);
+    return 0;
+}
+
+#define flow_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        flow_test(a_job_runs_to_its_end_and_its_outputs_are_committed),
+        flow_test(a_job_goes_on_elsewhere_when_its_vm_dies),
+        flow_test(a_kill_before_the_head_moves_loses_no_commit),
+        flow_test(a_drained_vm_checkpoints_what_is_new_and_ends),
+        flow_test(a_poisoned_job_fails_with_the_end_of_its_log),
+        flow_test(exit_zero_is_not_done),
+        flow_test(a_resume_without_a_checkpoint_is_an_error_not_a_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
