@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 #define EBB_SHA256_SIZE     32
 #define EBB_SHA256_HEX_SIZE 65
 
@@ -18,6 +20,9 @@ struct ebb_sha256 *ebb_sha256_copy(const struct ebb_sha256 *h);
 void ebb_sha256_destroy(struct ebb_sha256 *h);
 
 void ebb_sha256(const void *data, size_t len, uint8_t out[EBB_SHA256_SIZE]);
+/* Of a regular file's content; blocks. ret_bytes (may be NULL): how many there were. */
+int ebb_sha256_file(const char *path, uint8_t out[EBB_SHA256_SIZE], uint64_t *ret_bytes,
+                    struct ebb_error *err);
 void ebb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                      uint8_t out[EBB_SHA256_SIZE]);
 void ebb_md5(const void *data, size_t len, uint8_t out[16]); /* S3 ETags only */

@@ -8,18 +8,6 @@ static int pending(int argc, char **argv)
     return 2;
 }
 
-extern const struct ebb_command ebb_command_logs;
-const struct ebb_command ebb_command_logs = {
-    .name = "logs", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_fetch;
-const struct ebb_command ebb_command_fetch = {
-    .name = "fetch", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_report;
-const struct ebb_command ebb_command_report = {
-    .name = "report", .summary = "not landed yet", .hidden = true, .run = pending};
-
 extern const struct ebb_command ebb_command_checkpoint_ls;
 const struct ebb_command ebb_command_checkpoint_ls = {
     .name = "checkpoint ls", .summary = "not landed yet", .hidden = true, .run = pending};

@@ -4,11 +4,9 @@
 #include "cli/submit_inputs.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -71,52 +69,18 @@ static void collect(const struct ebb_bag_file *bag, struct files *ret)
 
 /* ---- hashing ---- */
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
-EBB_DEFINE_AUTO_PTR(sha_auto, struct ebb_sha256, ebb_sha256_destroy)
-
-static int hash_descriptor(int fd, struct file *f)
-{
-    EBB_AUTO(sha_auto) struct ebb_sha256 *sha = ebb_sha256_new();
-    EBB_AUTO_FREE uint8_t *block = ebb_alloc_array(1 << 17, 1);
-    for (;;) {
-        ssize_t n = read(fd, block, 1 << 17);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ebb_error_set_errno(&f->error, EBB_ERR_IO, errno, "cannot read %s", f->path);
-        if (n == 0)
-            break;
-        ebb_sha256_update(sha, block, (size_t)n);
-        f->size_bytes += (uint64_t)n;
-    }
-    ebb_sha256_final(sha, f->sha256);
-    return 0;
-}
-
 static void hash_file(void *ctx, size_t i)
 {
     struct file *f = &((struct files *)ctx)->list[i];
-    EBB_AUTO(close_fd) int fd = open(f->path, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (stat(f->path, &st) != 0)
         ebb_error_set_errno(&f->error, EBB_ERR_IO, errno, "cannot open %s", f->path);
-        return;
-    }
-    if (!S_ISREG(st.st_mode)) {
+    else if (!S_ISREG(st.st_mode))
         ebb_error_set(&f->error, EBB_ERR_INPUT, "%s is no file: name the files in it", f->path);
-        return;
-    }
-    if ((uint64_t)st.st_size > MAX_FILE_BYTES) {
+    else if ((uint64_t)st.st_size > MAX_FILE_BYTES)
         ebb_error_set(&f->error, EBB_ERR_INPUT, "%s is larger than 5 GiB", f->path);
-        return;
-    }
-    f->mode = st.st_mode & 0777;
-    (void)hash_descriptor(fd, f);
+    else if (ebb_sha256_file(f->path, f->sha256, &f->size_bytes, &f->error) == 0)
+        f->mode = st.st_mode & 0777;
 }
 
 /* The node below jobs[g].inputs that names the path. */
