@@ -358,8 +358,8 @@ static void kill_tree_spares_others(void **unused)
 {
     (void)unused;
     int fd, other_fd;
-    pid_t other = start_tree("echo x; sleep 60; :", false, &other_fd);
-    pid_t pid = start_tree("echo x; sleep 60; :", false, &fd);
+    pid_t other = start_tree("sleep 60 & echo x; wait", false, &other_fd);
+    pid_t pid = start_tree("sleep 60 & echo x; wait", false, &fd);
     assert_int_equal(ebb_process_kill_tree(pid), 2);
     expect_all_gone(pid, fd);
     assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
@@ -376,7 +376,7 @@ static void child_dies_with_its_parent(void **unused)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     pid_t middle = fork();
     if (middle == 0) {
-        const char *argv[] = {"sh", "-c", "echo x; sleep 60; :", NULL};
+        const char *argv[] = {"sh", "-c", "sleep 60 & echo x; wait", NULL};
         pid_t pid;
         struct ebb_process_options o = {.argv = argv,
                                         .stdin_fd = -1,
