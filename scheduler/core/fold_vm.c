@@ -179,6 +179,7 @@ int ebb_fold_vm_joined(struct ebb_state *s, const Ebb__Event *e, struct ebb_erro
     vm->joined = true;
     vm->joined_wall_ns = e->wall_ns;
     vm->idle_since_wall_ns = e->wall_ns;
+    ebb_mean_add(&s->boot_s, (double)(e->wall_ns - vm->intended_wall_ns) / 1e9);
     begin_exposure(s, vm, e->wall_ns);
     snprintf(vm->address, sizeof vm->address, "%s", m->address);
     set_capacity(vm, m->cpus > 0 ? m->cpus : vm->offer->cpus,

@@ -187,6 +187,7 @@ struct ebb_state {
     uint32_t *live;            /* indices of VMs not terminated or failed, in order of intention */
     size_t live_count, live_capacity;
 
+    struct ebb_mean boot_s; /* from the intention to launch to the agent's joining */
     struct ebb_market *market;
     struct ebb_ledger *ledger;
 };

@@ -130,6 +130,7 @@ uint64_t ebb_state_digest(const struct ebb_state *s)
     ADD(&h, s->last_sequence);
     ADD(&h, s->last_wall_ns);
     ADD(&h, s->bill_time_scale);
+    ADD(&h, s->boot_s.value);
     for (size_t i = 0; i < s->bag_count; i++)
         add_bag(&h, s->bags[i]);
     for (size_t i = 0; i < s->vm_count; i++)

@@ -1,0 +1,129 @@
+/* Ready jobs onto VMs with room: groups by priority, VMs by age, so that old VMs fill up and young
+ * ones fall idle. Jobs without a GPU stay off GPU VMs while jobs that need one are ready. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "scheduler/core/fold.h"
+#include "scheduler/core/planner.h"
+
+#define LOOK_AHEAD 16 /* past jobs that were refused a moment ago */
+
+struct cursor {
+    uint32_t job; /* next to place */
+    struct ebb_need need;
+    double interval_s;
+    uint32_t interval_vm;
+};
+
+struct placer {
+    const struct ebb_state *s;
+    const struct ebb_policy *policy;
+    int64_t now_wall_ns;
+    struct cursor *cursors; /* of s->active */
+    bool gpu_wanted;
+    struct ebb_placement *ret;
+    size_t count, max;
+};
+
+struct room {
+    int64_t millicpus, memory_bytes, gpus;
+};
+
+static bool fits(const struct room *room, const struct ebb_need *need)
+{
+    return need->millicpus <= room->millicpus && need->memory_bytes <= room->memory_bytes &&
+           need->gpus <= room->gpus;
+}
+
+/* A job that a VM refused waits 2, 4, 8 ... 64 seconds for its next try. */
+static bool waits(const struct ebb_job *j, int64_t now_wall_ns)
+{
+    if (j->refusals == 0)
+        return false;
+    unsigned shift = j->refusals < 6 ? j->refusals : 6;
+    return now_wall_ns < j->since_wall_ns + (INT64_C(1000000000) << shift);
+}
+
+/* The group's next job that may be placed, or EBB_NONE; the cursor moves behind it. */
+static uint32_t take_next(const struct placer *w, size_t g)
+{
+    const struct ebb_job *jobs = w->s->bags[w->s->active[g]->bag]->jobs;
+    uint32_t job = w->cursors[g].job;
+    for (int ahead = 0; job != EBB_NONE && ahead < LOOK_AHEAD; ahead++, job = jobs[job].next) {
+        if (!waits(&jobs[job], w->now_wall_ns)) {
+            w->cursors[g].job = jobs[job].next;
+            return job;
+        }
+    }
+    w->cursors[g].job = EBB_NONE;
+    return EBB_NONE;
+}
+
+static void emit(struct placer *w, size_t g, const struct ebb_vm *vm, uint32_t job)
+{
+    const struct ebb_group *group = w->s->active[g];
+    struct cursor *c = &w->cursors[g];
+    if (c->interval_vm != vm->index) {
+        c->interval_vm = vm->index;
+        c->interval_s = ebb_plan_interval_s(w->s, w->policy, group, vm->offer, w->now_wall_ns);
+    }
+    const struct ebb_job *j = &w->s->bags[group->bag]->jobs[job];
+    w->ret[w->count++] = (struct ebb_placement){.bag = group->bag,
+                                                .vm = vm->index,
+                                                .job = job,
+                                                .checkpoint_interval_s = c->interval_s,
+                                                .resume = j->checkpoint_sequence > 0};
+}
+
+static void fill_vm(struct placer *w, const struct ebb_vm *vm)
+{
+    struct room room = {vm->free_millicpus, vm->free_memory_bytes, vm->free_gpus};
+    for (size_t g = 0; g < w->s->active_count && w->count < w->max; g++) {
+        const struct ebb_need *need = &w->cursors[g].need;
+        if (w->cursors[g].job == EBB_NONE || (w->gpu_wanted && need->gpus == 0 && vm->gpus > 0) ||
+            !ebb_gpu_model_fits(w->s->active[g]->spec->resources, vm->offer->gpu_model))
+            continue;
+        while (w->count < w->max && fits(&room, need)) {
+            uint32_t job = take_next(w, g);
+            if (job == EBB_NONE)
+                break;
+            emit(w, g, vm, job);
+            room.millicpus -= need->millicpus;
+            room.memory_bytes -= need->memory_bytes;
+            room.gpus -= need->gpus;
+        }
+    }
+}
+
+static void fill_vms(struct placer *w, bool at_risk)
+{
+    for (size_t i = 0; i < w->s->live_count && w->count < w->max; i++) {
+        const struct ebb_vm *vm = w->s->vms[w->s->live[i]];
+        if (ebb_vm_takes_leases(vm) && vm->free_millicpus > 0 && vm->rebalance == at_risk &&
+            vm->refusals < w->policy->most_refusals)
+            fill_vm(w, vm);
+    }
+}
+
+size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int64_t now_wall_ns,
+                 struct ebb_placement *ret, size_t max)
+{
+    struct placer w = {
+        .s = s, .policy = policy, .now_wall_ns = now_wall_ns, .ret = ret, .max = max};
+    bool any = false;
+    for (size_t g = 0; g < s->active_count && !any; g++)
+        any = s->active[g]->first_ready != EBB_NONE;
+    if (!any)
+        return 0;
+    w.cursors = ebb_alloc_array(s->active_count, sizeof *w.cursors);
+    for (size_t g = 0; g < s->active_count; g++) {
+        w.cursors[g].job = s->active[g]->first_ready;
+        w.cursors[g].need = ebb_need_of(s->active[g]->spec->resources);
+        w.cursors[g].interval_vm = EBB_NONE;
+        w.gpu_wanted |= w.cursors[g].job != EBB_NONE && w.cursors[g].need.gpus > 0;
+    }
+    fill_vms(&w, false);
+    fill_vms(&w, true);
+    free(w.cursors);
+    return w.count;
+}

@@ -1,0 +1,501 @@
+/* What to launch and what to end.
+ *
+ *   ready jobs --> onto the room that living VMs have (imagined) --> what is left wants new VMs
+ *              --> offers by expected cost per finished job --> spread over zones --> launches
+ *
+ * A VM that got no job in imagination is idle; it is kept while its next use is nearer than a new
+ * boot would be. Nothing here looks at the order of the offers: candidates are sorted by cost and,
+ * where that is equal, by type, zone and market. */
+#include "scheduler/core/planner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scheduler/core/deadline.h"
+#include "scheduler/core/fold.h"
+#include "scheduler/core/ledger.h"
+#include "scheduler/core/market.h"
+#include "scheduler/core/score.h"
+
+#define AGAIN_S 15.0
+#define RESERVE_S                                                                                  \
+    30.0 /* of the living VMs' prices: to checkpoint and end before a budget is gone */
+
+/* Room on a VM that lives or is about to be launched. */
+struct room {
+    uint32_t vm; /* EBB_NONE: of this plan */
+    const Ebb__Offer *offer;
+    int64_t millicpus, memory_bytes, gpus;
+    bool used;
+};
+
+struct candidate {
+    size_t offer;
+    struct ebb_score score;
+};
+
+struct planning {
+    const struct ebb_plan_input *in;
+    struct ebb_plan *ret;
+    struct room *rooms;
+    size_t room_count, room_capacity;
+    struct candidate *candidates;
+    size_t candidate_count;
+    uint32_t vms;   /* living, and launched by this plan */
+    uint32_t dying; /* noticed or lost */
+    bool *stopped;  /* by bag: its budget is gone */
+    struct ebb_buffer notes;
+};
+
+static void note(struct planning *w, const char *text)
+{
+    ebb_buffer_printf(&w->notes, "%s\n", text);
+}
+
+static void again(struct planning *w, int64_t wall_ns)
+{
+    if (wall_ns > w->in->now_wall_ns && wall_ns < w->ret->again_wall_ns)
+        w->ret->again_wall_ns = wall_ns;
+}
+
+static struct room *add_room(struct planning *w)
+{
+    if (w->room_count == w->room_capacity) {
+        w->room_capacity = w->room_capacity == 0 ? 64 : w->room_capacity * 2;
+        w->rooms = ebb_realloc_array(w->rooms, w->room_capacity, sizeof *w->rooms);
+    }
+    return &w->rooms[w->room_count++];
+}
+
+static void collect_rooms(struct planning *w)
+{
+    const struct ebb_state *s = w->in->state;
+    for (size_t i = 0; i < s->live_count; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        w->dying += vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_LOST;
+        if (vm->state > EBB_VM_READY)
+            continue;
+        w->vms++;
+        if (vm->refusals >= w->in->policy->most_refusals)
+            continue;
+        *add_room(w) = (struct room){.vm = vm->index,
+                                     .offer = vm->offer,
+                                     .millicpus = vm->free_millicpus,
+                                     .memory_bytes = vm->free_memory_bytes,
+                                     .gpus = vm->free_gpus,
+                                     .used = vm->lease_count > 0};
+    }
+}
+
+/* Jobs of this need that the room still takes, at most `jobs`. */
+static uint64_t take_room(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
+                          uint64_t jobs)
+{
+    if (need->gpus > 0 && !ebb_gpu_model_fits(r, room->offer->gpu_model))
+        return 0;
+    int64_t fit = room->millicpus / need->millicpus;
+    if (room->memory_bytes / need->memory_bytes < fit)
+        fit = room->memory_bytes / need->memory_bytes;
+    if (need->gpus > 0 && room->gpus / need->gpus < fit)
+        fit = room->gpus / need->gpus;
+    if (fit <= 0)
+        return 0;
+    if ((uint64_t)fit > jobs)
+        fit = (int64_t)jobs;
+    room->millicpus -= fit * need->millicpus;
+    room->memory_bytes -= fit * need->memory_bytes;
+    room->gpus -= fit * need->gpus;
+    room->used = true;
+    return (uint64_t)fit;
+}
+
+static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64_t jobs)
+{
+    struct ebb_need need = ebb_need_of(g->spec->resources);
+    for (size_t i = 0; i < w->room_count && jobs > 0; i++)
+        jobs -= take_room(&w->rooms[i], &need, g->spec->resources, jobs);
+    return jobs;
+}
+
+/* Some VM of the pool will be able to run the group's jobs when it is free. */
+static bool pool_can_run(const struct planning *w, const struct ebb_group *g)
+{
+    for (size_t i = 0; i < w->room_count; i++) {
+        if (ebb_offer_slots(w->rooms[i].offer, g->spec->resources) > 0)
+            return true;
+    }
+    return false;
+}
+
+struct sorting {
+    const struct ebb_plan_input *in;
+};
+
+static int by_cost(const void *a, const void *b, void *ctx)
+{
+    const struct candidate *x = a, *y = b;
+    const struct sorting *s = ctx;
+    if (x->score.usd_micros_per_job != y->score.usd_micros_per_job)
+        return x->score.usd_micros_per_job < y->score.usd_micros_per_job ? -1 : 1;
+    return ebb_offer_compare(s->in->offers[x->offer], s->in->offers[y->offer]);
+}
+
+static bool is_allowed(const struct planning *w, const Ebb__Offer *offer, bool must_on_demand)
+{
+    if (offer->market == EBB__MARKET__ON_DEMAND)
+        return w->in->policy->use_on_demand;
+    return w->in->policy->use_spot && !(must_on_demand && w->in->policy->use_on_demand);
+}
+
+/* Offers that can run the demand now, the cheapest first. */
+static void find_candidates(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
+{
+    w->candidate_count = 0;
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        const Ebb__Offer *offer = w->in->offers[i];
+        if (!is_allowed(w, offer, must_on_demand))
+            continue;
+        struct candidate c = {.offer = i};
+        ebb_score_offer(w->in, d, offer, &c.score);
+        if (c.score.slots == 0)
+            continue;
+        int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, offer);
+        if (cool > w->in->now_wall_ns) {
+            again(w, cool);
+            continue;
+        }
+        w->candidates[w->candidate_count++] = c;
+    }
+    struct sorting sorting = {w->in};
+    if (w->candidate_count > 1)
+        qsort_r(w->candidates, w->candidate_count, sizeof *w->candidates, by_cost, &sorting);
+}
+
+static uint32_t vms_in_zone(const struct planning *w, const char *zone)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < w->room_count; i++) {
+        const Ebb__Offer *o = w->rooms[i].offer;
+        count += o->market == EBB__MARKET__SPOT && strcmp(o->zone, zone) == 0;
+    }
+    return count;
+}
+
+/* The cheapest candidate in a zone that does not hold its share yet, as long as the diversion is
+ * affordable; otherwise the cheapest. */
+static const struct candidate *choose(const struct planning *w, uint32_t planned)
+{
+    const struct candidate *best = &w->candidates[0];
+    double cap = fmax(1, ceil(w->in->policy->max_zone_share * (double)planned));
+    double limit = best->score.usd_micros_per_job * w->in->policy->spread_factor;
+    const char *full = NULL;
+    for (size_t i = 0; i < w->candidate_count; i++) {
+        const struct candidate *c = &w->candidates[i];
+        const Ebb__Offer *o = w->in->offers[c->offer];
+        if (c->score.usd_micros_per_job > limit)
+            break;
+        if (o->market == EBB__MARKET__ON_DEMAND)
+            return c;
+        if (full != NULL && strcmp(o->zone, full) == 0)
+            continue;
+        if (vms_in_zone(w, o->zone) < cap)
+            return c;
+        full = o->zone;
+    }
+    return best;
+}
+
+static void explain_launch(const struct planning *w, const struct candidate *c,
+                           const struct ebb_group *g, bool must_on_demand,
+                           struct ebb_plan_launch *launch)
+{
+    const Ebb__Offer *o = w->in->offers[c->offer];
+    const struct candidate *best = &w->candidates[0];
+    char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
+    ebb_format_usd(o->usd_micros_per_hour, price);
+    ebb_format_usd((int64_t)c->score.usd_micros_per_job, cost);
+    int n = snprintf(launch->reason, sizeof launch->reason,
+                     "%s a job of '%s': %s/h, %u at once, %.2g revocations/h", cost, g->spec->name,
+                     price, c->score.slots, c->score.hazard_per_hour);
+    const char *why = "";
+    if (must_on_demand)
+        why = "; on demand, as the deadline leaves no choice";
+    else if (c != best)
+        why = "; not the cheapest, so that one zone does not hold too many";
+    if (n > 0 && (size_t)n < sizeof launch->reason)
+        snprintf(launch->reason + n, sizeof launch->reason - (size_t)n, "%s", why);
+}
+
+static void add_launch(struct planning *w, const struct candidate *c, const struct ebb_group *g,
+                       bool must_on_demand)
+{
+    struct ebb_plan *p = w->ret;
+    for (size_t i = 0; i < p->launch_count; i++) {
+        if (p->launches[i].offer == c->offer) {
+            p->launches[i].count++;
+            return;
+        }
+    }
+    if (p->launch_count == p->launch_capacity) {
+        p->launch_capacity = p->launch_capacity == 0 ? 8 : p->launch_capacity * 2;
+        p->launches = ebb_realloc_array(p->launches, p->launch_capacity, sizeof *p->launches);
+    }
+    struct ebb_plan_launch *launch = &p->launches[p->launch_count++];
+    *launch = (struct ebb_plan_launch){.offer = c->offer, .count = 1};
+    explain_launch(w, c, g, must_on_demand, launch);
+}
+
+static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on_demand)
+{
+    struct ebb_need need = ebb_need_of(g->spec->resources);
+    size_t cooling = 0, allowed = 0;
+    char memory[EBB_QUANTITY_TEXT_SIZE], line[320];
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        const Ebb__Offer *o = w->in->offers[i];
+        if (!is_allowed(w, o, must_on_demand))
+            continue;
+        allowed++;
+        cooling += ebb_offer_slots(o, g->spec->resources) > 0;
+    }
+    if (cooling > 0)
+        snprintf(line, sizeof line,
+                 "'%s': all %zu offers that fit have just refused a launch and are left alone for "
+                 "a while",
+                 g->spec->name, cooling);
+    else
+        snprintf(line, sizeof line,
+                 "'%s': none of %zu offers has %g CPUs, %s of memory and %lld GPUs%s",
+                 g->spec->name, allowed, (double)need.millicpus / 1000,
+                 ebb_format_size((uint64_t)need.memory_bytes, memory), (long long)need.gpus,
+                 g->spec->resources != NULL && g->spec->resources->n_gpu_models > 0
+                     ? " of the models named"
+                     : "");
+    note(w, line);
+}
+
+/* How many VMs for `jobs` more jobs of the group, none of which finds room now. */
+static uint32_t vms_wanted(struct planning *w, const struct ebb_group *g,
+                           const struct ebb_demand *d, uint64_t jobs)
+{
+    uint32_t slots = w->candidates[0].score.slots;
+    double vms = ebb_demand_vms(w->in, d, (double)jobs, slots);
+    double needed = ebb_deadline_vms(w->in, g, d, (double)jobs, slots);
+    vms = fmax(vms, needed);
+    if (vms < 1 && !pool_can_run(w, g))
+        vms = 1;
+    uint32_t most = w->in->policy->max_vms > w->vms ? w->in->policy->max_vms - w->vms : 0;
+    if (vms > most) {
+        char line[200];
+        snprintf(line, sizeof line, "'%s': %.0f more VMs would be of use, but the limit is %u",
+                 g->spec->name, vms - most, w->in->policy->max_vms);
+        note(w, line);
+        vms = most;
+    }
+    return (uint32_t)vms;
+}
+
+/* After a bulk revocation not everything is launched at once. */
+static uint32_t spread_in_time(struct planning *w, uint32_t vms)
+{
+    const struct ebb_market_entry *all = ebb_market_all(w->in->state->market);
+    int64_t end = all->revoked_wall_ns + (int64_t)(w->in->policy->jitter_s * 1e9);
+    if (w->dying < 2 || all->revoked_wall_ns == 0 || w->in->now_wall_ns >= end || vms < 2)
+        return vms;
+    again(w, w->in->now_wall_ns +
+                 (int64_t)((double)(end - w->in->now_wall_ns) * (1 - w->in->random / 2)));
+    return (uint32_t)ceil(w->in->random * vms);
+}
+
+static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t jobs)
+{
+    struct ebb_demand d;
+    ebb_demand_of_group(w->in, g, &d);
+    d.jobs = (double)jobs;
+    bool must = ebb_deadline_must_on_demand(w->in, g);
+    find_candidates(w, &d, must);
+    if (w->candidate_count == 0) {
+        no_offer(w, g, must);
+        return;
+    }
+    uint32_t vms = spread_in_time(w, vms_wanted(w, g, &d, jobs));
+    uint32_t planned = w->vms + vms;
+    struct ebb_need need = ebb_need_of(g->spec->resources);
+    for (uint32_t i = 0; i < vms && jobs > 0; i++) {
+        if (i > 0 && jobs < w->candidates[0].score.slots && (double)jobs < d.jobs) {
+            d.jobs = (double)jobs; /* the rest may be better off on a smaller VM */
+            find_candidates(w, &d, must);
+        }
+        const struct candidate *c = choose(w, planned);
+        add_launch(w, c, g, must);
+        const Ebb__Offer *o = w->in->offers[c->offer];
+        struct room *room = add_room(w);
+        *room = (struct room){.vm = EBB_NONE,
+                              .offer = o,
+                              .millicpus = (int64_t)(o->cpus * 1000 + 0.5),
+                              .memory_bytes = (int64_t)(o->memory_bytes & INT64_MAX),
+                              .gpus = o->gpus};
+        jobs -= take_room(room, &need, g->spec->resources, jobs);
+        w->vms++;
+    }
+}
+
+static void plan_launches(struct planning *w)
+{
+    const struct ebb_state *s = w->in->state;
+    for (size_t i = 0; i < s->active_count; i++) {
+        const struct ebb_group *g = s->active[i];
+        uint64_t jobs = g->counts[EBB_JOB_READY];
+        if (jobs == 0 || w->stopped[g->bag])
+            continue;
+        jobs = fill_rooms(w, g, jobs);
+        if (jobs > 0)
+            launch_for(w, g, jobs);
+    }
+}
+
+static void check_budgets(struct planning *w)
+{
+    const struct ebb_state *s = w->in->state;
+    double reserve = 0;
+    for (size_t i = 0; i < s->live_count; i++) {
+        const Ebb__Offer *o = s->vms[s->live[i]]->offer;
+        reserve += (double)o->usd_micros_per_hour * s->bill_time_scale / 3600 * RESERVE_S;
+    }
+    for (size_t i = 0; i < s->bag_count; i++) {
+        const struct ebb_bag *b = s->bags[i];
+        if (ebb_bag_is_finished(b) || b->cancelled || b->spec->budget_usd_micros == 0)
+            continue;
+        int64_t spent = ebb_ledger_bag_usd_micros(s, b->index, w->in->now_wall_ns);
+        if ((double)spent + reserve < (double)b->spec->budget_usd_micros)
+            continue;
+        struct ebb_plan *p = w->ret;
+        w->stopped[i] = true;
+        if (p->over_budget_count == p->over_budget_capacity) {
+            p->over_budget_capacity = p->over_budget_capacity == 0 ? 4 : p->over_budget_count * 2;
+            p->over_budget =
+                ebb_realloc_array(p->over_budget, p->over_budget_capacity, sizeof *p->over_budget);
+        }
+        p->over_budget[p->over_budget_count++] = b->index;
+        char has[EBB_QUANTITY_TEXT_SIZE], of[EBB_QUANTITY_TEXT_SIZE], line[200];
+        snprintf(line, sizeof line, "bag '%s' stops: it has spent %s of its budget of %s",
+                 b->spec->id, ebb_format_usd(spent, has),
+                 ebb_format_usd(b->spec->budget_usd_micros, of));
+        note(w, line);
+    }
+}
+
+static void add_end(struct planning *w, const struct ebb_vm *vm, bool drain, const char *reason)
+{
+    struct ebb_plan *p = w->ret;
+    if (p->end_count == p->end_capacity) {
+        p->end_capacity = p->end_capacity == 0 ? 8 : p->end_capacity * 2;
+        p->ends = ebb_realloc_array(p->ends, p->end_capacity, sizeof *p->ends);
+    }
+    struct ebb_plan_end *e = &p->ends[p->end_count++];
+    *e = (struct ebb_plan_end){.vm = vm->index, .drain = drain};
+    snprintf(e->reason, sizeof e->reason, "%s", reason);
+}
+
+/* Seconds until jobs that wait could start on such a VM; INFINITY when none will. */
+static double next_use_s(const struct planning *w, const struct ebb_vm *vm)
+{
+    const struct ebb_state *s = w->in->state;
+    double soonest = INFINITY;
+    for (size_t i = 0; i < s->active_count; i++) {
+        const struct ebb_group *g = s->active[i];
+        if (g->counts[EBB_JOB_WAITING] == 0 || w->stopped[g->bag] ||
+            ebb_offer_slots(vm->offer, g->spec->resources) == 0)
+            continue;
+        double until = ebb_deadline_start_s(w->in, g);
+        soonest = until < soonest ? until : soonest;
+    }
+    return soonest;
+}
+
+static void end_idle(struct planning *w, const struct ebb_vm *vm, int64_t since_wall_ns)
+{
+    const struct ebb_policy *p = w->in->policy;
+    double idle_s = (double)(w->in->now_wall_ns - since_wall_ns) / 1e9;
+    double next_s = next_use_s(w, vm);
+    double boot_s = w->in->state->boot_s.count > 0 ? w->in->state->boot_s.value : p->default_boot_s;
+    if (next_s <= boot_s + p->idle_s)
+        return;
+    if (idle_s < p->idle_s) {
+        again(w, since_wall_ns + (int64_t)(p->idle_s * 1e9));
+        return;
+    }
+    char reason[160];
+    if (isinf(next_s))
+        snprintf(reason, sizeof reason, "idle for %.0f s, and no job is left for it", idle_s);
+    else
+        snprintf(reason, sizeof reason,
+                 "idle for %.0f s; its next job is about %.0f s away, a new boot takes %.0f s",
+                 idle_s, next_s, boot_s);
+    add_end(w, vm, false, reason);
+}
+
+static void plan_end(struct planning *w, const struct ebb_vm *vm, bool used)
+{
+    const struct ebb_policy *p = w->in->policy;
+    double age_s = (double)(w->in->now_wall_ns - vm->intended_wall_ns) / 1e9;
+    if (vm->state == EBB_VM_LOST) {
+        add_end(w, vm, false, "it is lost; ended so that it costs nothing more");
+    } else if (vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_TERMINATING) {
+        return; /* the cloud takes it, free of charge when it is young */
+    } else if (vm->refusals >= p->most_refusals) {
+        add_end(w, vm, vm->lease_count > 0, "it could not run the jobs it was given");
+    } else if (vm->state == EBB_VM_BOOTING && age_s > p->boot_most_s) {
+        add_end(w, vm, false, "its agent has not joined in time");
+    } else if (vm->lease_count == 0 && w->in->state->active_count == 0 &&
+               vm->state != EBB_VM_INTENDED) {
+        add_end(w, vm, false, "no bag is left to run");
+    } else if (vm->lease_count == 0 && !used && vm->state == EBB_VM_READY) {
+        end_idle(w, vm, vm->idle_since_wall_ns);
+    } else if (!used && vm->state == EBB_VM_BOOTING) {
+        end_idle(w, vm, vm->intended_wall_ns);
+    }
+}
+
+static void plan_ends(struct planning *w)
+{
+    const struct ebb_state *s = w->in->state;
+    size_t room = 0;
+    for (size_t i = 0; i < s->live_count; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        bool used = false;
+        if (room < w->room_count && w->rooms[room].vm == vm->index)
+            used = w->rooms[room++].used;
+        plan_end(w, vm, used);
+    }
+}
+
+void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret)
+{
+    *ret = (struct ebb_plan){.again_wall_ns = in->now_wall_ns + (int64_t)(AGAIN_S * 1e9)};
+    struct planning w = {.in = in, .ret = ret};
+    w.candidates = ebb_alloc_array(in->offer_count + 1, sizeof *w.candidates);
+    w.stopped = ebb_alloc_array(in->state->bag_count + 1, sizeof *w.stopped);
+    collect_rooms(&w);
+    check_budgets(&w);
+    plan_launches(&w);
+    plan_ends(&w);
+    ret->notes = ebb_buffer_take_text(&w.notes);
+    ebb_buffer_clean_up(&w.notes);
+    free(w.stopped);
+    free(w.candidates);
+    free(w.rooms);
+}
+
+void ebb_plan_clean_up(struct ebb_plan *p)
+{
+    free(p->launches);
+    free(p->ends);
+    free(p->over_budget);
+    free(p->notes);
+    *p = (struct ebb_plan){0};
+}

@@ -1,0 +1,48 @@
+/* What an offer is worth for jobs of one shape: the number that placement and estimates stand on.
+ */
+#ifndef EBB_SCHEDULER_CORE_SCORE_H
+#define EBB_SCHEDULER_CORE_SCORE_H
+
+#include "scheduler/core/planner.h"
+
+/* Jobs of one group that want VMs. */
+struct ebb_demand {
+    const Ebb__Resources *resources;
+    double jobs;
+    double work_s;       /* useful seconds left, a job on average */
+    double longest_s;    /* ... of the longest */
+    double boot_s;       /* of a new VM */
+    double setup_s;      /* staging, restore, setup of an attempt */
+    double checkpoint_s; /* cost of one */
+    double interval_s;   /* given by the user; 0: chosen here */
+    bool checkpoints;
+};
+
+struct ebb_score {
+    uint32_t slots; /* jobs at once; 0: it cannot run them */
+    double vms;     /* that all the jobs keep busy */
+    double hazard_per_hour;
+    double interval_s;
+    double wall_s; /* expected, of a job on it, revocations included */
+    double usd_micros_per_job;
+};
+
+/* Expected cost of a finished job: price * (boot / jobs one after another in a slot + setup +
+ * expected wall time) / jobs at once. A revocation costs a boot, a set-up and the work since the
+ * last commit (ebb_expected_wall_s). */
+void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d,
+                     const Ebb__Offer *offer, struct ebb_score *ret);
+
+/* A group's demand from its specification alone, or with what its jobs have shown. */
+void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *spec,
+                        const Ebb__Profile *profile, struct ebb_demand *ret);
+void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group *g,
+                         struct ebb_demand *ret);
+/* VMs worth running at once for so many jobs in `slots` a VM. */
+double ebb_demand_vms(const struct ebb_plan_input *in, const struct ebb_demand *d, double jobs,
+                      uint32_t slots);
+
+/* Total order of offers that does not depend on their place in the list. */
+int ebb_offer_compare(const Ebb__Offer *a, const Ebb__Offer *b);
+
+#endif
