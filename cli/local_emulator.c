@@ -47,6 +47,11 @@ static bool emulator_answers(void *ctx)
     return endpoint != NULL && endpoint[0] != '\0' && answers(endpoint);
 }
 
+bool ebb_emulator_is_running(void)
+{
+    return emulator_answers(NULL);
+}
+
 /* Nothing of the user's own settings may reach, or be reached by, the emulated cloud. */
 static int use_emulator(struct ebb_error *err)
 {

@@ -30,6 +30,7 @@ void ebb_local_part_clean_up(struct ebb_local_part *part);
 
 /* The first line of a file that the emulated cloud wrote into its folder, malloc'ed, or NULL. */
 char *ebb_emulator_file(const char *name);
+bool ebb_emulator_is_running(void);
 /* Runs, or is started, and this process's environment points to it. With `fleet_given`, another
  * fleet than the running one's is refused. */
 int ebb_emulator_ensure(const struct ebb_local_choice *c, bool fleet_given, struct ebb_error *err);

@@ -23,7 +23,3 @@ const struct ebb_command ebb_command_checkpoint_verify = {
 extern const struct ebb_command ebb_command_checkpoint_restore;
 const struct ebb_command ebb_command_checkpoint_restore = {
     .name = "checkpoint restore", .summary = "not landed yet", .hidden = true, .run = pending};
-
-extern const struct ebb_command ebb_command_doctor;
-const struct ebb_command ebb_command_doctor = {
-    .name = "doctor", .summary = "not landed yet", .hidden = true, .run = pending};
