@@ -162,6 +162,17 @@ void ebb_account_split_vm(const struct ebb_state *s, const struct ebb_vm *vm, in
         ret->shares[i].forgiven_usd_micros = parts[i];
 }
 
+int64_t ebb_account_on_demand_price(const struct ebb_state *s, const struct ebb_vm *vm)
+{
+    if (vm->offer->on_demand_usd_micros_per_hour > 0)
+        return vm->offer->on_demand_usd_micros_per_hour;
+    const struct ebb_market_entry *e =
+        ebb_market_find(s->market, vm->offer->zone, vm->offer->type, EBB__MARKET__ON_DEMAND);
+    if (e != NULL && e->price_count > 0)
+        return e->prices[e->price_count - 1].usd_micros_per_hour;
+    return vm->offer->usd_micros_per_hour;
+}
+
 int64_t ebb_ledger_vm_usd_micros(const struct ebb_state *s, uint32_t vm, int64_t now_wall_ns)
 {
     const struct ebb_vm *v = s->vms[vm];

@@ -68,6 +68,9 @@ void ebb_account_lease_parts(const struct ebb_state *s, const struct ebb_vm *vm,
                              double parts[EBB_PARTS]);
 double ebb_account_byte_seconds(const struct ebb_bag_account *b, int64_t now_wall_ns);
 
+/* Micro-USD an hour of the VM's type on demand. */
+int64_t ebb_account_on_demand_price(const struct ebb_state *s, const struct ebb_vm *vm);
+
 /* A VM's seconds and bill, by bag. */
 struct ebb_vm_share {
     uint32_t bag;

@@ -77,21 +77,33 @@ double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group 
     return ceil(jobs / (slots * in_a_row));
 }
 
-double ebb_deadline_start_s(const struct ebb_plan_input *in, const struct ebb_group *g)
+static double start_s(const struct ebb_plan_input *in, const struct ebb_bag *b, uint32_t g,
+                      double *memo)
 {
-    const struct ebb_bag *b = in->state->bags[g->bag];
+    if (memo[g] >= 0)
+        return memo[g];
     double latest = 0;
-    for (size_t n = 0; n < b->group_count; n++) {
+    for (uint32_t n = 0; n < b->group_count; n++) {
         const struct ebb_group *needed = &b->groups[n];
         bool is_needed = false;
         for (size_t d = 0; d < needed->dependent_count; d++)
-            is_needed |= needed->dependents[d] == g->index;
+            is_needed |= needed->dependents[d] == g;
         if (!is_needed || unfinished(needed) == 0)
             continue;
         double until = own_s(in, needed);
         if (needed->counts[EBB_JOB_WAITING] > 0)
-            until += ebb_deadline_start_s(in, needed);
+            until += start_s(in, b, n, memo);
         latest = fmax(latest, until);
     }
+    memo[g] = latest;
     return latest;
+}
+
+double ebb_deadline_start_s(const struct ebb_plan_input *in, const struct ebb_group *g)
+{
+    const struct ebb_bag *b = in->state->bags[g->bag];
+    EBB_AUTO_FREE double *memo = ebb_alloc_array(b->group_count, sizeof *memo);
+    for (size_t i = 0; i < b->group_count; i++)
+        memo[i] = -1;
+    return start_s(in, b, g->index, memo);
 }

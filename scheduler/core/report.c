@@ -58,20 +58,9 @@ static void add_part(Ebb__Split *to, int part, double s, int64_t usd_micros)
     }
 }
 
-static int64_t on_demand_price(const struct ebb_state *s, const struct ebb_vm *vm)
-{
-    if (vm->offer->on_demand_usd_micros_per_hour > 0)
-        return vm->offer->on_demand_usd_micros_per_hour;
-    const struct ebb_market_entry *e =
-        ebb_market_find(s->market, vm->offer->zone, vm->offer->type, EBB__MARKET__ON_DEMAND);
-    if (e != NULL && e->price_count > 0)
-        return e->prices[e->price_count - 1].usd_micros_per_hour;
-    return vm->offer->usd_micros_per_hour;
-}
-
 static double on_demand_usd(const struct builder *w, const struct ebb_vm *vm, double useful_s)
 {
-    return useful_s * w->s->bill_time_scale / 3600 * (double)on_demand_price(w->s, vm);
+    return useful_s * w->s->bill_time_scale / 3600 * (double)ebb_account_on_demand_price(w->s, vm);
 }
 
 static void row_parts(const struct builder *w, const struct ebb_vm *vm, const struct ebb_row *row,

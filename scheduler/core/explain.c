@@ -1,0 +1,335 @@
+/* `ebb explain`: why a job is where it is. The state says what holds now, the log (through a
+ * job's history) what was tried, the planner's notes what stands in the way of more VMs. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scheduler/core/fold.h"
+#include "scheduler/core/market.h"
+#include "scheduler/core/score.h"
+#include "scheduler/core/status.h"
+#include "scheduler/core/sweep.h"
+
+struct ebb_job_history {
+    char *bag;
+    uint64_t job;
+    Ebb__AttemptSummary **attempts;
+    size_t count, capacity;
+    struct ebb_map *offers; /* VM id -> "zone\0type" of VMs seen in the log */
+};
+
+struct place {
+    char *zone, *type;
+};
+
+static void place_destroy(void *p)
+{
+    struct place *place = p;
+    free(place->zone);
+    free(place->type);
+    free(place);
+}
+
+struct ebb_job_history *ebb_job_history_new(const char *bag, uint64_t job)
+{
+    struct ebb_job_history *h = ebb_alloc(sizeof *h);
+    h->bag = ebb_strdup(bag);
+    h->job = job;
+    h->offers = ebb_map_new(place_destroy);
+    return h;
+}
+
+void ebb_job_history_destroy(struct ebb_job_history *h)
+{
+    if (h == NULL)
+        return;
+    for (size_t i = 0; i < h->count; i++)
+        ebb__attempt_summary__free_unpacked(h->attempts[i], NULL);
+    free(h->attempts);
+    ebb_map_destroy(h->offers);
+    free(h->bag);
+    free(h);
+}
+
+static bool is_it(const struct ebb_job_history *h, const char *bag, uint64_t job)
+{
+    return job == h->job && strcmp(bag, h->bag) == 0;
+}
+
+static Ebb__AttemptSummary *attempt_of(struct ebb_job_history *h, uint32_t attempt)
+{
+    for (size_t i = h->count; i-- > 0;) {
+        if (h->attempts[i]->attempt == attempt)
+            return h->attempts[i];
+    }
+    return NULL;
+}
+
+static void add_lease(struct ebb_job_history *h, const Ebb__AttemptLeased *m, int64_t wall_ns)
+{
+    if (h->count == h->capacity) {
+        h->capacity = h->capacity == 0 ? 8 : h->capacity * 2;
+        h->attempts = ebb_realloc_array(h->attempts, h->capacity, sizeof *h->attempts);
+    }
+    Ebb__AttemptSummary *a = ebb_alloc(sizeof *a);
+    ebb__attempt_summary__init(a);
+    const struct place *place = ebb_map_get(h->offers, m->vm);
+    a->attempt = m->attempt;
+    a->vm = ebb_strdup(m->vm);
+    a->zone = ebb_strdup(place != NULL ? place->zone : "");
+    a->type = ebb_strdup(place != NULL ? place->type : "");
+    a->leased_wall_ns = wall_ns;
+    a->resumed_step = -1;
+    a->last_step = -1;
+    h->attempts[h->count++] = a;
+}
+
+static void add_end(Ebb__AttemptSummary *a, const Ebb__AttemptEnded *m, int64_t wall_ns)
+{
+    if (a == NULL || a->ended_wall_ns != 0)
+        return;
+    a->ended_wall_ns = wall_ns;
+    a->outcome = ebb_strdup(ebb_outcome_name((int)m->outcome));
+    a->reason = ebb_strdup(m->reason);
+    if (m->last_step > a->last_step)
+        a->last_step = m->last_step;
+    if (m->times != NULL)
+        a->times = ebb_fold_copy(&m->times->base);
+}
+
+void ebb_job_history_add(struct ebb_job_history *h, const Ebb__Event *e)
+{
+    Ebb__AttemptSummary *a = NULL;
+    switch (e->kind_case) {
+    case EBB__EVENT__KIND_VM_INTENDED:
+        if (e->vm_intended->offer != NULL) {
+            struct place *place = ebb_alloc(sizeof *place);
+            place->zone = ebb_strdup(e->vm_intended->offer->zone);
+            place->type = ebb_strdup(e->vm_intended->offer->type);
+            ebb_map_set(h->offers, e->vm_intended->vm, place);
+        }
+        break;
+    case EBB__EVENT__KIND_ATTEMPT_LEASED:
+        if (is_it(h, e->attempt_leased->bag, e->attempt_leased->job))
+            add_lease(h, e->attempt_leased, e->wall_ns);
+        break;
+    case EBB__EVENT__KIND_ATTEMPT_STARTED:
+        if (is_it(h, e->attempt_started->bag, e->attempt_started->job) &&
+            (a = attempt_of(h, e->attempt_started->attempt)) != NULL)
+            a->resumed_step = e->attempt_started->resumed_step;
+        break;
+    case EBB__EVENT__KIND_CHECKPOINT_COMMITTED:
+        if (is_it(h, e->checkpoint_committed->bag, e->checkpoint_committed->job) &&
+            (a = attempt_of(h, e->checkpoint_committed->attempt)) != NULL) {
+            a->checkpoints++;
+            a->last_step = e->checkpoint_committed->step;
+        }
+        break;
+    case EBB__EVENT__KIND_ATTEMPT_ENDED:
+        if (is_it(h, e->attempt_ended->bag, e->attempt_ended->job))
+            add_end(attempt_of(h, e->attempt_ended->attempt), e->attempt_ended, e->wall_ns);
+        break;
+    default:
+        break;
+    }
+}
+
+static void EBB_PRINTF(2, 3) line(Ebb__ExplainAnswer *r, const char *fmt, ...)
+{
+    va_list args;
+    char *out = NULL;
+    va_start(args, fmt);
+    int n = vasprintf(&out, fmt, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    r->lines = ebb_realloc_array(r->lines, r->n_lines + 1, sizeof *r->lines);
+    r->lines[r->n_lines++] = out;
+}
+
+static void explain_waiting(Ebb__ExplainAnswer *r, const struct ebb_bag *b,
+                            const struct ebb_group *g)
+{
+    for (size_t n = 0; n < g->spec->n_needs; n++) {
+        for (size_t i = 0; i < b->group_count; i++) {
+            const struct ebb_group *needed = &b->groups[i];
+            if (strcmp(needed->spec->name, g->spec->needs[n]) != 0)
+                continue;
+            line(r, "needs '%s': %llu of %llu jobs are done", needed->spec->name,
+                 (unsigned long long)needed->counts[EBB_JOB_DONE],
+                 (unsigned long long)needed->spec->job_count);
+        }
+    }
+}
+
+static uint64_t ahead_of(const struct ebb_bag *b, uint64_t job)
+{
+    uint64_t ahead = 0;
+    for (uint32_t j = b->jobs[job].prev; j != EBB_NONE; j = b->jobs[j].prev)
+        ahead++;
+    return ahead;
+}
+
+static void explain_vms(Ebb__ExplainAnswer *r, const struct ebb_state *s, const struct ebb_group *g)
+{
+    size_t booting = 0, busy = 0, small = 0;
+    for (size_t i = 0; i < s->live_count; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        if (ebb_offer_slots(vm->offer, g->spec->resources) == 0)
+            small++;
+        else if (vm->state < EBB_VM_READY)
+            booting++;
+        else if (vm->state == EBB_VM_READY)
+            busy++;
+    }
+    line(r, "VMs: %zu that can run it are busy, %zu are on their way, %zu cannot run it", busy,
+         booting, small);
+}
+
+static int best_first(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The three best offers now, with their numbers. */
+static void explain_offers(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                           const struct ebb_group *g)
+{
+    struct ranked {
+        double cost; /* first: sorted by it */
+        size_t offer;
+        struct ebb_score score;
+    };
+    struct ebb_demand d;
+    ebb_demand_of_group(in, g, &d);
+    d.jobs = d.jobs > 0 ? d.jobs : 1;
+    EBB_AUTO_FREE struct ranked *ranked = ebb_alloc_array(in->offer_count + 1, sizeof *ranked);
+    size_t n = 0;
+    for (size_t i = 0; i < in->offer_count; i++) {
+        struct ebb_score score;
+        ebb_score_offer(in, &d, in->offers[i], &score);
+        if (score.slots > 0)
+            ranked[n++] = (struct ranked){score.usd_micros_per_job, i, score};
+    }
+    qsort(ranked, n, sizeof *ranked, best_first);
+    for (size_t i = 0; i < n && i < 3; i++) {
+        const Ebb__Offer *o = in->offers[ranked[i].offer];
+        int64_t cool = ebb_plan_cool_until(in->state, in->policy, o);
+        char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
+        line(r, "offer %s %s %s: %s a job (%s/h, %u at once, %.2g revocations/h)%s", o->type,
+             o->zone, o->market == EBB__MARKET__SPOT ? "spot" : "on-demand",
+             ebb_format_usd((int64_t)ranked[i].cost, cost),
+             ebb_format_usd(o->usd_micros_per_hour, price), ranked[i].score.slots,
+             ranked[i].score.hazard_per_hour,
+             cool > in->now_wall_ns ? ", refused a launch and is left alone for now" : "");
+    }
+    if (n == 0)
+        line(r, "no offer of the cloud can run it");
+}
+
+static void explain_refusals(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in)
+{
+    size_t cursor = 0;
+    const char *key = NULL;
+    for (const struct ebb_market_entry *e;
+         (e = ebb_market_next(in->state->market, &cursor, &key)) != NULL;) {
+        if (e->refusals > 0)
+            line(r, "refused by %s: %u times in a row, last %.0f s ago (%s)", key, e->refusals,
+                 (double)(in->now_wall_ns - e->refused_wall_ns) / 1e9,
+                 ebb_code_name(e->refused_code));
+    }
+}
+
+static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                         const struct ebb_bag *b, uint64_t job)
+{
+    const struct ebb_job *j = &b->jobs[job];
+    const struct ebb_vm *vm = in->state->vms[j->vm];
+    line(r, "attempt %u on %s (%s in %s), %s since %.0f s", j->attempts, vm->id, vm->offer->type,
+         vm->offer->zone, ebb_job_state_name(j->state),
+         (double)(in->now_wall_ns - j->since_wall_ns) / 1e9);
+    if (vm->reason != NULL && vm->reason[0] != '\0')
+        line(r, "the VM was chosen for %s", vm->reason);
+    double interval = ebb_plan_interval_s(in->state, in->policy, ebb_bag_group_of(b, job),
+                                          vm->offer, in->now_wall_ns);
+    if (interval > 0)
+        line(r, "a checkpoint every %.0f s: %.2g revocations/h expected, %.2g s to make one",
+             interval, ebb_state_hazard(in->state, vm->offer, in->now_wall_ns),
+             ebb_bag_group_of(b, job)->write_s.value);
+    if (vm->notice_wall_ns != 0)
+        line(r, "the cloud has given notice: the VM ends in %.0f s",
+             (double)(vm->notice_deadline_wall_ns - in->now_wall_ns) / 1e9);
+    if ((j->flags & EBB_JOB_CANCELLING) != 0)
+        line(r, "it is being cancelled");
+}
+
+static void explain_notes(Ebb__ExplainAnswer *r, const struct ebb_plan *plan)
+{
+    const char *s = plan == NULL || plan->notes == NULL ? "" : plan->notes;
+    while (*s != '\0') {
+        size_t n = strcspn(s, "\n");
+        line(r, "planner: %.*s", (int)n, s);
+        s += n + (s[n] == '\n');
+    }
+}
+
+static void explain_state(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                          const struct ebb_bag *b, uint64_t job, const struct ebb_plan *plan)
+{
+    const struct ebb_job *j = &b->jobs[job];
+    const struct ebb_group *g = ebb_bag_group_of(b, job);
+    switch (j->state) {
+    case EBB_JOB_WAITING:
+        explain_waiting(r, b, g);
+        break;
+    case EBB_JOB_READY:
+        line(r, "ready, with %llu jobs of its group ahead", (unsigned long long)ahead_of(b, job));
+        explain_vms(r, in->state, g);
+        explain_offers(r, in, g);
+        explain_refusals(r, in);
+        explain_notes(r, plan);
+        break;
+    case EBB_JOB_LEASED:
+    case EBB_JOB_RUNNING:
+        explain_live(r, in, b, job);
+        break;
+    case EBB_JOB_FAILED:
+        line(r, "failed %u times; %u retries are allowed. `ebb retry` gives it another chance",
+             j->failures, g->spec->retries);
+        break;
+    case EBB_JOB_CANCELLED:
+        line(r, "cancelled: %s",
+             (j->flags & EBB_JOB_SKIPPED) != 0 ? "a job that it needs was not done"
+             : b->cancelled && b->cancel_reason != NULL && b->cancel_reason[0] != '\0'
+                 ? b->cancel_reason
+                 : "as asked");
+        break;
+    default:
+        line(r, "done in %u attempts, %u of them revoked", j->attempts, j->revocations);
+        break;
+    }
+}
+
+Ebb__ExplainAnswer *ebb_explain_new(const struct ebb_plan_input *in, const struct ebb_bag *b,
+                                    uint64_t job, const struct ebb_job_history *history,
+                                    const struct ebb_plan *plan)
+{
+    Ebb__ExplainAnswer *r = ebb_alloc(sizeof *r);
+    ebb__explain_answer__init(r);
+    r->bag = ebb_strdup(b->spec->id);
+    r->job = ebb_job_status_new(in->state, b, job);
+    explain_state(r, in, b, job, plan);
+    if (r->job->reason[0] != '\0' && b->jobs[job].state != EBB_JOB_CANCELLED)
+        line(r, "its last attempt: %s, %s", ebb_outcome_name(b->jobs[job].outcome - 1),
+             r->job->reason);
+    if (history == NULL)
+        return r;
+    r->attempts = ebb_alloc_array(history->count + 1, sizeof *r->attempts);
+    for (size_t i = 0; i < history->count; i++)
+        r->attempts[r->n_attempts++] = ebb_fold_copy(&history->attempts[i]->base);
+    return r;
+}
