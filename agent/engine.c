@@ -134,6 +134,27 @@ static void set_variable(struct environment *e, const char *name, const char *va
     e->entries[e->count] = NULL;
 }
 
+static void unset_variable(struct environment *e, const char *name)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        if (!same_name(e->entries[i], name))
+            continue;
+        free(e->entries[i]);
+        e->entries[i] = e->entries[--e->count];
+        e->entries[e->count] = NULL;
+        return;
+    }
+}
+
+/* An empty value takes the variable out: some engines refuse one that is set but empty. */
+static void put_variable(struct environment *e, const char *name, const char *value)
+{
+    if (value[0] == '\0')
+        unset_variable(e, name);
+    else
+        set_variable(e, name, value);
+}
+
 static bool is_private(const char *entry)
 {
     return ebb_starts_with(entry, "AWS_") || ebb_starts_with(entry, "EBB_");
@@ -161,19 +182,16 @@ char **ebb_engine_environment(const struct ebb_task *t)
         EBB_AUTO_FREE char *name = ebb_strndup(*p, (size_t)(equals - *p));
         set_variable(&e, name, equals + 1);
     }
-    bool threads_given = false;
+    snprintf(number, sizeof number, "%d", whole_cpus(t));
+    set_variable(&e, "OMP_NUM_THREADS", number);
     for (size_t i = 0; i < t->profile->n_environment; i++)
-        set_variable(&e, t->profile->environment[i]->key, t->profile->environment[i]->value);
+        put_variable(&e, t->profile->environment[i]->key, t->profile->environment[i]->value);
     for (size_t i = 0; i < t->group->n_environment; i++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer value = {0};
         struct template_values v = {.task = t, .command = ""};
         if (fill(&v, t->group->environment[i]->value, &value, NULL) == 0)
-            set_variable(&e, t->group->environment[i]->key, ebb_buffer_text(&value));
-        threads_given |= strcmp(t->group->environment[i]->key, "OMP_NUM_THREADS") == 0;
+            put_variable(&e, t->group->environment[i]->key, ebb_buffer_text(&value));
     }
-    snprintf(number, sizeof number, "%d", whole_cpus(t));
-    if (!threads_given)
-        set_variable(&e, "OMP_NUM_THREADS", number);
     snprintf(number, sizeof number, "%g", cpus_of(t));
     set_variable(&e, "EBB_CPUS", number);
     snprintf(number, sizeof number, "%u", t->attempt);
