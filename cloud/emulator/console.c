@@ -11,7 +11,7 @@
 #include "cloud/emulator/emulator.h"
 #include "cloud/emulator/exchange.h"
 #include "cloud/emulator/faults.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 static void reply(struct ebb_exchange *x, int status, json_t *value)
 {
@@ -41,14 +41,14 @@ static json_t *time_json(int64_t wall_ns)
     return wall_ns == 0 ? json_null() : json_string(ebb_time_format(wall_ns, text));
 }
 
-static json_t *vm_json(const struct ebb_vm *vm)
+static json_t *vm_json(const struct ebb_guest *vm)
 {
     static const char *const notices[] = {"given", "none", "late", "lost"};
-    json_t *v =
-        json_pack("{s:s, s:I, s:s, s:s, s:b, s:s, s:s, s:i, s:s}", "instance", vm->id, "number",
-                  (json_int_t)vm->ordinal, "type", vm->type_name, "zone", vm->zone_name, "spot",
-                  vm->spot, "state", ebb_vm_state_name(vm->state), "reason", ebb_vm_reason_code(vm),
-                  "supervisor", (int)vm->supervisor, "directory", vm->directory);
+    json_t *v = json_pack("{s:s, s:I, s:s, s:s, s:b, s:s, s:s, s:i, s:s}", "instance", vm->id,
+                          "number", (json_int_t)vm->ordinal, "type", vm->type_name, "zone",
+                          vm->zone_name, "spot", vm->spot, "state", ebb_guest_state_name(vm->state),
+                          "reason", ebb_guest_reason_code(vm), "supervisor", (int)vm->supervisor,
+                          "directory", vm->directory);
 
     json_object_set_new(v, "launched", time_json(vm->launch_wall_ns));
     json_object_set_new(v, "running", time_json(vm->running_wall_ns));
@@ -113,8 +113,8 @@ static void revoke(struct ebb_exchange *x)
     for (size_t i = 0; i < e->vm_count; i++)
         if (((instance != NULL && strcmp(instance, e->vms[i]->id) == 0) ||
              (zone != NULL && strcmp(zone, e->vms[i]->zone_name) == 0)) &&
-            ebb_vm_is_live(e->vms[i]) && e->vms[i]->spot && !e->vms[i]->revoked) {
-            ebb_vm_revoke(e->vms[i], &notice, rebalance_s);
+            ebb_guest_is_live(e->vms[i]) && e->vms[i]->spot && !e->vms[i]->revoked) {
+            ebb_guest_revoke(e->vms[i], &notice, rebalance_s);
             count++;
         }
     if (count == 0 && instance != NULL)

@@ -218,18 +218,18 @@ static bool authenticate(struct ebb_exchange *x)
 {
     char service[33];
 
-    switch (ebb_account_check(&x->emulator->account, x, service)) {
-    case EBB_ACCOUNT_GENUINE:
+    switch (ebb_keyring_check(&x->emulator->keyring, x, service)) {
+    case EBB_KEYRING_GENUINE:
         return true;
-    case EBB_ACCOUNT_ABSENT:
+    case EBB_KEYRING_ABSENT:
         send_error(x, "MissingAuthenticationToken", "Request is missing Authentication Token");
         return false;
-    case EBB_ACCOUNT_SKEWED:
-    case EBB_ACCOUNT_EXPIRED:
-    case EBB_ACCOUNT_EXPIRED_TOKEN:
+    case EBB_KEYRING_SKEWED:
+    case EBB_KEYRING_EXPIRED:
+    case EBB_KEYRING_EXPIRED_TOKEN:
         send_error(x, "RequestExpired", "Request has expired.");
         return false;
-    case EBB_ACCOUNT_MALFORMED:
+    case EBB_KEYRING_MALFORMED:
         send_error(x, "IncompleteSignature",
                    "The request signature does not conform to AWS "
                    "standards.");
@@ -259,7 +259,7 @@ void ebb_ec2_handle(struct ebb_exchange *x)
     if (!authenticate(x))
         return;
     if (x->vm != NULL && ebb_faults_vm_is_partitioned(x->emulator, x->vm)) {
-        ebb_exchange_blackhole(x, 60 * EBB_NS_PER_S);
+        ebb_exchange_blackhole(x);
         return;
     }
     name = ebb_ec2_param(&q, "Action");

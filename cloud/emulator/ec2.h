@@ -7,8 +7,8 @@
 
 #include "base/buffer.h"
 #include "cloud/emulator/exchange.h"
+#include "cloud/emulator/guest.h"
 #include "cloud/emulator/params.h"
-#include "cloud/emulator/vm.h"
 
 struct ebb_ec2_request {
     struct ebb_emulator *emulator;
@@ -56,7 +56,7 @@ const char *ebb_ec2_describe_regions(struct ebb_ec2_request *q);
 const char *ebb_ec2_describe_images(struct ebb_ec2_request *q);
 
 /* The instances of one reservation, in the form of RunInstances and DescribeInstances. */
-void ebb_ec2_put_reservation(struct ebb_ec2_request *q, struct ebb_vm *const *vms, size_t count);
+void ebb_ec2_put_reservation(struct ebb_ec2_request *q, struct ebb_guest *const *vms, size_t count);
 /* Price in force now, micro-USD an hour. */
 int64_t ebb_ec2_spot_price(const struct ebb_emulator *e, int type, int zone);
 

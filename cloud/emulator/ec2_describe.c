@@ -15,11 +15,11 @@
 
 static const int state_codes[] = {0, 16, 32, 48};
 
-static void put_state(struct ebb_ec2_request *q, const char *tag, enum ebb_vm_state state)
+static void put_state(struct ebb_ec2_request *q, const char *tag, enum ebb_guest_state state)
 {
     ebb_markup_open(&q->body, tag);
     ebb_markup_format(&q->body, "code", "%d", state_codes[state]);
-    ebb_markup_text(&q->body, "name", ebb_vm_state_name(state));
+    ebb_markup_text(&q->body, "name", ebb_guest_state_name(state));
     ebb_markup_close(&q->body, tag);
 }
 
@@ -31,7 +31,7 @@ static void put_time(struct ebb_ec2_request *q, const char *tag, int64_t wall_ns
     ebb_markup_text(&q->body, tag, text);
 }
 
-static void put_instance(struct ebb_ec2_request *q, const struct ebb_vm *vm)
+static void put_instance(struct ebb_ec2_request *q, const struct ebb_guest *vm)
 {
     struct ebb_buffer *b = &q->body;
     char transition[64];
@@ -41,7 +41,7 @@ static void put_instance(struct ebb_ec2_request *q, const struct ebb_vm *vm)
     ebb_markup_text(b, "imageId", vm->image);
     put_state(q, "instanceState", vm->state);
     ebb_markup_text(b, "privateDnsName", "");
-    ebb_markup_text(b, "reason", ebb_vm_transition(vm, transition));
+    ebb_markup_text(b, "reason", ebb_guest_transition(vm, transition));
     ebb_markup_text(b, "amiLaunchIndex", "0");
     ebb_markup_text(b, "instanceType", vm->type_name);
     put_time(q, "launchTime", vm->running_wall_ns != 0 ? vm->running_wall_ns : vm->launch_wall_ns);
@@ -50,12 +50,12 @@ static void put_instance(struct ebb_ec2_request *q, const struct ebb_vm *vm)
     ebb_markup_text(b, "tenancy", "default");
     ebb_markup_close(b, "placement");
     ebb_markup_text(b, "architecture", "x86_64");
-    if (ebb_vm_is_live(vm)) {
+    if (ebb_guest_is_live(vm)) {
         ebb_markup_text(b, "privateIpAddress", vm->address);
     } else {
         ebb_markup_open(b, "stateReason");
-        ebb_markup_text(b, "code", ebb_vm_reason_code(vm));
-        ebb_markup_text(b, "message", ebb_vm_reason_text(vm));
+        ebb_markup_text(b, "code", ebb_guest_reason_code(vm));
+        ebb_markup_text(b, "message", ebb_guest_reason_text(vm));
         ebb_markup_close(b, "stateReason");
     }
     if (vm->spot) {
@@ -76,17 +76,17 @@ static void put_instance(struct ebb_ec2_request *q, const struct ebb_vm *vm)
     ebb_markup_close(b, "item");
 }
 
-void ebb_ec2_put_reservation(struct ebb_ec2_request *q, struct ebb_vm *const *vms, size_t count)
+void ebb_ec2_put_reservation(struct ebb_ec2_request *q, struct ebb_guest *const *vms, size_t count)
 {
     ebb_markup_text(&q->body, "reservationId", vms[0]->reservation);
-    ebb_markup_text(&q->body, "ownerId", q->emulator->account.number);
+    ebb_markup_text(&q->body, "ownerId", q->emulator->keyring.account);
     ebb_markup_open(&q->body, "instancesSet");
     for (size_t i = 0; i < count; i++)
         put_instance(q, vms[i]);
     ebb_markup_close(&q->body, "instancesSet");
 }
 
-static const char *tag_of(const struct ebb_vm *vm, const char *key)
+static const char *tag_of(const struct ebb_guest *vm, const char *key)
 {
     return ebb_params_get(&vm->tags, key);
 }
@@ -98,7 +98,7 @@ static const char *const instance_filters[] = {
 
 static const char *instance_property(const void *item, const char *name)
 {
-    const struct ebb_vm *vm = item;
+    const struct ebb_guest *vm = item;
     static const char *const codes[] = {"0", "16", "32", "48"};
 
     if (ebb_starts_with(name, "tag:"))
@@ -108,7 +108,7 @@ static const char *instance_property(const void *item, const char *name)
     if (strcmp(name, "instance-type") == 0)
         return vm->type_name;
     if (strcmp(name, "instance-state-name") == 0)
-        return ebb_vm_state_name(vm->state);
+        return ebb_guest_state_name(vm->state);
     if (strcmp(name, "instance-state-code") == 0)
         return codes[vm->state];
     if (strcmp(name, "instance-lifecycle") == 0)
@@ -124,7 +124,7 @@ static const char *instance_property(const void *item, const char *name)
 
 /* A filter on tag-key fits when any key of the instance does: each tag is one view of it. */
 struct view {
-    const struct ebb_vm *vm;
+    const struct ebb_guest *vm;
     size_t tag;
 };
 
@@ -137,7 +137,7 @@ static const char *view_property(const void *item, const char *name)
     return instance_property(v->vm, name);
 }
 
-static bool instance_matches(const struct ebb_ec2_request *q, const struct ebb_vm *vm)
+static bool instance_matches(const struct ebb_ec2_request *q, const struct ebb_guest *vm)
 {
     struct view view = {.vm = vm};
 
@@ -153,7 +153,7 @@ static const char *check_ids(struct ebb_ec2_request *q, size_t *ret_count)
     *ret_count = 0;
     for (size_t n = 1; n <= MAX_PAGE; n++) {
         const char *id = ebb_params_getf(q->params, "InstanceId.%zu", n);
-        const struct ebb_vm *vm;
+        const struct ebb_guest *vm;
 
         if (id == NULL)
             break;
@@ -187,7 +187,7 @@ const char *ebb_ec2_describe_instances(struct ebb_ec2_request *q)
         return code;
     ebb_markup_open(&q->body, "reservationSet");
     for (i = first; i < e->vm_count && shown < max; i++) {
-        struct ebb_vm *vm = e->vms[i];
+        struct ebb_guest *vm = e->vms[i];
 
         if (!ebb_ec2_listed(q, "InstanceId", vm->id) || ebb_faults_vm_is_hidden(e, vm) ||
             !instance_matches(q, vm))
@@ -216,10 +216,10 @@ const char *ebb_ec2_terminate_instances(struct ebb_ec2_request *q)
     ebb_markup_open(&q->body, "instancesSet");
     for (size_t n = 1; n <= count; n++) {
         const char *id = ebb_params_getf(q->params, "InstanceId.%zu", n);
-        struct ebb_vm *vm = ebb_map_get(q->emulator->vm_by_id, id);
-        enum ebb_vm_state before = vm->state;
+        struct ebb_guest *vm = ebb_map_get(q->emulator->vm_by_id, id);
+        enum ebb_guest_state before = vm->state;
 
-        ebb_vm_end(vm, EBB_VM_END_USER);
+        ebb_guest_end(vm, EBB_GUEST_END_USER);
         ebb_markup_open(&q->body, "item");
         ebb_markup_text(&q->body, "instanceId", vm->id);
         put_state(q, "currentState", vm->state);
@@ -232,7 +232,7 @@ const char *ebb_ec2_terminate_instances(struct ebb_ec2_request *q)
 
 /* ---- tags ---- */
 
-static void set_tag(struct ebb_vm *vm, const char *key, const char *value)
+static void set_tag(struct ebb_guest *vm, const char *key, const char *value)
 {
     for (size_t i = 0; i < vm->tags.count; i++)
         if (strcmp(vm->tags.items[i].name, key) == 0) {
@@ -250,7 +250,7 @@ const char *ebb_ec2_create_tags(struct ebb_ec2_request *q)
                               "The request must contain the parameters resources and tags");
     for (size_t n = 1; n <= MAX_PAGE; n++) {
         const char *id = ebb_params_getf(q->params, "ResourceId.%zu", n);
-        struct ebb_vm *vm = id != NULL ? ebb_map_get(q->emulator->vm_by_id, id) : NULL;
+        struct ebb_guest *vm = id != NULL ? ebb_map_get(q->emulator->vm_by_id, id) : NULL;
 
         if (id == NULL)
             break;
@@ -266,14 +266,14 @@ const char *ebb_ec2_create_tags(struct ebb_ec2_request *q)
                 return ebb_ec2_refuse(q, "TagLimitExceeded", "The maximum number of tags is 50");
             set_tag(vm, key, value != NULL ? value : "");
         }
-        ebb_vm_save(vm);
+        ebb_guest_save(vm);
     }
     ebb_markup_text(&q->body, "return", "true");
     return NULL;
 }
 
 struct tag_view {
-    const struct ebb_vm *vm;
+    const struct ebb_guest *vm;
     const struct ebb_param *tag;
 };
 

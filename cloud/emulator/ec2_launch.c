@@ -109,7 +109,7 @@ static void hash_request(const struct ebb_params *p, char out[EBB_SHA256_HEX_SIZ
 
 /* The VMs of an earlier request with this token: their number, in `found` (MAX_COUNT). */
 static const char *find_token(struct ebb_ec2_request *q, const struct spec *s,
-                              struct ebb_vm **found, size_t *ret_count)
+                              struct ebb_guest **found, size_t *ret_count)
 {
     struct ebb_emulator *e = q->emulator;
 
@@ -210,7 +210,7 @@ static size_t live_in_pool(const struct ebb_emulator *e, int zone, int type)
     size_t n = 0;
 
     for (size_t i = 0; i < e->vm_count; i++)
-        n += e->vms[i]->zone == zone && e->vms[i]->type == type && ebb_vm_is_live(e->vms[i]);
+        n += e->vms[i]->zone == zone && e->vms[i]->type == type && ebb_guest_is_live(e->vms[i]);
     return n;
 }
 
@@ -247,25 +247,25 @@ static const char *check_pool(struct ebb_ec2_request *q, int zone, int type, boo
 }
 
 static const char *launch(struct ebb_ec2_request *q, const struct spec *s, int zone, int type,
-                          bool spot, size_t count, struct ebb_vm **vms)
+                          bool spot, size_t count, struct ebb_guest **vms)
 {
     char reservation[24], hex[18];
-    struct ebb_vm_request request = {.zone = zone,
-                                     .type = type,
-                                     .spot = spot,
-                                     .tags = &s->tags,
-                                     .client_token = s->token,
-                                     .request_hash = s->hash,
-                                     .reservation = reservation,
-                                     .image = s->image,
-                                     .role = s->role,
-                                     .user_data = s->user_data,
-                                     .user_data_len = s->user_data_len};
+    struct ebb_guest_request request = {.zone = zone,
+                                        .type = type,
+                                        .spot = spot,
+                                        .tags = &s->tags,
+                                        .client_token = s->token,
+                                        .request_hash = s->hash,
+                                        .reservation = reservation,
+                                        .image = s->image,
+                                        .role = s->role,
+                                        .user_data = s->user_data,
+                                        .user_data_len = s->user_data_len};
     struct ebb_error err = {0};
 
     snprintf(reservation, sizeof(reservation), "r-0%s", ebb_random_hex(hex, 8));
     for (size_t i = 0; i < count; i++)
-        if (ebb_vm_launch(q->emulator, &request, &vms[i], &err) < 0)
+        if (ebb_guest_launch(q->emulator, &request, &vms[i], &err) < 0)
             return ebb_ec2_refuse(q, "InternalError", "%s", err.text);
     return NULL;
 }
@@ -318,7 +318,7 @@ static const char *read_zone(struct ebb_ec2_request *q, const char *name, int *r
 /* Where no zone is asked for, the first that has room. As many as fit, from max down to min. */
 static const char *run_anywhere(struct ebb_ec2_request *q, const struct spec *s, int zone, int type,
                                 bool spot, int64_t max_price, int64_t min, int64_t max,
-                                struct ebb_vm **vms, size_t *ret_count)
+                                struct ebb_guest **vms, size_t *ret_count)
 {
     const char *code = NULL;
 
@@ -360,7 +360,7 @@ static const struct ebb_params *template_data(struct ebb_ec2_request *q, const c
 const char *ebb_ec2_run_instances(struct ebb_ec2_request *q)
 {
     EBB_AUTO(spec_clean_up) struct spec s = {0};
-    struct ebb_vm *vms[MAX_COUNT];
+    struct ebb_guest *vms[MAX_COUNT];
     const char *code = NULL, *market;
     const struct ebb_params *p = template_data(q, "LaunchTemplate.", &code);
     int zone = -1, type = -1;
@@ -575,7 +575,7 @@ static void put_override(struct ebb_ec2_request *q, const struct override *v, bo
     ebb_markup_text(&q->body, "lifecycle", spot ? "spot" : "on-demand");
 }
 
-static void put_fleet_instance(struct ebb_ec2_request *q, const struct ebb_vm *vm)
+static void put_fleet_instance(struct ebb_ec2_request *q, const struct ebb_guest *vm)
 {
     struct override v = {.type = vm->type, .zone = vm->zone};
 
@@ -591,7 +591,7 @@ static void put_fleet_instance(struct ebb_ec2_request *q, const struct ebb_vm *v
 /* One instance after the other, each from the first pool in order that has room. Pools that refuse
  * go to the error set, though the answer is a success. */
 static const char *fill_order(struct ebb_ec2_request *q, struct fleet_order *o, struct spec *s,
-                              struct ebb_vm **vms, size_t *ret_count)
+                              struct ebb_guest **vms, size_t *ret_count)
 {
     ebb_markup_open(&q->body, "errorSet");
     for (size_t i = 0; i < o->count; i++) {
@@ -622,7 +622,7 @@ const char *ebb_ec2_create_fleet(struct ebb_ec2_request *q)
 {
     EBB_AUTO_FREE struct fleet_order *o = ebb_alloc(sizeof(*o));
     EBB_AUTO(spec_clean_up) struct spec s = {0};
-    struct ebb_vm *vms[MAX_COUNT];
+    struct ebb_guest *vms[MAX_COUNT];
     const char *code = read_order(q, o);
     size_t count = 0;
     char hex[33];

@@ -17,10 +17,10 @@
 #include "base/memory.h"
 #include "cloud/emulator/ec2.h"
 #include "cloud/emulator/exchange.h"
+#include "cloud/emulator/guest.h"
 #include "cloud/emulator/objects.h"
 #include "cloud/emulator/revoke.h"
 #include "cloud/emulator/s3.h"
-#include "cloud/emulator/vm.h"
 
 #define MAX_REQUEST_BYTES (1u << 30) /* larger ones are cut off; S3 itself refuses 256 MiB */
 #define MAX_BILL_BYTES    (256u << 20)
@@ -65,8 +65,8 @@ static json_t *bill_json(struct ebb_emulator *e, bool with_open)
 
     bill_storage(e);
     for (size_t i = 0; with_open && i < e->vm_count; i++)
-        if (e->vms[i]->state == EBB_VM_RUNNING)
-            ebb_vm_charge(e->vms[i], now_wall_ns, &open[count++]);
+        if (e->vms[i]->state == EBB_GUEST_RUNNING)
+            ebb_guest_charge(e->vms[i], now_wall_ns, &open[count++]);
     json = ebb_bill_json(&e->bill, open, count);
     free(open);
     return json;
@@ -118,7 +118,7 @@ static int load_bill(struct ebb_emulator *e, struct ebb_error *err)
 static bool is_idle(const struct ebb_emulator *e)
 {
     for (size_t i = 0; i < e->vm_count; i++)
-        if (e->vms[i]->state != EBB_VM_TERMINATED)
+        if (e->vms[i]->state != EBB_GUEST_TERMINATED)
             return false;
     return (double)(ebb_now_ns(NULL) - e->last_request_ns) / 1e9 >= e->idle_exit_s;
 }
@@ -217,9 +217,9 @@ static int load_fleet(struct ebb_emulator *e, const struct ebb_emulator_options 
 
 static int load_state(struct ebb_emulator *e, struct ebb_error *err)
 {
-    if (ebb_account_init(&e->account, e->state_dir, err) < 0 ||
+    if (ebb_keyring_init(&e->keyring, e->state_dir, err) < 0 ||
         ebb_objects_open(e->state_dir, &e->objects, err) < 0 || load_bill(e, err) < 0 ||
-        ebb_vm_load_all(e, err) < 0)
+        ebb_guest_load_all(e, err) < 0)
         return err->code;
     if (ebb_objects_bucket(e->objects, DEFAULT_BUCKET) == NULL)
         return ebb_objects_create_bucket(e->objects, DEFAULT_BUCKET, err);
@@ -282,7 +282,7 @@ static void end_vms(struct ebb_emulator *e)
     struct ebb_error err = {0};
 
     for (size_t i = 0; i < e->vm_count; i++)
-        ebb_vm_end(e->vms[i], EBB_VM_END_USER);
+        ebb_guest_end(e->vms[i], EBB_GUEST_END_USER);
     if (e->objects != NULL && e->tick != NULL && ebb_emulator_write_bill(e, &err) < 0)
         ebb_log_error("%s", err.text);
 }
@@ -292,10 +292,11 @@ void ebb_emulator_destroy(struct ebb_emulator *e)
     if (e == NULL)
         return;
     end_vms(e);
+    ebb_exchange_forget_all(e);
     if (e->http != NULL)
         evhttp_free(e->http);
     for (size_t i = 0; i < e->vm_count; i++)
-        ebb_vm_destroy(e->vms[i]);
+        ebb_guest_destroy(e->vms[i]);
     for (size_t i = 0; i < e->timer_count; i++)
         ebb_timer_destroy(e->timers[i]);
     ebb_timer_destroy(e->tick);
@@ -303,7 +304,7 @@ void ebb_emulator_destroy(struct ebb_emulator *e)
     ebb_map_destroy(e->vm_by_id);
     ebb_map_destroy(e->uploads);
     ebb_map_destroy(e->templates);
-    ebb_account_clean_up(&e->account);
+    ebb_keyring_clean_up(&e->keyring);
     ebb_bill_clean_up(&e->bill);
     ebb_objects_destroy(e->objects);
     ebb_fleet_destroy(e->fleet);

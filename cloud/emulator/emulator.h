@@ -12,11 +12,11 @@
 #include "base/map.h"
 #include "base/process.h"
 #include "base/random.h"
-#include "cloud/emulator/account.h"
 #include "cloud/emulator/bill.h"
 #include "cloud/emulator/fleet.h"
+#include "cloud/emulator/keyring.h"
 
-struct ebb_vm;
+struct ebb_guest;
 struct ebb_exchange;
 struct ebb_objects;
 struct ebb_multipart;
@@ -41,14 +41,14 @@ struct ebb_emulator {
     int64_t origin_wall_ns;
     struct ebb_random random; /* faults; lifetimes have their own, by launch */
     struct ebb_reaper *reaper;
-    struct ebb_account account;
+    struct ebb_keyring keyring;
     struct ebb_bill bill;
     bool bill_changed;
     int64_t stored_at_ns; /* storage is billed up to here */
     struct ebb_objects *objects;
     struct ebb_map *uploads;   /* upload id -> struct ebb_multipart */
     struct ebb_map *templates; /* id -> launch template */
-    struct ebb_vm **vms;       /* in order of launch, ended ones too */
+    struct ebb_guest **vms;    /* in order of launch, ended ones too */
     size_t vm_count;
     int64_t launches; /* since this start: the n of `vm: n` */
     struct ebb_map *vm_by_id;
@@ -57,6 +57,7 @@ struct ebb_emulator {
     double zone_unavailable_until_s[EBB_FLEET_MAX_ZONES];
     struct ebb_timer *tick;
     double idle_exit_s;
+    struct ebb_exchange *waiting; /* requests whose answer is put off */
     int64_t last_request_ns;
     int lock_fd; /* held for as long as the emulator runs */
     void **owned;

@@ -17,9 +17,11 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "cloud/emulator/emulator.h"
+#include "cloud/emulator/faults.h"
 
 #define MAX_HEADER_BYTES (64u << 10)
 #define IDLE_TIMEOUT_S   600
+#define LOOK_AGAIN_NS    (100 * EBB_NS_PER_MS)
 
 struct server {
     struct ebb_emulator *emulator;
@@ -147,6 +149,12 @@ void ebb_exchange_write(struct ebb_exchange *x, const struct ebb_buffer *body)
 
 static void finish(struct ebb_exchange *x)
 {
+    struct ebb_exchange **at = &x->emulator->waiting;
+
+    while (*at != NULL && *at != x)
+        at = &(*at)->next;
+    if (*at == x)
+        *at = x->next;
     ebb_timer_destroy(x->timer);
     evbuffer_free(x->out);
     ebb_params_clean_up(&x->params);
@@ -189,9 +197,11 @@ static void on_timer(void *ctx)
         send_now(x);
 }
 
-static void later(struct ebb_exchange *x, int64_t ns)
+static void later(struct ebb_exchange *x, void (*fn)(void *ctx), int64_t ns)
 {
-    x->timer = ebb_timer_new(x->emulator->loop, on_timer, x);
+    x->next = x->emulator->waiting;
+    x->emulator->waiting = x;
+    x->timer = ebb_timer_new(x->emulator->loop, fn, x);
     ebb_timer_set(x->timer, ns);
 }
 
@@ -199,7 +209,7 @@ void ebb_exchange_send(struct ebb_exchange *x, int status)
 {
     x->status = status;
     if (x->lose || x->delay_ns > 0)
-        later(x, x->delay_ns);
+        later(x, on_timer, x->delay_ns);
     else
         send_now(x);
 }
@@ -207,11 +217,26 @@ void ebb_exchange_send(struct ebb_exchange *x, int status)
 void ebb_exchange_drop(struct ebb_exchange *x)
 {
     x->lose = true;
-    later(x, 0);
+    later(x, on_timer, 0);
 }
 
-void ebb_exchange_blackhole(struct ebb_exchange *x, int64_t ns)
+static void look_again(void *ctx)
 {
-    x->lose = true;
-    later(x, ns);
+    struct ebb_exchange *x = ctx;
+
+    if (ebb_faults_vm_is_partitioned(x->emulator, x->vm))
+        ebb_timer_set(x->timer, LOOK_AGAIN_NS);
+    else
+        break_connection(x);
+}
+
+void ebb_exchange_blackhole(struct ebb_exchange *x)
+{
+    later(x, look_again, LOOK_AGAIN_NS);
+}
+
+void ebb_exchange_forget_all(struct ebb_emulator *e)
+{
+    while (e->waiting != NULL)
+        break_connection(e->waiting);
 }

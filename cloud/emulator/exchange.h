@@ -16,11 +16,12 @@ struct evhttp;
 struct evhttp_request;
 struct evbuffer;
 struct ebb_emulator;
-struct ebb_vm;
+struct ebb_guest;
 
 struct ebb_exchange {
     struct ebb_emulator *emulator;
-    struct ebb_vm *vm; /* whose metadata service was asked, or whose credentials signed; or NULL */
+    struct ebb_guest
+        *vm; /* whose metadata service was asked, or whose credentials signed; or NULL */
     struct evhttp_request *request;
     const char *method;
     char *target;             /* "/path?query" as on the request line */
@@ -35,6 +36,7 @@ struct ebb_exchange {
     bool lose;            /* break the connection in place of the answer */
     int status;
     struct ebb_timer *timer;
+    struct ebb_exchange *next; /* of those that wait */
 };
 
 /* A server on `address` (port 0: any); handle(ctx, x) must lead to ebb_exchange_send or _drop. */
@@ -49,7 +51,9 @@ void ebb_exchange_write(struct ebb_exchange *x, const struct ebb_buffer *body);
 void ebb_exchange_send(struct ebb_exchange *x, int status);
 /* Breaks the connection soon and frees x. */
 void ebb_exchange_drop(struct ebb_exchange *x);
-/* Answers nothing for `ns`, then breaks the connection: what a partitioned client sees. */
-void ebb_exchange_blackhole(struct ebb_exchange *x, int64_t ns);
+/* Answers nothing while x->vm is cut off, then breaks the connection: what its client sees. */
+void ebb_exchange_blackhole(struct ebb_exchange *x);
+/* Forgets all that wait, before their servers go. */
+void ebb_exchange_forget_all(struct ebb_emulator *e);
 
 #endif

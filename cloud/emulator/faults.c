@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "cloud/emulator/emulator.h"
 #include "cloud/emulator/exchange.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 /* Seconds since the window opened, negative when it has not or is over. */
 static double window_age(const struct ebb_emulator *e, const struct ebb_fleet_window *w)
@@ -16,7 +16,7 @@ static double window_age(const struct ebb_emulator *e, const struct ebb_fleet_wi
     double age_s = ebb_emulator_now_s(e) - w->when.at_s;
 
     if (w->when.vm > 0) {
-        const struct ebb_vm *vm = NULL;
+        const struct ebb_guest *vm = NULL;
 
         for (size_t i = 0; i < e->vm_count && vm == NULL; i++)
             if (e->vms[i]->ordinal == w->when.vm)
@@ -48,7 +48,7 @@ bool ebb_faults_hit(struct ebb_emulator *e, enum ebb_fleet_fault_kind kind,
     return false;
 }
 
-bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_vm *vm)
+bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_guest *vm)
 {
     for (size_t i = 0; i < e->fault_count; i++) {
         const struct ebb_fleet_fault *f = &e->faults[i];
@@ -60,7 +60,7 @@ bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_vm *v
     return false;
 }
 
-bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_vm *vm)
+bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_guest *vm)
 {
     double age_s = (double)(ebb_now_ns(NULL) - vm->phase_ns[EBB_FLEET_PHASE_LAUNCH]) / 1e9;
 

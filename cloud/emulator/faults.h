@@ -8,15 +8,15 @@
 
 struct ebb_emulator;
 struct ebb_exchange;
-struct ebb_vm;
+struct ebb_guest;
 
 /* A request of `action` ("RunInstances", "PUT") meets a fault of this kind: its window is open and
  * its rate says so. zone, type: -1 when the request names none. */
 bool ebb_faults_hit(struct ebb_emulator *e, enum ebb_fleet_fault_kind kind,
                     enum ebb_fleet_service service, const char *action, int zone, int type);
-bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_vm *vm);
+bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_guest *vm);
 /* The VM cannot be described yet. */
-bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_vm *vm);
+bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_guest *vm);
 /* Sets the answer's delay and whether it gets lost, knowing what it weighs. */
 void ebb_faults_shape_answer(struct ebb_exchange *x, enum ebb_fleet_service service,
                              const char *action, uint64_t bytes);

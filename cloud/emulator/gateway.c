@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "cloud/emulator/emulator.h"
 #include "cloud/emulator/faults.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 #define MAX_HEAD_BYTES (64u << 10)
 #define WATERMARK      (1u << 20)
@@ -35,7 +35,7 @@ struct link {
 };
 
 struct ebb_gateway {
-    struct ebb_vm *vm;
+    struct ebb_guest *vm;
     struct evconnlistener *listener;
     int port;
     struct link *links;
@@ -285,7 +285,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     set_reading(l, !g->cut);
 }
 
-int ebb_gateway_new(struct ebb_vm *vm, struct ebb_gateway **ret, struct ebb_error *err)
+int ebb_gateway_new(struct ebb_guest *vm, struct ebb_gateway **ret, struct ebb_error *err)
 {
     struct ebb_gateway *g = ebb_alloc(sizeof(*g));
     struct sockaddr_in address = {.sin_family = AF_INET,

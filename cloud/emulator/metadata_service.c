@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "cloud/emulator/emulator.h"
 #include "cloud/emulator/exchange.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 #define MAX_TOKENS 256
 
@@ -22,7 +22,7 @@ struct token {
 };
 
 struct ebb_metadata_service {
-    struct ebb_vm *vm;
+    struct ebb_guest *vm;
     struct evhttp *http;
     int port;
     struct token tokens[MAX_TOKENS]; /* a ring: the oldest is forgotten */
@@ -95,22 +95,22 @@ static char *time_text(int64_t wall_ns, char out[EBB_TIME_TEXT_SIZE])
     return out;
 }
 
-static void give_identity(const struct ebb_vm *vm, struct ebb_exchange *x)
+static void give_identity(const struct ebb_guest *vm, struct ebb_exchange *x)
 {
     char when[EBB_TIME_TEXT_SIZE];
 
     reply_json(x, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "accountId",
-                            vm->emulator->account.number, "architecture", "x86_64",
+                            vm->emulator->keyring.account, "architecture", "x86_64",
                             "availabilityZone", vm->zone_name, "imageId", vm->image, "instanceId",
                             vm->id, "instanceType", vm->type_name, "pendingTime",
                             time_text(vm->launch_wall_ns, when), "privateIp", vm->address, "region",
                             vm->emulator->fleet->region, "version", "2017-09-30"));
 }
 
-static void give_credentials(struct ebb_vm *vm, struct ebb_exchange *x)
+static void give_credentials(struct ebb_guest *vm, struct ebb_exchange *x)
 {
     const struct ebb_key_pair *pair =
-        ebb_account_for_vm(&vm->emulator->account, vm, ebb_wall_ns(NULL));
+        ebb_keyring_for_vm(&vm->emulator->keyring, vm, ebb_wall_ns(NULL));
     char updated[EBB_TIME_TEXT_SIZE], expires[EBB_TIME_TEXT_SIZE];
 
     reply_json(x, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "Code", "Success", "LastUpdated",
@@ -120,7 +120,7 @@ static void give_credentials(struct ebb_vm *vm, struct ebb_exchange *x)
                             time_text(pair->expires_wall_ns, expires)));
 }
 
-static void give_tags(const struct ebb_vm *vm, struct ebb_exchange *x, const char *key)
+static void give_tags(const struct ebb_guest *vm, struct ebb_exchange *x, const char *key)
 {
     struct ebb_buffer list = {0};
 
@@ -139,7 +139,7 @@ static void give_tags(const struct ebb_vm *vm, struct ebb_exchange *x, const cha
     ebb_buffer_clean_up(&list);
 }
 
-static void give_notice(const struct ebb_vm *vm, struct ebb_exchange *x, const char *what)
+static void give_notice(const struct ebb_guest *vm, struct ebb_exchange *x, const char *what)
 {
     char when[EBB_TIME_TEXT_SIZE];
 
@@ -159,7 +159,7 @@ struct fact {
     const char *value;
 };
 
-static void give_fact(struct ebb_vm *vm, struct ebb_exchange *x, const char *path)
+static void give_fact(struct ebb_guest *vm, struct ebb_exchange *x, const char *path)
 {
     const struct fact facts[] = {
         {"", "ami-id\nevents/\niam/\ninstance-id\ninstance-life-cycle\ninstance-type\nlocal-ipv4\n"
@@ -193,7 +193,7 @@ static void give_fact(struct ebb_vm *vm, struct ebb_exchange *x, const char *pat
         give_notice(vm, x, path);
 }
 
-static void give_user_data(const struct ebb_vm *vm, struct ebb_exchange *x)
+static void give_user_data(const struct ebb_guest *vm, struct ebb_exchange *x)
 {
     struct ebb_buffer body = {0};
 
@@ -247,7 +247,7 @@ static void handle(void *ctx, struct ebb_exchange *x)
         refuse(x, 404, "Not Found");
 }
 
-int ebb_metadata_service_new(struct ebb_vm *vm, struct ebb_metadata_service **ret,
+int ebb_metadata_service_new(struct ebb_guest *vm, struct ebb_metadata_service **ret,
                              struct ebb_error *err)
 {
     struct ebb_metadata_service *m = ebb_alloc(sizeof(*m));

@@ -125,15 +125,15 @@ void ebb_pricing_handle(struct ebb_exchange *x)
     const char *target = ebb_exchange_header(x, "X-Amz-Target");
     char service[33];
 
-    switch (ebb_account_check(&x->emulator->account, x, service)) {
-    case EBB_ACCOUNT_GENUINE:
+    switch (ebb_keyring_check(&x->emulator->keyring, x, service)) {
+    case EBB_KEYRING_GENUINE:
         if (target != NULL && strcmp(target, "AWSPriceListService.GetProducts") == 0)
             get_products(x);
         else
             fail(x, "UnknownOperationException", "The emulated price list knows GetProducts alone");
         break;
-    case EBB_ACCOUNT_UNKNOWN_KEY:
-    case EBB_ACCOUNT_BAD_TOKEN:
+    case EBB_KEYRING_UNKNOWN_KEY:
+    case EBB_KEYRING_BAD_TOKEN:
         fail(x, "UnrecognizedClientException",
              "The security token included in the request is invalid.");
         break;

@@ -14,8 +14,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "cloud/emulator/emulator.h"
+#include "cloud/emulator/guest.h"
 #include "cloud/emulator/lifetime.h"
-#include "cloud/emulator/vm.h"
 
 enum step { STEP_NOTICE, STEP_SHOW, STEP_END };
 
@@ -24,7 +24,7 @@ static int64_t to_ns(double s)
     return s > 1e9 ? INT64_MAX / 4 : (int64_t)(s * 1e9);
 }
 
-static void wait_for(struct ebb_vm *vm, enum step step, double s)
+static void wait_for(struct ebb_guest *vm, enum step step, double s)
 {
     vm->revoke_step = (int)step;
     ebb_timer_set(vm->revoke_timer, to_ns(s));
@@ -32,14 +32,14 @@ static void wait_for(struct ebb_vm *vm, enum step step, double s)
 
 static void on_step(void *ctx)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
     const struct ebb_fleet_notice *n = &vm->notice;
 
     switch ((enum step)vm->revoke_step) {
     case STEP_NOTICE:
         vm->deadline_wall_ns = ebb_wall_ns(NULL) + to_ns(n->length_s);
         if (n->kind == EBB_FLEET_NOTICE_NONE) {
-            ebb_vm_end(vm, EBB_VM_END_SPOT);
+            ebb_guest_end(vm, EBB_GUEST_END_SPOT);
         } else if (n->kind == EBB_FLEET_NOTICE_LOST) {
             wait_for(vm, STEP_END, n->length_s);
         } else if (n->kind == EBB_FLEET_NOTICE_LATE && n->late_by_s > 0) {
@@ -54,15 +54,15 @@ static void on_step(void *ctx)
         wait_for(vm, STEP_END, fmax(0, n->length_s - n->late_by_s));
         break;
     case STEP_END:
-        ebb_vm_end(vm, EBB_VM_END_SPOT);
+        ebb_guest_end(vm, EBB_GUEST_END_SPOT);
         break;
     }
 }
 
-void ebb_vm_revoke(struct ebb_vm *vm, const struct ebb_fleet_notice *notice,
-                   double rebalance_lead_s)
+void ebb_guest_revoke(struct ebb_guest *vm, const struct ebb_fleet_notice *notice,
+                      double rebalance_lead_s)
 {
-    if (!vm->spot || vm->revoked || !ebb_vm_is_live(vm))
+    if (!vm->spot || vm->revoked || !ebb_guest_is_live(vm))
         return;
     vm->revoked = true;
     vm->notice = *notice;
@@ -80,7 +80,7 @@ void ebb_vm_revoke(struct ebb_vm *vm, const struct ebb_fleet_notice *notice,
 struct plan {
     struct ebb_emulator *emulator;
     const struct ebb_fleet_revocation *revocation;
-    struct ebb_vm *vm; /* NULL: tied to the start */
+    struct ebb_guest *vm; /* NULL: tied to the start */
 };
 
 static void carry_out(void *ctx)
@@ -91,19 +91,19 @@ static void carry_out(void *ctx)
     int zone = p->vm != NULL && r->whole_zone ? p->vm->zone : r->zone;
 
     if (p->vm != NULL && !r->whole_zone) {
-        ebb_vm_revoke(p->vm, &r->notice, r->rebalance_lead_s);
+        ebb_guest_revoke(p->vm, &r->notice, r->rebalance_lead_s);
         return;
     }
     for (size_t i = 0; i < e->vm_count; i++)
         if ((zone < 0 || e->vms[i]->zone == zone) && (r->type < 0 || e->vms[i]->type == r->type))
-            ebb_vm_revoke(e->vms[i], &r->notice, r->rebalance_lead_s);
+            ebb_guest_revoke(e->vms[i], &r->notice, r->rebalance_lead_s);
     for (size_t z = 0; r->unavailable_s > 0 && z < e->fleet->zone_count; z++)
         if (zone < 0 || zone == (int)z)
             e->zone_unavailable_until_s[z] =
                 fmax(e->zone_unavailable_until_s[z], ebb_emulator_now_s(e) + r->unavailable_s);
 }
 
-static void plan(struct ebb_emulator *e, const struct ebb_fleet_revocation *r, struct ebb_vm *vm,
+static void plan(struct ebb_emulator *e, const struct ebb_fleet_revocation *r, struct ebb_guest *vm,
                  double delay_s)
 {
     struct plan *p = ebb_alloc(sizeof(*p));
@@ -113,7 +113,7 @@ static void plan(struct ebb_emulator *e, const struct ebb_fleet_revocation *r, s
     ebb_timer_set(ebb_emulator_timer(e, carry_out, p), to_ns(delay_s));
 }
 
-void ebb_revoke_on_phase(struct ebb_vm *vm, enum ebb_fleet_phase phase)
+void ebb_revoke_on_phase(struct ebb_guest *vm, enum ebb_fleet_phase phase)
 {
     const struct ebb_fleet *f = vm->emulator->fleet;
 
@@ -129,15 +129,15 @@ void ebb_revoke_on_phase(struct ebb_vm *vm, enum ebb_fleet_phase phase)
 
 static void on_lifetime(void *ctx)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
     const struct ebb_fleet_lifetime *l = ebb_lifetime_find(vm->emulator->fleet, vm->zone, vm->type);
     struct ebb_fleet_notice notice =
         ebb_lifetime_notice(l, ebb_random_uniform(&vm->emulator->random));
 
-    ebb_vm_revoke(vm, &notice, l->rebalance_lead_s);
+    ebb_guest_revoke(vm, &notice, l->rebalance_lead_s);
 }
 
-void ebb_revoke_start_lifetime(struct ebb_vm *vm)
+void ebb_revoke_start_lifetime(struct ebb_guest *vm)
 {
     const struct ebb_fleet *f = vm->emulator->fleet;
     const struct ebb_fleet_lifetime *l = ebb_lifetime_find(f, vm->zone, vm->type);
@@ -169,7 +169,7 @@ static void on_trace(void *ctx)
         for (size_t i = 0; i < e->vm_count; i++)
             if ((t->zone < 0 || e->vms[i]->zone == t->zone) &&
                 (t->type < 0 || e->vms[i]->type == t->type))
-                ebb_vm_revoke(e->vms[i], &t->notice, -1);
+                ebb_guest_revoke(e->vms[i], &t->notice, -1);
     wait_s = ebb_trace_next_change(t, now_s);
     if (wait_s >= 0)
         ebb_timer_set(p->timer, to_ns(wait_s) + EBB_NS_PER_MS);

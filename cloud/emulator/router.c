@@ -28,7 +28,7 @@ void ebb_router_handle(void *ctx, struct ebb_exchange *x)
         ebb_console_handle(x);
         return;
     }
-    ebb_account_claimed_service(x, service);
+    ebb_keyring_claimed_service(x, service);
     if (strcmp(service, "ec2") == 0) {
         read_form(x);
         ebb_ec2_handle(x);

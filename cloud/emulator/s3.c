@@ -167,7 +167,7 @@ static void list_buckets(struct ebb_s3_request *q)
 
     ebb_s3_begin_xml(&body, "ListAllMyBucketsResult");
     ebb_markup_open(&body, "Owner");
-    ebb_markup_text(&body, "ID", q->x->emulator->account.number);
+    ebb_markup_text(&body, "ID", q->x->emulator->keyring.account);
     ebb_markup_close(&body, "Owner");
     ebb_markup_open(&body, "Buckets");
     for (size_t i = 0; i < ebb_objects_bucket_count(o); i++) {
@@ -303,25 +303,25 @@ static bool read_path(struct ebb_s3_request *q)
     return true;
 }
 
-static const char *verdict_code(enum ebb_account_verdict verdict)
+static const char *verdict_code(enum ebb_keyring_verdict verdict)
 {
     switch (verdict) {
-    case EBB_ACCOUNT_GENUINE:
+    case EBB_KEYRING_GENUINE:
         return NULL;
-    case EBB_ACCOUNT_ABSENT:
-    case EBB_ACCOUNT_EXPIRED:
+    case EBB_KEYRING_ABSENT:
+    case EBB_KEYRING_EXPIRED:
         return "AccessDenied";
-    case EBB_ACCOUNT_MALFORMED:
+    case EBB_KEYRING_MALFORMED:
         return "AuthorizationHeaderMalformed";
-    case EBB_ACCOUNT_UNKNOWN_KEY:
+    case EBB_KEYRING_UNKNOWN_KEY:
         return "InvalidAccessKeyId";
-    case EBB_ACCOUNT_BAD_TOKEN:
+    case EBB_KEYRING_BAD_TOKEN:
         return "InvalidToken";
-    case EBB_ACCOUNT_EXPIRED_TOKEN:
+    case EBB_KEYRING_EXPIRED_TOKEN:
         return "ExpiredToken";
-    case EBB_ACCOUNT_SKEWED:
+    case EBB_KEYRING_SKEWED:
         return "RequestTimeTooSkewed";
-    case EBB_ACCOUNT_MISMATCH:
+    case EBB_KEYRING_MISMATCH:
         return "SignatureDoesNotMatch";
     }
     return "AccessDenied";
@@ -352,13 +352,13 @@ void ebb_s3_handle(struct ebb_exchange *x)
         ebb_s3_fail(&q, "InvalidURI", NULL);
         return;
     }
-    refused = verdict_code(ebb_account_check(&e->account, x, service));
+    refused = verdict_code(ebb_keyring_check(&e->keyring, x, service));
     if (refused != NULL) {
         ebb_s3_fail(&q, refused, NULL);
         return;
     }
     if (x->vm != NULL && ebb_faults_vm_is_partitioned(e, x->vm)) {
-        ebb_exchange_blackhole(x, 60 * EBB_NS_PER_S);
+        ebb_exchange_blackhole(x);
         return;
     }
     if (ebb_faults_hit(e, EBB_FLEET_FAULT_THROTTLE, EBB_FLEET_SERVICE_S3, x->method, -1, -1)) {

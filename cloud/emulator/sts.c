@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "cloud/emulator/emulator.h"
 #include "cloud/emulator/exchange.h"
+#include "cloud/emulator/guest.h"
 #include "cloud/emulator/markup.h"
-#include "cloud/emulator/vm.h"
 
 #define XMLNS "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -33,7 +33,7 @@ static void fail(struct ebb_exchange *x, int status, const char *code, const cha
 static void give_identity(struct ebb_exchange *x)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer body = {0};
-    const char *account = x->emulator->account.number;
+    const char *account = x->emulator->keyring.account;
 
     ebb_buffer_append_text(&body, "<GetCallerIdentityResponse xmlns=\"" XMLNS "\">"
                                   "<GetCallerIdentityResult>");
@@ -57,22 +57,22 @@ void ebb_sts_handle(struct ebb_exchange *x)
     const char *action = ebb_params_get(&x->params, "Action");
     char service[33];
 
-    switch (ebb_account_check(&x->emulator->account, x, service)) {
-    case EBB_ACCOUNT_GENUINE:
+    switch (ebb_keyring_check(&x->emulator->keyring, x, service)) {
+    case EBB_KEYRING_GENUINE:
         if (action != NULL && strcmp(action, "GetCallerIdentity") == 0)
             give_identity(x);
         else
             fail(x, 400, "InvalidAction", "The emulated STS knows GetCallerIdentity alone.");
         break;
-    case EBB_ACCOUNT_UNKNOWN_KEY:
-    case EBB_ACCOUNT_BAD_TOKEN:
+    case EBB_KEYRING_UNKNOWN_KEY:
+    case EBB_KEYRING_BAD_TOKEN:
         fail(x, 403, "InvalidClientTokenId",
              "The security token included in the request is invalid.");
         break;
-    case EBB_ACCOUNT_EXPIRED_TOKEN:
+    case EBB_KEYRING_EXPIRED_TOKEN:
         fail(x, 403, "ExpiredToken", "The security token included in the request is expired");
         break;
-    case EBB_ACCOUNT_ABSENT:
+    case EBB_KEYRING_ABSENT:
         fail(x, 403, "MissingAuthenticationToken", "Request is missing Authentication Token");
         break;
     default:

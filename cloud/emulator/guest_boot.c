@@ -27,13 +27,13 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "cloud/emulator/emulator.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 #define MAX_ENVIRONMENT 32
 
 /* ---- the folder ---- */
 
-static int make_shutdown(struct ebb_vm *vm, struct ebb_error *err)
+static int make_shutdown(struct ebb_guest *vm, struct ebb_error *err)
 {
     static const char *const names[] = {"shutdown", "poweroff", "halt"};
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer script = {0}, fifo = {0};
@@ -59,15 +59,15 @@ static int make_shutdown(struct ebb_vm *vm, struct ebb_error *err)
 
 static void on_power(void *ctx, int fd, bool readable, bool writable)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
     char text[64];
 
     (void)writable;
     if (readable && read(fd, text, sizeof(text)) > 0)
-        ebb_vm_end(vm, EBB_VM_END_SHUTDOWN);
+        ebb_guest_end(vm, EBB_GUEST_END_SHUTDOWN);
 }
 
-static int open_power(struct ebb_vm *vm, struct ebb_error *err)
+static int open_power(struct ebb_guest *vm, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *path = ebb_path_join(vm->directory, "power");
 
@@ -81,7 +81,7 @@ static int open_power(struct ebb_vm *vm, struct ebb_error *err)
     return 0;
 }
 
-int ebb_vm_prepare(struct ebb_vm *vm, struct ebb_error *err)
+int ebb_guest_prepare(struct ebb_guest *vm, struct ebb_error *err)
 {
     static const char *const folders[] = {"root", "tmp", "bin"};
     EBB_AUTO_FREE char *vms = ebb_path_join(vm->emulator->state_dir, "vms");
@@ -119,7 +119,7 @@ static void environment_clean_up(struct environment *env)
 
 /* Nothing of the user's environment goes in, least of all credentials; options of sanitizers are
  * the exception. */
-static void make_environment(const struct ebb_vm *vm, struct environment *env)
+static void make_environment(const struct ebb_guest *vm, struct environment *env)
 {
     static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
                                        "TSAN_OPTIONS"};
@@ -210,7 +210,7 @@ static void take_descriptors(int console, int life)
     fcntl(3, F_SETFD, FD_CLOEXEC);
 }
 
-static _Noreturn void supervise(struct ebb_vm *vm, const char *script, int console, int life,
+static _Noreturn void supervise(struct ebb_guest *vm, const char *script, int console, int life,
                                 char *const *environment)
 {
     const char *argv[] = {script, NULL};
@@ -259,17 +259,17 @@ static _Noreturn void supervise(struct ebb_vm *vm, const char *script, int conso
 
 static void on_supervisor_exit(void *ctx, pid_t pid, int status)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
 
     (void)status;
     if (vm->supervisor != pid)
         return;
     vm->supervisor = 0; /* somebody killed it: the machine is gone */
-    ebb_vm_end(vm, EBB_VM_END_HOST);
+    ebb_guest_end(vm, EBB_GUEST_END_HOST);
 }
 
 /* User data that begins with "#!" is a script; its path, or NULL when there is none to run. */
-static int write_script(struct ebb_vm *vm, int console, char **ret, struct ebb_error *err)
+static int write_script(struct ebb_guest *vm, int console, char **ret, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *path = ebb_path_join(vm->directory, "boot");
 
@@ -285,7 +285,7 @@ static int write_script(struct ebb_vm *vm, int console, char **ret, struct ebb_e
     return 0;
 }
 
-int ebb_vm_boot(struct ebb_vm *vm, struct ebb_error *err)
+int ebb_guest_boot(struct ebb_guest *vm, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *log_path = ebb_path_join(vm->directory, "console.log");
     EBB_AUTO_FREE char *script = NULL;
@@ -317,7 +317,7 @@ int ebb_vm_boot(struct ebb_vm *vm, struct ebb_error *err)
 }
 
 /* The disk of an ended VM is gone but for its console; user data may hold secrets of its owner. */
-static void remove_disk(struct ebb_vm *vm)
+static void remove_disk(struct ebb_guest *vm)
 {
     static const char *const parts[] = {"root", "tmp", "bin", "boot", "power"};
     struct ebb_error err = {0};
@@ -330,7 +330,7 @@ static void remove_disk(struct ebb_vm *vm)
     }
 }
 
-void ebb_vm_kill(struct ebb_vm *vm)
+void ebb_guest_kill(struct ebb_guest *vm)
 {
     pid_t supervisor = vm->supervisor;
     bool had_disk = vm->power_fd >= 0;

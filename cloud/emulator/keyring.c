@@ -1,6 +1,6 @@
 /* Keys are random and made once per state folder. Secrets leave this file only into the
  * credentials file, a VM's metadata answer, and the signature check. */
-#include "cloud/emulator/account.h"
+#include "cloud/emulator/keyring.h"
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "cloud/emulator/exchange.h"
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 #include "cloud/sigv4.h"
 
 #define ROLE_TTL_NS   (3600 * EBB_NS_PER_S)
@@ -50,7 +50,7 @@ static bool read_setting(const char *text, const char *key, char *out, size_t si
     return true;
 }
 
-int ebb_account_init(struct ebb_account *a, const char *state_dir, struct ebb_error *err)
+int ebb_keyring_init(struct ebb_keyring *a, const char *state_dir, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *path = ebb_path_join(state_dir, "credentials");
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
@@ -75,19 +75,19 @@ int ebb_account_init(struct ebb_account *a, const char *state_dir, struct ebb_er
     }
     ebb_sha256(a->own.access_key, strlen(a->own.access_key), digest);
     memcpy(&number, digest, sizeof(number));
-    snprintf(a->number, sizeof(a->number), "%012llu",
+    snprintf(a->account, sizeof(a->account), "%012llu",
              (unsigned long long)(number % 1000000000000ULL));
     a->temporary = ebb_map_new(free);
     return 0;
 }
 
-void ebb_account_clean_up(struct ebb_account *a)
+void ebb_keyring_clean_up(struct ebb_keyring *a)
 {
     ebb_map_destroy(a->temporary);
     explicit_bzero(&a->own, sizeof(a->own));
 }
 
-const struct ebb_key_pair *ebb_account_for_vm(struct ebb_account *a, struct ebb_vm *vm,
+const struct ebb_key_pair *ebb_keyring_for_vm(struct ebb_keyring *a, struct ebb_guest *vm,
                                               int64_t now_wall_ns)
 {
     struct ebb_key_pair *pair;
@@ -123,7 +123,7 @@ static void fill(const struct ebb_exchange *x, struct ebb_sigv4_header headers[M
         .method = x->method, .target = x->target, .headers = headers, .header_count = count};
 }
 
-static enum ebb_account_verdict check_token(const struct ebb_key_pair *pair,
+static enum ebb_keyring_verdict check_token(const struct ebb_key_pair *pair,
                                             const struct ebb_exchange *x)
 {
     const char *token = ebb_exchange_header(x, "x-amz-security-token");
@@ -131,23 +131,23 @@ static enum ebb_account_verdict check_token(const struct ebb_key_pair *pair,
     if (token == NULL)
         token = ebb_params_get(&x->params, "X-Amz-Security-Token");
     if (pair->token[0] == '\0')
-        return token == NULL ? EBB_ACCOUNT_GENUINE : EBB_ACCOUNT_BAD_TOKEN;
+        return token == NULL ? EBB_KEYRING_GENUINE : EBB_KEYRING_BAD_TOKEN;
     if (token == NULL || strlen(token) != strlen(pair->token) ||
         !ebb_secret_equal(token, pair->token, strlen(pair->token)))
-        return EBB_ACCOUNT_BAD_TOKEN;
+        return EBB_KEYRING_BAD_TOKEN;
     if (ebb_wall_ns(NULL) >= pair->expires_wall_ns)
-        return EBB_ACCOUNT_EXPIRED_TOKEN;
-    return EBB_ACCOUNT_GENUINE;
+        return EBB_KEYRING_EXPIRED_TOKEN;
+    return EBB_KEYRING_GENUINE;
 }
 
-enum ebb_account_verdict ebb_account_check(struct ebb_account *a, struct ebb_exchange *x,
+enum ebb_keyring_verdict ebb_keyring_check(struct ebb_keyring *a, struct ebb_exchange *x,
                                            char *ret_service)
 {
     struct ebb_sigv4_header headers[MAX_HEADERS];
     struct ebb_sigv4_request q;
     struct ebb_sigv4_claim claim;
     struct ebb_key_pair *pair;
-    enum ebb_account_verdict verdict;
+    enum ebb_keyring_verdict verdict;
     char body_hash[EBB_SHA256_HEX_SIZE];
 
     ret_service[0] = '\0';
@@ -156,16 +156,16 @@ enum ebb_account_verdict ebb_account_check(struct ebb_account *a, struct ebb_exc
     case EBB_SIGV4_GENUINE:
         break;
     case EBB_SIGV4_ABSENT:
-        return EBB_ACCOUNT_ABSENT;
+        return EBB_KEYRING_ABSENT;
     default:
-        return EBB_ACCOUNT_MALFORMED;
+        return EBB_KEYRING_MALFORMED;
     }
     snprintf(ret_service, 33, "%s", claim.service);
     pair = strcmp(claim.access_key, a->own.access_key) == 0
                ? &a->own
                : ebb_map_get(a->temporary, claim.access_key);
     if (pair == NULL)
-        return EBB_ACCOUNT_UNKNOWN_KEY;
+        return EBB_KEYRING_UNKNOWN_KEY;
     /* S3 says the hash of its body in a header, checked where the body is read; the others sign
      * the body as it came. */
     if (strcmp(claim.service, "s3") != 0) {
@@ -178,21 +178,21 @@ enum ebb_account_verdict ebb_account_check(struct ebb_account *a, struct ebb_exc
     case EBB_SIGV4_GENUINE:
         break;
     case EBB_SIGV4_SKEWED:
-        return EBB_ACCOUNT_SKEWED;
+        return EBB_KEYRING_SKEWED;
     case EBB_SIGV4_EXPIRED:
-        return EBB_ACCOUNT_EXPIRED;
+        return EBB_KEYRING_EXPIRED;
     case EBB_SIGV4_MALFORMED:
-        return EBB_ACCOUNT_MALFORMED;
+        return EBB_KEYRING_MALFORMED;
     default:
-        return EBB_ACCOUNT_MISMATCH;
+        return EBB_KEYRING_MISMATCH;
     }
     verdict = check_token(pair, x);
-    if (verdict == EBB_ACCOUNT_GENUINE)
+    if (verdict == EBB_KEYRING_GENUINE)
         x->vm = pair->vm;
     return verdict;
 }
 
-void ebb_account_claimed_service(struct ebb_exchange *x, char *ret_service)
+void ebb_keyring_claimed_service(struct ebb_exchange *x, char *ret_service)
 {
     struct ebb_sigv4_header headers[MAX_HEADERS];
     struct ebb_sigv4_request q;

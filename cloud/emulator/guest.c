@@ -1,7 +1,7 @@
 /* The life of a VM: each step sets the timer of the next. What is billed starts when it runs and
  * ends at the moment its end is decided, before the processes are killed. A record in the VM's
  * folder lets a later emulator tell what became of it. */
-#include "cloud/emulator/vm.h"
+#include "cloud/emulator/guest.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -23,72 +23,73 @@
 #define SHUTDOWN_NS     (200 * EBB_NS_PER_MS)
 #define MAX_RECORD_SIZE (1u << 20)
 
-bool ebb_vm_is_live(const struct ebb_vm *vm)
+bool ebb_guest_is_live(const struct ebb_guest *vm)
 {
-    return vm->state == EBB_VM_PENDING || vm->state == EBB_VM_RUNNING;
+    return vm->state == EBB_GUEST_PENDING || vm->state == EBB_GUEST_RUNNING;
 }
 
-const char *ebb_vm_state_name(enum ebb_vm_state state)
+const char *ebb_guest_state_name(enum ebb_guest_state state)
 {
     static const char *const names[] = {"pending", "running", "shutting-down", "terminated"};
 
     return names[state];
 }
 
-const char *ebb_vm_reason_code(const struct ebb_vm *vm)
+const char *ebb_guest_reason_code(const struct ebb_guest *vm)
 {
-    if (ebb_vm_is_live(vm))
+    if (ebb_guest_is_live(vm))
         return "";
     switch (vm->end) {
-    case EBB_VM_END_USER:
+    case EBB_GUEST_END_USER:
         return "Client.UserInitiatedShutdown";
-    case EBB_VM_END_SHUTDOWN:
+    case EBB_GUEST_END_SHUTDOWN:
         return "Client.InstanceInitiatedShutdown";
-    case EBB_VM_END_SPOT:
+    case EBB_GUEST_END_SPOT:
         return "Server.SpotInstanceTermination";
-    case EBB_VM_END_HOST:
+    case EBB_GUEST_END_HOST:
         return "Server.InternalError";
     }
     return "";
 }
 
-const char *ebb_vm_reason_text(const struct ebb_vm *vm)
+const char *ebb_guest_reason_text(const struct ebb_guest *vm)
 {
-    if (ebb_vm_is_live(vm))
+    if (ebb_guest_is_live(vm))
         return "";
     switch (vm->end) {
-    case EBB_VM_END_USER:
+    case EBB_GUEST_END_USER:
         return "Client.UserInitiatedShutdown: User initiated shutdown";
-    case EBB_VM_END_SHUTDOWN:
+    case EBB_GUEST_END_SHUTDOWN:
         return "Client.InstanceInitiatedShutdown: Instance initiated shutdown";
-    case EBB_VM_END_SPOT:
+    case EBB_GUEST_END_SPOT:
         return "Server.SpotInstanceTermination: Spot instance termination";
-    case EBB_VM_END_HOST:
+    case EBB_GUEST_END_HOST:
         return "Server.InternalError: Internal error on launch or while running";
     }
     return "";
 }
 
-char *ebb_vm_transition(const struct ebb_vm *vm, char out[64])
+char *ebb_guest_transition(const struct ebb_guest *vm, char out[64])
 {
     time_t s = (time_t)(vm->end_wall_ns / EBB_NS_PER_S);
     struct tm tm;
     char when[32];
 
     out[0] = '\0';
-    if (ebb_vm_is_live(vm))
+    if (ebb_guest_is_live(vm))
         return out;
     gmtime_r(&s, &tm);
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S GMT", &tm);
     snprintf(out, 64, "%s initiated (%s)",
-             vm->end == EBB_VM_END_USER || vm->end == EBB_VM_END_SHUTDOWN ? "User" : "Service",
+             vm->end == EBB_GUEST_END_USER || vm->end == EBB_GUEST_END_SHUTDOWN ? "User"
+                                                                                : "Service",
              when);
     return out;
 }
 
 /* ---- the record ---- */
 
-void ebb_vm_save(struct ebb_vm *vm)
+void ebb_guest_save(struct ebb_guest *vm)
 {
     EBB_AUTO_FREE char *path = ebb_path_join(vm->directory, "record.json");
     json_t *tags = json_array(), *record;
@@ -120,7 +121,7 @@ static bool copy_text(char *out, size_t size, const json_t *from, const char *ke
     return text != NULL && (size_t)snprintf(out, size, "%s", text) < size;
 }
 
-static bool read_record(struct ebb_vm *vm, const json_t *r)
+static bool read_record(struct ebb_guest *vm, const json_t *r)
 {
     const json_t *tags = json_object_get(r, "tags");
 
@@ -138,7 +139,7 @@ static bool read_record(struct ebb_vm *vm, const json_t *r)
     vm->launch_wall_ns = json_integer_value(json_object_get(r, "launch_wall_ns"));
     vm->running_wall_ns = json_integer_value(json_object_get(r, "running_wall_ns"));
     vm->end_wall_ns = json_integer_value(json_object_get(r, "end_wall_ns"));
-    vm->end = (enum ebb_vm_end)(json_integer_value(json_object_get(r, "end")) & 3);
+    vm->end = (enum ebb_guest_end)(json_integer_value(json_object_get(r, "end")) & 3);
     for (size_t i = 0; i < json_array_size(tags); i++) {
         const char *key = json_string_value(json_array_get(json_array_get(tags, i), 0));
         const char *value = json_string_value(json_array_get(json_array_get(tags, i), 1));
@@ -149,16 +150,16 @@ static bool read_record(struct ebb_vm *vm, const json_t *r)
     return true;
 }
 
-static void adopt(struct ebb_emulator *e, struct ebb_vm *vm)
+static void adopt(struct ebb_emulator *e, struct ebb_guest *vm)
 {
     e->vms = ebb_realloc_array(e->vms, e->vm_count + 1, sizeof(*e->vms));
     e->vms[e->vm_count++] = vm;
     ebb_map_set(e->vm_by_id, vm->id, vm);
 }
 
-static struct ebb_vm *new_vm(struct ebb_emulator *e)
+static struct ebb_guest *new_vm(struct ebb_emulator *e)
 {
-    struct ebb_vm *vm = ebb_alloc(sizeof(*vm));
+    struct ebb_guest *vm = ebb_alloc(sizeof(*vm));
 
     vm->emulator = e;
     vm->life_fd = vm->power_fd = -1;
@@ -175,7 +176,7 @@ static bool is_billed(const struct ebb_emulator *e, const char *id)
 }
 
 /* A VM of an emulator that went away: it ended when that was last seen alive. */
-static void close_former(struct ebb_emulator *e, struct ebb_vm *vm, int64_t origin_wall_ns)
+static void close_former(struct ebb_emulator *e, struct ebb_guest *vm, int64_t origin_wall_ns)
 {
     EBB_AUTO_FREE char *alive = ebb_path_join(e->state_dir, "alive");
     struct stat st;
@@ -183,19 +184,19 @@ static void close_former(struct ebb_emulator *e, struct ebb_vm *vm, int64_t orig
     int64_t now_origin = e->origin_wall_ns;
 
     if (vm->end_wall_ns == 0) {
-        vm->end = EBB_VM_END_HOST;
+        vm->end = EBB_GUEST_END_HOST;
         vm->end_wall_ns = vm->launch_wall_ns;
         if (stat(alive, &st) == 0)
             vm->end_wall_ns = (int64_t)st.st_mtim.tv_sec * EBB_NS_PER_S + st.st_mtim.tv_nsec;
         if (vm->end_wall_ns < vm->running_wall_ns)
             vm->end_wall_ns = vm->running_wall_ns;
     }
-    vm->state = EBB_VM_TERMINATED;
+    vm->state = EBB_GUEST_TERMINATED;
     if (!is_billed(e, vm->id) && vm->running_wall_ns != 0 && vm->zone >= 0 && vm->type >= 0) {
         e->origin_wall_ns = origin_wall_ns; /* the prices it ran at began then */
-        ebb_vm_charge(vm, vm->end_wall_ns, &line);
+        ebb_guest_charge(vm, vm->end_wall_ns, &line);
         ebb_bill_add_line(&e->bill, &line);
-        ebb_vm_save(vm);
+        ebb_guest_save(vm);
         e->origin_wall_ns = now_origin;
         e->bill_changed = true;
     }
@@ -206,7 +207,7 @@ static int load_one(void *ctx, const char *relative, const char *path, struct eb
     struct ebb_emulator *e = ctx;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
     const char *slash = strchr(relative, '/');
-    struct ebb_vm *vm;
+    struct ebb_guest *vm;
     json_t *record;
 
     if (slash == NULL || strcmp(slash, "/record.json") != 0)
@@ -218,7 +219,7 @@ static int load_one(void *ctx, const char *relative, const char *path, struct eb
     if (record == NULL || !read_record(vm, record) ||
         strncmp(vm->id, relative, (size_t)(slash - relative)) != 0) {
         ebb_log_warn("%s: malformed; this former VM is forgotten", path);
-        ebb_vm_destroy(vm);
+        ebb_guest_destroy(vm);
     } else {
         vm->directory = ebb_strndup(path, strlen(path) - strlen("/record.json"));
         vm->zone = ebb_fleet_zone_index(e->fleet, vm->zone_name);
@@ -230,7 +231,7 @@ static int load_one(void *ctx, const char *relative, const char *path, struct eb
     return 0;
 }
 
-int ebb_vm_load_all(struct ebb_emulator *e, struct ebb_error *err)
+int ebb_guest_load_all(struct ebb_emulator *e, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *root = ebb_path_join(e->state_dir, "vms");
 
@@ -246,7 +247,7 @@ static int64_t draw_ns(struct ebb_emulator *e, const struct ebb_fleet_range *r)
     return (int64_t)((r->from_s + ebb_random_uniform(&e->random) * (r->to_s - r->from_s)) * 1e9);
 }
 
-static void reach(struct ebb_vm *vm, enum ebb_fleet_phase phase)
+static void reach(struct ebb_guest *vm, enum ebb_fleet_phase phase)
 {
     vm->phase_ns[phase] = ebb_now_ns(NULL);
     ebb_revoke_on_phase(vm, phase);
@@ -254,14 +255,14 @@ static void reach(struct ebb_vm *vm, enum ebb_fleet_phase phase)
 
 static void start_user_data(void *ctx)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
     struct ebb_error err = {0};
 
-    if (!ebb_vm_is_live(vm))
+    if (!ebb_guest_is_live(vm))
         return;
-    if (ebb_vm_boot(vm, &err) < 0) {
+    if (ebb_guest_boot(vm, &err) < 0) {
         ebb_log_error("%s does not boot: %s", vm->id, err.text);
-        ebb_vm_end(vm, EBB_VM_END_HOST);
+        ebb_guest_end(vm, EBB_GUEST_END_HOST);
         return;
     }
     ebb_log_info("%s boots", vm->id);
@@ -270,13 +271,13 @@ static void start_user_data(void *ctx)
 
 static void start_running(void *ctx)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
 
-    if (vm->state != EBB_VM_PENDING)
+    if (vm->state != EBB_GUEST_PENDING)
         return;
-    vm->state = EBB_VM_RUNNING;
+    vm->state = EBB_GUEST_RUNNING;
     vm->running_wall_ns = ebb_wall_ns(NULL);
-    ebb_vm_save(vm);
+    ebb_guest_save(vm);
     ebb_timer_destroy(vm->timer);
     vm->timer = ebb_timer_new(vm->emulator->loop, start_user_data, vm);
     ebb_timer_set(vm->timer, draw_ns(vm->emulator, &vm->emulator->fleet->boot));
@@ -284,7 +285,7 @@ static void start_running(void *ctx)
     reach(vm, EBB_FLEET_PHASE_BOOT);
 }
 
-static void make_ids(struct ebb_emulator *e, struct ebb_vm *vm)
+static void make_ids(struct ebb_emulator *e, struct ebb_guest *vm)
 {
     char hex[18];
 
@@ -297,10 +298,10 @@ static void make_ids(struct ebb_emulator *e, struct ebb_vm *vm)
              (unsigned)(e->vm_count % 250 + 4));
 }
 
-int ebb_vm_launch(struct ebb_emulator *e, const struct ebb_vm_request *q, struct ebb_vm **ret,
-                  struct ebb_error *err)
+int ebb_guest_launch(struct ebb_emulator *e, const struct ebb_guest_request *q,
+                     struct ebb_guest **ret, struct ebb_error *err)
 {
-    struct ebb_vm *vm = new_vm(e);
+    struct ebb_guest *vm = new_vm(e);
 
     vm->zone = q->zone;
     vm->type = q->type;
@@ -318,15 +319,15 @@ int ebb_vm_launch(struct ebb_emulator *e, const struct ebb_vm_request *q, struct
     vm->user_data_len = q->user_data_len;
     make_ids(e, vm);
     vm->launch_wall_ns = ebb_wall_ns(NULL);
-    if (ebb_vm_prepare(vm, err) < 0 || ebb_metadata_service_new(vm, &vm->metadata, err) < 0 ||
+    if (ebb_guest_prepare(vm, err) < 0 || ebb_metadata_service_new(vm, &vm->metadata, err) < 0 ||
         (ebb_fleet_has_fault(e->fleet, EBB_FLEET_FAULT_PARTITION) &&
          ebb_gateway_new(vm, &vm->gateway, err) < 0)) {
-        ebb_vm_destroy(vm);
+        ebb_guest_destroy(vm);
         return ebb_error_wrap(err, "new VM");
     }
     vm->ordinal = ++e->launches;
     adopt(e, vm);
-    ebb_vm_save(vm);
+    ebb_guest_save(vm);
     ebb_log_info("%s: %s %s in %s is launched (number %lld)", vm->id,
                  vm->spot ? "spot" : "on-demand", vm->type_name, vm->zone_name,
                  (long long)vm->ordinal);
@@ -339,14 +340,14 @@ int ebb_vm_launch(struct ebb_emulator *e, const struct ebb_vm_request *q, struct
 
 static void finish(void *ctx)
 {
-    struct ebb_vm *vm = ctx;
+    struct ebb_guest *vm = ctx;
 
-    vm->state = EBB_VM_TERMINATED;
+    vm->state = EBB_GUEST_TERMINATED;
     ebb_metadata_service_destroy(EBB_TAKE(vm->metadata));
     ebb_gateway_destroy(EBB_TAKE(vm->gateway));
 }
 
-void ebb_vm_charge(const struct ebb_vm *vm, int64_t now_wall_ns, struct ebb_bill_line *ret)
+void ebb_guest_charge(const struct ebb_guest *vm, int64_t now_wall_ns, struct ebb_bill_line *ret)
 {
     const struct ebb_emulator *e = vm->emulator;
     int64_t end_ns = vm->end_wall_ns != 0 ? vm->end_wall_ns : now_wall_ns;
@@ -367,32 +368,32 @@ void ebb_vm_charge(const struct ebb_vm *vm, int64_t now_wall_ns, struct ebb_bill
         prices = ebb_alloc(sizeof(*prices));
         prices->usd_micros_per_hour = e->fleet->types[vm->type].on_demand_usd_micros_per_hour;
     }
-    ebb_bill_charge(ret, e->fleet->time_scale, !ebb_vm_is_live(vm) && vm->end == EBB_VM_END_SPOT,
-                    prices, count);
+    ebb_bill_charge(ret, e->fleet->time_scale,
+                    !ebb_guest_is_live(vm) && vm->end == EBB_GUEST_END_SPOT, prices, count);
     free(prices);
-    if (ebb_vm_is_live(vm))
+    if (ebb_guest_is_live(vm))
         ret->end_s = 0;
 }
 
-void ebb_vm_end(struct ebb_vm *vm, enum ebb_vm_end how)
+void ebb_guest_end(struct ebb_guest *vm, enum ebb_guest_end how)
 {
     struct ebb_emulator *e = vm->emulator;
     struct ebb_bill_line line;
     struct ebb_error err = {0};
 
-    if (!ebb_vm_is_live(vm))
+    if (!ebb_guest_is_live(vm))
         return;
-    vm->state = EBB_VM_SHUTTING_DOWN;
+    vm->state = EBB_GUEST_SHUTTING_DOWN;
     vm->end = how;
     vm->end_wall_ns = ebb_wall_ns(NULL);
-    ebb_vm_kill(vm);
-    ebb_log_info("%s ends: %s", vm->id, ebb_vm_reason_code(vm));
-    ebb_vm_charge(vm, vm->end_wall_ns, &line);
+    ebb_guest_kill(vm);
+    ebb_log_info("%s ends: %s", vm->id, ebb_guest_reason_code(vm));
+    ebb_guest_charge(vm, vm->end_wall_ns, &line);
     ebb_bill_add_line(&e->bill, &line);
     e->bill_changed = true;
     if (ebb_emulator_write_bill(e, &err) < 0)
         ebb_log_error("%s", err.text);
-    ebb_vm_save(vm);
+    ebb_guest_save(vm);
     ebb_timer_destroy(EBB_TAKE(vm->revoke_timer));
     ebb_timer_destroy(EBB_TAKE(vm->lifetime_timer));
     ebb_timer_destroy(vm->timer);
@@ -400,11 +401,11 @@ void ebb_vm_end(struct ebb_vm *vm, enum ebb_vm_end how)
     ebb_timer_set(vm->timer, SHUTDOWN_NS);
 }
 
-void ebb_vm_destroy(struct ebb_vm *vm)
+void ebb_guest_destroy(struct ebb_guest *vm)
 {
     if (vm == NULL)
         return;
-    ebb_vm_kill(vm);
+    ebb_guest_kill(vm);
     ebb_timer_destroy(vm->timer);
     ebb_timer_destroy(vm->revoke_timer);
     ebb_timer_destroy(vm->lifetime_timer);
