@@ -324,3 +324,27 @@ void ebb_lineage_forget_base(struct ebb_lineage *l)
     l->seen = NULL;
     memset(&l->base_generation, 0, sizeof l->base_generation);
 }
+
+struct finder {
+    int (*fn)(void *ctx, const char *root);
+    void *ctx;
+};
+
+static int visit_key(void *ctx, const char *key, const struct ebb_object_info *info)
+{
+    (void)info;
+    const struct finder *f = ctx;
+    static const char suffix[] = "/head";
+    size_t len = strlen(key);
+    if (len < sizeof suffix || strcmp(key + len - (sizeof suffix - 1), suffix) != 0)
+        return 0;
+    EBB_AUTO_FREE char *root = ebb_strndup(key, len - (sizeof suffix - 1));
+    return f->fn(f->ctx, root);
+}
+
+int ebb_lineage_find(struct ebb_object_store *store, const char *prefix,
+                     int (*fn)(void *ctx, const char *root), void *ctx, struct ebb_error *err)
+{
+    struct finder f = {fn, ctx};
+    return ebb_object_list(store, prefix, visit_key, &f, err);
+}

@@ -106,6 +106,10 @@ int ebb_lineage_manifest(struct ebb_lineage *l, bool previous, Ebb__Manifest **r
 /* Reads every pack and checks every hash, both generations. Faults go to fn, a line each. */
 int ebb_lineage_verify(struct ebb_lineage *l, void (*fn)(void *ctx, const char *fault), void *ctx,
                        uint64_t *ret_bytes, struct ebb_error *err);
+/* Calls fn with the root of each lineage whose root begins with `prefix`, in byte order; stops at
+ * the first non-zero return and returns it. Lists every object below the prefix. */
+int ebb_lineage_find(struct ebb_object_store *store, const char *prefix,
+                     int (*fn)(void *ctx, const char *root), void *ctx, struct ebb_error *err);
 /* Deletes manifests and packs that neither generation of the head reaches and that the store's own
  * clock says are older than `min_age_s` (compared with the head's modification time, no other
  * clock). Only an owner may. */

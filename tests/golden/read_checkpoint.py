@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Reads a checkpoint by docs/format-checkpoint.md alone: Python's standard library and the zstd
+program, nothing of ebb, and no protobuf library.
+
+    read_checkpoint.py STORE_DIRECTORY ROOT [--previous]
+
+prints a line for each file, "path mode mtime size sha256" or "path -> target", in byte order."""
+
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, at
+
+
+def message(data):
+    """{field number: [values]} of a protobuf message: integers, or bytes."""
+    fields, at = {}, 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, at = varint(data, at)
+        elif wire == 1:
+            value, at = struct.unpack_from("<d", data, at)[0], at + 8
+        elif wire == 2:
+            size, at = varint(data, at)
+            value, at = data[at : at + size], at + size
+        else:
+            sys.exit(f"wire type {wire}")
+        fields.setdefault(number, []).append(value)
+    return fields
+
+
+def one(fields, number, default=0):
+    return fields.get(number, [default])[-1]
+
+
+def signed(value):
+    return value - (1 << 64) if value >> 63 else value
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"damaged: {what}")
+
+
+class Reader:
+    def __init__(self, store, root):
+        self.folder = os.path.join(store, root)
+        self.packs = {}
+
+    def get(self, *path):
+        with open(os.path.join(self.folder, *path), "rb") as f:
+            return f.read()
+
+    def head(self):
+        data = self.get("head")
+        check(data[:8] == b"EBBHEAD1", "the head's magic")
+        check(hashlib.sha256(data[:-32]).digest() == data[-32:], "the head's hash")
+        head = message(data[8:-32])
+        check(one(head, 1) == 1 and one(head, 2) == 0, "format or features")
+        return head
+
+    def manifest(self, head, previous):
+        sequence, epoch, sha = (11, 12, 13) if previous else (4, 14, 5)
+        name = f"{one(head, epoch):08d}-{one(head, sequence):010d}-{one(head, sha).hex()}"
+        data = self.get("manifests", name)
+        check(hashlib.sha256(data).digest() == one(head, sha), "the manifest's hash")
+        manifest = message(data)
+        check(one(manifest, 1) == 1 and one(manifest, 2) == 0, "format or features")
+        return manifest
+
+    def pack(self, pack):
+        sha = one(pack, 1)
+        if sha not in self.packs:
+            data = self.get("packs", sha.hex())
+            check(hashlib.sha256(data).digest() == sha, "a pack's hash")
+            check(data[:8] == b"EBBPACK1" and len(data) == one(pack, 2), "a pack's header")
+            self.packs[sha] = data
+        return self.packs[sha]
+
+    def content(self, manifest, entry):
+        whole = b""
+        for chunk in map(message, entry.get(6, [])):
+            pack = self.pack(message(manifest[8][one(chunk, 1)]))
+            raw = pack[one(chunk, 2) : one(chunk, 2) + one(chunk, 3)]
+            if one(chunk, 6) == 1:
+                raw = subprocess.run(
+                    ["zstd", "-dcq"], input=raw, stdout=subprocess.PIPE, check=True
+                ).stdout
+            check(len(raw) == one(chunk, 4), "a chunk's size")
+            check(hashlib.sha256(raw).digest() == one(chunk, 5), "a chunk's hash")
+            whole += raw
+        check(len(whole) == one(entry, 4), "a file's size")
+        check(hashlib.sha256(whole).digest() == one(entry, 5), "a file's hash")
+        return whole
+
+
+def main():
+    reader = Reader(sys.argv[1], sys.argv[2])
+    manifest = reader.manifest(reader.head(), "--previous" in sys.argv[3:])
+    lines = []
+    for entry in map(message, manifest.get(7, [])):
+        path = one(entry, 1).decode()
+        if one(entry, 2) == 4:
+            lines.append(f"{path} -> {one(entry, 7).decode()}")
+            continue
+        whole = reader.content(manifest, entry)
+        mtime = signed(one(entry, 8))
+        lines.append(
+            f"{path} {0o100000 | one(entry, 3):o} {mtime // 10**9}.{mtime % 10**9:09d}"
+            f" {len(whole)} {hashlib.sha256(whole).hexdigest()}"
+        )
+    print("\n".join(sorted(lines, key=lambda line: line.split(" ")[0].encode())))
+
+
+main()
