@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/client.h"
 #include "cli/local.h"
+#include "cli/store_access.h"
+#include "scheduler/core/sweep.h"
 
 static int add_root(void *ctx, const char *root)
 {
@@ -42,20 +43,24 @@ static int open_url(const char *text, struct ebb_checkpoint_target *t, struct eb
 
 static int open_bag(const char *text, struct ebb_checkpoint_target *t, struct ebb_error *err)
 {
-    EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
-    EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
+    EBB_AUTO(ebb_bag_access_clean_up) struct ebb_bag_access a = {0};
     EBB_AUTO_FREE char *bag = ebb_strndup(text, strcspn(text, "/"));
-    const char *job = text[strlen(bag)] == '/' ? text + strlen(bag) + 1 : "";
-    int rc = ebb_client_open(&client, err);
-    if (rc == 0)
-        rc = ebb_client_spec(client, bag, &a, err);
-    if (rc == 0 && ebb_starts_with(a->spec->store_url, "s3://"))
-        rc = ebb_local_use_cloud(err);
+    int rc = ebb_bag_access_open(bag, &a, err);
     if (rc < 0)
         return rc;
-    t->prefix = job[0] != '\0' ? ebb_sprintf("bags/%s/jobs/%s", a->spec->bag, job)
-                               : ebb_sprintf("bags/%s", a->spec->bag);
-    return ebb_object_store_open(a->spec->store_url, NULL, &t->store, err);
+    t->prefix = ebb_sprintf("bags/%s", a.bag);
+    if (text[strlen(bag)] == '/') {
+        uint64_t index;
+        rc = ebb_bag_access_job(&a, text + strlen(bag) + 1, &index, err);
+        if (rc < 0)
+            return rc;
+        struct ebb_buffer root = {0};
+        ebb_job_store_root(a.bag, a.spec, index, &root);
+        free(t->prefix);
+        t->prefix = ebb_buffer_take_text(&root);
+    }
+    t->store = EBB_TAKE(a.store);
+    return 0;
 }
 
 int ebb_checkpoint_target_open(const char *text, struct ebb_checkpoint_target *ret,
