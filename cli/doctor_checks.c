@@ -102,8 +102,7 @@ void ebb_check_engines(struct ebb_findings *f)
         {"LAMMPS", "lmp -help 2>/dev/null | grep -m1 Simulator",
          "for jobs of engine lammps on this machine: apt install lammps"},
         {"PyTorch",
-         "python3 -c 'import importlib.metadata as m; print(\"torch\", m.version(\"torch\"))' "
-         "2>/dev/null",
+         "python3 -c 'import torch.version as v; print(\"torch\", v.__version__)' 2>/dev/null",
          "for jobs of engine pytorch on this machine: apt install python3-torch"},
     };
     for (size_t i = 0; i < EBB_ARRAY_LEN(engines); i++) {

@@ -2,6 +2,7 @@
 #include "cli/report_view.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -44,20 +45,28 @@ static void title(const Ebb__Report *r, struct ebb_buffer *out)
     ebb_buffer_append_text(out, "\n\n");
 }
 
+/* All amounts of a column with the same number of places: as many as the total is worth. */
+static const char *money(int64_t micros, int64_t total_micros, char *out)
+{
+    int places = total_micros >= 10000000 ? 2 : total_micros >= 100000 ? 4 : 6;
+    (void)snprintf(out, EBB_QUANTITY_TEXT_SIZE, "$%.*f", places, (double)micros / 1e6);
+    return out;
+}
+
 static void split_row(struct ebb_table *t, const char *what, double s, int64_t usd_micros,
                       int64_t all_usd_micros)
 {
-    char time[EBB_QUANTITY_TEXT_SIZE], money[EBB_QUANTITY_TEXT_SIZE];
+    char time[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
     double share = all_usd_micros > 0 ? 100.0 * (double)usd_micros / (double)all_usd_micros : 0;
     ebb_table_row(t, "%s\t%s\t%s\t%.1f %%", what, ebb_format_duration(s, time),
-                  ebb_format_usd(usd_micros, money), share);
+                  money(usd_micros, all_usd_micros, cost), share);
 }
 
 static void money_row(struct ebb_table *t, const char *what, int64_t usd_micros, int64_t all)
 {
-    char money[EBB_QUANTITY_TEXT_SIZE];
+    char cost[EBB_QUANTITY_TEXT_SIZE];
     double share = all > 0 ? 100.0 * (double)usd_micros / (double)all : 0;
-    ebb_table_row(t, "%s\t\t%s\t%.1f %%", what, ebb_format_usd(usd_micros, money), share);
+    ebb_table_row(t, "%s\t\t%s\t%.1f %%", what, money(usd_micros, all, cost), share);
 }
 
 static void costs(const Ebb__Report *r, struct ebb_buffer *out)
@@ -65,7 +74,8 @@ static void costs(const Ebb__Report *r, struct ebb_buffer *out)
     static const Ebb__Split none = EBB__SPLIT__INIT;
     const Ebb__Split *s = r->split != NULL ? r->split : &none;
     int64_t all = r->total_usd_micros;
-    EBB_AUTO(table_auto) struct ebb_table *t = ebb_table_new("VM TIME\t>SECONDS\t>COST\t>SHARE");
+    EBB_AUTO(table_auto)
+    struct ebb_table *t = ebb_table_new("WHERE IT WENT\t>VM TIME\t>COST\t>SHARE");
     split_row(t, "useful", s->useful_s, s->useful_usd_micros, all);
     split_row(t, "staging, restore, set-up, outputs", s->setup_s, s->setup_usd_micros, all);
     split_row(t, "checkpoints", s->checkpoint_s, s->checkpoint_usd_micros, all);
@@ -133,8 +143,8 @@ static void job_rows(const Ebb__Report *r, struct ebb_buffer *out)
         }
         ebb_table_row(t, "%s\t%s\t%u\t%u\t%u\t%s\t%s\t%s\t%s\t%s", j->name, j->state, j->attempts,
                       j->revocations, j->failures, useful, lost,
-                      ebb_format_usd(j->usd_micros, cost),
-                      ebb_format_usd(j->on_demand_usd_micros, on_demand), j->verified);
+                      money(j->usd_micros, r->total_usd_micros, cost),
+                      money(j->on_demand_usd_micros, r->total_usd_micros, on_demand), j->verified);
     }
     ebb_buffer_append_text(out, "\n");
     ebb_table_render(t, 0, "", out);
@@ -151,7 +161,7 @@ static void vm_rows(const Ebb__Report *r, struct ebb_buffer *out)
         char billed[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
         char forgiven[EBB_QUANTITY_TEXT_SIZE] = "";
         if (v->forgiven_usd_micros > 0)
-            ebb_format_usd(v->forgiven_usd_micros, forgiven);
+            (void)money(v->forgiven_usd_micros, r->total_usd_micros, forgiven);
         ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%u\t%s", v->vm, o == NULL ? "" : o->type,
                       o == NULL ? "" : o->zone,
                       o != NULL && o->market == EBB__MARKET__ON_DEMAND ? "on demand" : "spot",

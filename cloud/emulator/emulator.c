@@ -231,7 +231,11 @@ static int publish(struct ebb_emulator *e, struct ebb_error *err)
     char scale[24];
 
     snprintf(scale, sizeof(scale), "%lld", (long long)e->fleet->time_scale);
-    if (write_text(e, "bill_time_scale", scale, err) < 0 ||
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer zones = {0};
+    for (size_t i = 0; i < e->fleet->zone_count; i++)
+        ebb_buffer_printf(&zones, "%s%s", i == 0 ? "" : " ", e->fleet->zones[i].name);
+    if (write_text(e, "zones", ebb_buffer_text(&zones), err) < 0 ||
+        write_text(e, "bill_time_scale", scale, err) < 0 ||
         write_text(e, "region", e->fleet->region, err) < 0 ||
         write_text(e, "endpoint", e->endpoint, err) < 0)
         return ebb_error_wrap(err, "state of the emulated cloud");
