@@ -60,7 +60,8 @@ static int run(int argc, char **argv)
     EBB_AUTO(ebb_checkpoint_target_clean_up) struct ebb_checkpoint_target t = {0};
     if (ebb_checkpoint_target_open(argv[0], &t, &err) < 0)
         return ebb_command_fail(&err);
-    struct ebb_table *table = ebb_table_new("*job\t>checkpoint\t>epoch\t>step\t>size\tstate\tat\towner");
+    struct ebb_table *table =
+        ebb_table_new("*job\t>checkpoint\t>epoch\t>step\t>size\tstate\tat\towner");
     json_t *list = json_array();
     int status = 0;
     for (size_t i = 0; i < t.count; i++) {

@@ -24,7 +24,7 @@ int ebb_local_restart(struct ebb_error *err);
  * not run. Commands that read the store call it. */
 int ebb_local_use_cloud(struct ebb_error *err);
 bool ebb_local_is_emulated(void);
-/* Ends the emulated cloud (SIGTERM) if it runs; true when one was told to. */
+/* Ends the emulated cloud (SIGTERM) if it runs, and waits for it; true when one was told to. */
 bool ebb_local_stop_emulator(void);
 
 #endif

@@ -1,11 +1,13 @@
 /* The emulated cloud as a local part: started on the port it had before (a scheduler that lives on
  * keeps its endpoint), and the only cloud that this process then knows. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/http_client.h"
 #include "base/memory.h"
@@ -15,6 +17,7 @@
 #include "cli/local_parts.h"
 
 #define IDLE_EXIT "120"
+#define END_S     30
 
 char *ebb_emulator_file(const char *name)
 {
@@ -197,5 +200,11 @@ bool ebb_local_stop_emulator(void)
     int64_t pid = 0;
     if (text == NULL || ebb_parse_int(text, 2, INT32_MAX, &pid, NULL) < 0 || !is_emulator(pid))
         return false;
-    return kill((pid_t)pid, SIGTERM) == 0;
+    if (kill((pid_t)pid, SIGTERM) != 0)
+        return false;
+    /* It ends its VMs and writes the bill first; what starts next must not meet it. */
+    int64_t end_ns = ebb_now_ns(NULL) + END_S * EBB_NS_PER_S;
+    while (is_emulator((long)pid) && ebb_now_ns(NULL) < end_ns)
+        (void)poll(NULL, 0, 20);
+    return true;
 }

@@ -20,7 +20,7 @@ static int call_stop(struct ebb_client *client, struct ebb_error *err)
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
     Ebb__StopRequest q = EBB__STOP_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;
-    q.terminate_vms = force;
+    q.terminate_vms = true; /* no bag needs them, or --force says so */
     request.kind_case = EBB__CLIENT_REQUEST__KIND_STOP;
     request.stop = &q;
     return ebb_client_call(client, &request, &a, err);
@@ -30,13 +30,14 @@ static int check_idle(struct ebb_client *client, struct ebb_error *err)
 {
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
     int rc = ebb_client_ping(client, &a, err);
-    if (rc < 0 || force || (a->ping->active_bags == 0 && a->ping->live_vms == 0))
+    if (rc < 0 || force || a->ping->active_bags == 0)
         return rc;
-    return ebb_error_set(err, EBB_ERR_INPUT,
-                         "%llu bags run and %llu VMs live: 'ebb stop --force' ends the VMs, the "
-                         "bags go on when a scheduler runs again",
-                         (unsigned long long)a->ping->active_bags,
-                         (unsigned long long)a->ping->live_vms);
+    return ebb_error_set(
+        err, EBB_ERR_INPUT,
+        "%llu bag%s still run%s, on %llu VMs: 'ebb stop --force' ends the VMs; the "
+        "bags go on when a scheduler runs again",
+        (unsigned long long)a->ping->active_bags, a->ping->active_bags == 1 ? "" : "s",
+        a->ping->active_bags == 1 ? "s" : "", (unsigned long long)a->ping->live_vms);
 }
 
 static int await_end(struct ebb_error *err)
@@ -107,7 +108,8 @@ static const struct ebb_option options[] = {
 const struct ebb_command ebb_command_stop = {
     .name = "stop",
     .summary = "Stop the scheduler and the emulated cloud of this machine",
-    .details = "Nothing is forgotten: the next command that needs them starts them again.",
+    .details = "VMs that no bag needs are ended. Nothing is forgotten: the next command that needs "
+               "them starts them again.",
     .options = options,
     .run = run,
 };
