@@ -58,7 +58,8 @@ int ebb_manifest_decode(const void *data, size_t len, Ebb__Manifest **ret, struc
 int ebb_manifest_check(const Ebb__Manifest *m, struct ebb_error *err);
 /* 0 when a restore may create `path`, else EBB_ERR_INPUT that says why not. */
 int ebb_manifest_check_path(const char *path, struct ebb_error *err);
-/* True when a symbolic link at `path` to `target` stays below the root. */
+/* True when a symbolic link at `path` to `target` stays below the root, whatever other links there
+ * are. */
 bool ebb_link_is_contained(const char *path, const char *target);
 
 void ebb_head_free(Ebb__Head *head);

@@ -75,17 +75,19 @@ bool ebb_link_is_contained(const char *path, const char *target)
     size_t len = strlen(target);
     if (len == 0 || len > EBB_PATH_MAX_BYTES || target[0] == '/' || !is_utf8(target))
         return false;
-    long depth = 0;
+    size_t depth = 0;
     for (const char *p = path; (p = strchr(p, '/')) != NULL; p++)
         depth++;
+    /* ".." counts only where real folders are sure to be: after a name, which may be another link,
+     * it could lead anywhere. */
+    bool may_climb = true;
     for (const char *p = target; p != NULL;) {
         size_t part = strcspn(p, "/");
-        if (part == 2 && p[0] == '.' && p[1] == '.')
-            depth--;
-        else if (part > 0 && !(part == 1 && p[0] == '.'))
-            depth++;
-        if (depth < 0)
+        bool is_here = part == 0 || (part == 1 && p[0] == '.');
+        bool climbs = part == 2 && p[0] == '.' && p[1] == '.';
+        if (climbs && (!may_climb || depth-- == 0))
             return false;
+        may_climb = may_climb && (is_here || climbs);
         p = p[part] == '/' ? p + part + 1 : NULL;
     }
     return true;
