@@ -290,6 +290,15 @@ int ebb_event_log_read(struct ebb_event_log *l, uint64_t after, uint64_t limit,
     return rc;
 }
 
+static int begin_batch(struct ebb_event_log *l, struct ebb_error *err)
+{
+    if (l->in_batch)
+        return 0;
+    int rc = run(l, "begin immediate", err);
+    l->in_batch = rc == 0;
+    return rc;
+}
+
 int ebb_event_log_append(struct ebb_event_log *l, Ebb__Event *e, struct ebb_error *err)
 {
     if (e->sequence == 0)
@@ -297,12 +306,9 @@ int ebb_event_log_append(struct ebb_event_log *l, Ebb__Event *e, struct ebb_erro
     if (e->sequence != l->last + 1)
         return ebb_error_set(err, EBB_ERR_INTERNAL, "event %llu appended after %llu",
                              (unsigned long long)e->sequence, (unsigned long long)l->last);
-    if (!l->in_batch) {
-        int rc = run(l, "begin immediate", err);
-        if (rc < 0)
-            return rc;
-        l->in_batch = true;
-    }
+    int rc = begin_batch(l, err);
+    if (rc < 0)
+        return rc;
     size_t size = ebb__event__get_packed_size(e);
     if (size > MAX_RECORD_BYTES)
         return ebb_error_set(err, EBB_ERR_INPUT, "an event of %zu bytes is too large to log", size);
@@ -334,6 +340,39 @@ int ebb_event_log_commit(struct ebb_event_log *l, struct ebb_error *err)
     l->in_batch = false;
     l->committed = l->last;
     return rc;
+}
+
+int ebb_event_log_set_note(struct ebb_event_log *l, const char *key, const char *value,
+                           struct ebb_error *err)
+{
+    int rc = begin_batch(l, err);
+    if (rc < 0)
+        return rc;
+    sqlite3_stmt *stmt = NULL;
+    const char *sql = value != NULL ? "insert or replace into meta values('note:' || ?1, ?2)"
+                                    : "delete from meta where key = 'note:' || ?1";
+    if (sqlite3_prepare_v2(l->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return log_error(l, "cannot write a note", err);
+    sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC);
+    if (value != NULL)
+        sqlite3_bind_text(stmt, 2, value, -1, SQLITE_STATIC);
+    int step = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    return step == SQLITE_DONE ? 0 : log_error(l, "cannot write a note", err);
+}
+
+char *ebb_event_log_note(struct ebb_event_log *l, const char *key)
+{
+    sqlite3_stmt *stmt = NULL;
+    char *value = NULL;
+    if (sqlite3_prepare_v2(l->db, "select value from meta where key = 'note:' || ?1", -1, &stmt,
+                           NULL) != SQLITE_OK)
+        return NULL;
+    sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        value = ebb_strdup((const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return value;
 }
 
 const char *ebb_event_kind_name(const Ebb__Event *e)

@@ -41,6 +41,13 @@ int ebb_event_log_append(struct ebb_event_log *l, Ebb__Event *e, struct ebb_erro
 int ebb_event_log_commit(struct ebb_event_log *l, struct ebb_error *err);
 uint64_t ebb_event_log_batch_count(const struct ebb_event_log *l);
 
+/* Notes beside the events: what a restart needs and no fold reads (the boot script of a launch that
+ * has no answer yet, the port agents know). Part of the open batch; NULL removes. */
+int ebb_event_log_set_note(struct ebb_event_log *l, const char *key, const char *value,
+                           struct ebb_error *err);
+/* malloc'ed, or NULL when there is none. */
+char *ebb_event_log_note(struct ebb_event_log *l, const char *key);
+
 /* "vm_launched": the name of an event's kind as in event.proto. */
 const char *ebb_event_kind_name(const Ebb__Event *e);
 

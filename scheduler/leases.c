@@ -1,0 +1,261 @@
+/* Leases: jobs pushed to VMs with room, taken back, lost. Which job goes where is the planner's
+ * word (ebb_place); here it becomes events and messages. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "scheduler/daemon.h"
+
+#define PLACEMENTS 512
+#define ROUNDS     8
+
+/* ---- granting ---- */
+
+struct grant {
+    Ebb__LeaseGrant message;
+    Ebb__Lease leases[PLACEMENTS];
+    Ebb__Lease *lease_pointers[PLACEMENTS];
+    Ebb__BagContext contexts[PLACEMENTS];
+    Ebb__BagContext *context_pointers[PLACEMENTS];
+};
+
+static void grant_begin(struct grant *g)
+{
+    ebb__lease_grant__init(&g->message);
+    g->message.leases = g->lease_pointers;
+    g->message.bags = g->context_pointers;
+}
+
+static void grant_add(struct grant *g, struct ebb_agent_link *link, const struct ebb_bag *b,
+                      uint64_t job, uint32_t attempt, double interval_s, bool resume)
+{
+    size_t i = g->message.n_leases++;
+    Ebb__Lease *lease = &g->leases[i];
+    ebb__lease__init(lease);
+    lease->bag = b->spec->id;
+    lease->job = job;
+    lease->attempt = attempt;
+    lease->checkpoint_interval_s = interval_s;
+    lease->resume = resume;
+    g->lease_pointers[i] = lease;
+    if (!ebb_agent_needs_bag(link, b->index))
+        return;
+    size_t c = g->message.n_bags++;
+    Ebb__BagContext *context = &g->contexts[c];
+    ebb__bag_context__init(context);
+    context->bag = b->spec->id;
+    context->store_url = b->spec->store_url;
+    context->n_groups = b->spec->n_groups;
+    context->groups = b->spec->groups;
+    context->n_profiles = b->spec->n_profiles;
+    context->profiles = b->spec->profiles;
+    g->context_pointers[c] = context;
+}
+
+static void grant_send(struct ebb_daemon *d, struct grant *g, struct ebb_agent_link *link)
+{
+    if (g->message.n_leases == 0)
+        return;
+    Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
+    m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT;
+    m.lease_grant = &g->message;
+    ebb_turn_tell_agent(d, link, &m);
+}
+
+static int by_vm(const void *a, const void *b)
+{
+    const struct ebb_placement *x = a, *y = b;
+    return x->vm < y->vm ? -1 : x->vm > y->vm;
+}
+
+static bool log_lease(struct ebb_daemon *d, const struct ebb_placement *p, int64_t expires_wall_ns)
+{
+    const struct ebb_bag *b = d->state->bags[p->bag];
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__AttemptLeased m = EBB__ATTEMPT_LEASED__INIT;
+    struct ebb_error err = {0};
+    m.bag = b->spec->id;
+    m.job = p->job;
+    m.attempt = b->jobs[p->job].attempts + 1;
+    m.vm = d->state->vms[p->vm]->id;
+    m.expires_wall_ns = expires_wall_ns;
+    e.kind_case = EBB__EVENT__KIND_ATTEMPT_LEASED;
+    e.attempt_leased = &m;
+    if (ebb_turn_emit(d, &e, &err) == 0)
+        return true;
+    ebb_log_error("a placement is refused: %s", err.text);
+    return false;
+}
+
+static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struct grant *g)
+{
+    int64_t now_wall_ns = ebb_wall_ns(NULL);
+    int64_t expires_wall_ns = now_wall_ns + (int64_t)(d->options.lease_ttl_s * 1e9);
+    size_t count = ebb_place(d->state, &d->options.policy, now_wall_ns, list, PLACEMENTS);
+    qsort(list, count, sizeof *list, by_vm);
+    for (size_t i = 0; i < count;) {
+        uint32_t vm = list[i].vm;
+        struct ebb_agent_link *link = ebb_daemon_run_of(d, vm)->link;
+        grant_begin(g);
+        for (; i < count && list[i].vm == vm; i++) {
+            const struct ebb_placement *p = &list[i];
+            const struct ebb_bag *b = d->state->bags[p->bag];
+            /* Without a connection the lease waits for the next Hello. */
+            if (log_lease(d, p, expires_wall_ns) && link != NULL)
+                grant_add(g, link, b, p->job, b->jobs[p->job].attempts, p->checkpoint_interval_s,
+                          p->resume);
+        }
+        if (link != NULL)
+            grant_send(d, g, link);
+    }
+    return count;
+}
+
+void ebb_leases_place(struct ebb_daemon *d)
+{
+    static struct ebb_placement list[PLACEMENTS];
+    static struct grant g;
+    if (d->stopping)
+        return;
+    size_t count = PLACEMENTS;
+    for (int round = 0; round < ROUNDS && count == PLACEMENTS && d->failed.code == 0; round++)
+        count = place_some(d, list, &g);
+    if (count == PLACEMENTS)
+        ebb_turn_schedule(d);
+}
+
+void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
+{
+    struct ebb_agent_link *link = ebb_daemon_run_of(d, vm->index)->link;
+    if (link == NULL)
+        return;
+    struct grant *g EBB_AUTO_FREE = ebb_alloc(sizeof *g);
+    int64_t now_wall_ns = ebb_wall_ns(NULL);
+    grant_begin(g);
+    for (size_t i = 0; i < vm->lease_count && i < PLACEMENTS; i++) {
+        const struct ebb_lease *l = &vm->leases[i];
+        const struct ebb_bag *b = d->state->bags[l->bag];
+        const struct ebb_job *j = &b->jobs[l->job];
+        if ((j->flags & EBB_JOB_CANCELLING) != 0)
+            continue;
+        double interval_s = ebb_plan_interval_s(
+            d->state, &d->options.policy, ebb_bag_group_of(b, l->job), vm->offer, now_wall_ns);
+        grant_add(g, link, b, l->job, l->attempt, interval_s, j->checkpoint_sequence > 0);
+    }
+    grant_send(d, g, link);
+}
+
+/* ---- taking back ---- */
+
+static void end_attempt(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job,
+                        uint32_t attempt, Ebb__AttemptEnded__Outcome outcome, const char *reason)
+{
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__AttemptEnded m = EBB__ATTEMPT_ENDED__INIT;
+    m.bag = b->spec->id;
+    m.job = job;
+    m.attempt = attempt;
+    m.outcome = outcome;
+    m.reason = (char *)(uintptr_t)reason;
+    m.exit_status = -1;
+    m.last_step = b->jobs[job].step;
+    e.kind_case = EBB__EVENT__KIND_ATTEMPT_ENDED;
+    e.attempt_ended = &m;
+    ebb_turn_emit_own(d, &e);
+}
+
+void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
+                       const char *reason)
+{
+    uint32_t vm;
+    const struct ebb_lease *lease = ebb_state_lease(d->state, b->spec->id, job, &vm);
+    if (lease == NULL)
+        return;
+    uint32_t attempt = lease->attempt;
+    struct ebb_agent_link *link = ebb_daemon_run_of(d, vm)->link;
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__LeaseRevoked revoked = EBB__LEASE_REVOKED__INIT;
+    revoked.bag = b->spec->id;
+    revoked.job = job;
+    revoked.attempt = attempt;
+    revoked.reason = (char *)(uintptr_t)reason;
+    e.kind_case = EBB__EVENT__KIND_LEASE_REVOKED;
+    e.lease_revoked = &revoked;
+    ebb_turn_emit_own(d, &e);
+    if (link == NULL)
+        return; /* told at its next Hello, or lost */
+    Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
+    Ebb__AttemptCancel cancel = EBB__ATTEMPT_CANCEL__INIT;
+    cancel.bag = b->spec->id;
+    cancel.job = job;
+    cancel.attempt = attempt;
+    cancel.release = release;
+    cancel.reason = (char *)(uintptr_t)reason;
+    m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL;
+    m.attempt_cancel = &cancel;
+    ebb_turn_tell_agent(d, link, &m);
+}
+
+void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
+{
+    size_t before = SIZE_MAX;
+    while (vm->lease_count > 0 && vm->lease_count < before && d->failed.code == 0) {
+        before = vm->lease_count;
+        struct ebb_lease lease = vm->leases[0];
+        end_attempt(d, d->state->bags[lease.bag], lease.job, lease.attempt,
+                    EBB__ATTEMPT_ENDED__OUTCOME__LOST, reason);
+    }
+}
+
+/* ---- bags ---- */
+
+void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *reason,
+                           bool release)
+{
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__BagCancelled m = EBB__BAG_CANCELLED__INIT;
+    m.bag = b->spec->id;
+    m.reason = (char *)(uintptr_t)reason;
+    e.kind_case = EBB__EVENT__KIND_BAG_CANCELLED;
+    e.bag_cancelled = &m;
+    ebb_turn_emit_own(d, &e);
+    for (size_t v = 0; v < d->state->live_count; v++) {
+        const struct ebb_vm *vm = d->state->vms[d->state->live[v]];
+        for (size_t i = 0; i < vm->lease_count; i++) {
+            if (vm->leases[i].bag == b->index)
+                ebb_leases_cancel(d, b, vm->leases[i].job, release, reason);
+        }
+    }
+}
+
+static struct ebb_bag *settled_bag(const struct ebb_state *s)
+{
+    for (size_t i = 0; i < s->active_count; i++) {
+        struct ebb_bag *b = s->bags[s->active[i]->bag];
+        if (ebb_bag_is_settled(b))
+            return b;
+    }
+    return NULL;
+}
+
+void ebb_leases_finish_bags(struct ebb_daemon *d)
+{
+    struct ebb_bag *b, *last = NULL;
+    while ((b = settled_bag(d->state)) != NULL && b != last) {
+        Ebb__Event e = EBB__EVENT__INIT;
+        Ebb__BagFinished m = EBB__BAG_FINISHED__INIT;
+        m.bag = b->spec->id;
+        m.done = b->counts[EBB_JOB_DONE];
+        m.failed = b->counts[EBB_JOB_FAILED];
+        m.cancelled = b->counts[EBB_JOB_CANCELLED];
+        e.kind_case = EBB__EVENT__KIND_BAG_FINISHED;
+        e.bag_finished = &m;
+        ebb_turn_emit_own(d, &e);
+        ebb_log_info("bag %s finished: %llu done, %llu failed, %llu cancelled", b->spec->id,
+                     (unsigned long long)m.done, (unsigned long long)m.failed,
+                     (unsigned long long)m.cancelled);
+        ebb_stores_measure_bag(d, b);
+        last = b;
+    }
+}

@@ -1,0 +1,64 @@
+/* The boot script of a VM. It fetches this very program by a presigned URL (a VM needs no other
+ * software and no credentials for it), leaves agent.conf beside it, and becomes the agent. When the
+ * agent ends by itself the VM shuts down, which ends its bill. */
+#include "base/text.h"
+#include "scheduler/daemon.h"
+
+static const char fetch[] =
+    "tries=0\n"
+    "until curl -fsS --connect-timeout 5 --max-time 300 -o ebb.part \"$url\"; do\n"
+    "  tries=$((tries + 1))\n"
+    "  if [ $tries -ge 60 ]; then shutdown -h now; exit 1; fi\n"
+    "  sleep 1\n"
+    "done\n"
+    "chmod 700 ebb.part && mv ebb.part ebb\n"
+    "./ebb agent --config agent.conf\n"
+    "shutdown -h now\n";
+
+static void append_indented(struct ebb_buffer *out, const char *text)
+{
+    while (*text != '\0') {
+        const char *end = text;
+        while (*end != '\0' && *end != '\n')
+            end++;
+        ebb_buffer_printf(out, "  %.*s\n", (int)(end - text), text);
+        text = *end == '\n' ? end + 1 : end;
+    }
+}
+
+static void append_config(struct ebb_buffer *out, const struct ebb_user_data *u)
+{
+    ebb_buffer_printf(out, "cat > agent.conf <<'END'\nvm: %s\nscheduler: \"%s\"\ntoken: %s\n",
+                      u->vm, u->scheduler, u->token);
+    if (u->proxy != NULL)
+        ebb_buffer_printf(out, "proxy: \"%s\"\n", u->proxy);
+    if (u->cpus > 0)
+        ebb_buffer_printf(out, "cpus: %g\n", u->cpus);
+    if (u->memory_bytes > 0)
+        ebb_buffer_printf(out, "memory: %llu\n", (unsigned long long)u->memory_bytes);
+    ebb_buffer_append_text(out, "authority: |\n");
+    append_indented(out, u->authority_pem);
+    ebb_buffer_append_text(out, "END\n");
+}
+
+char *ebb_user_data_new(const struct ebb_user_data *u)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    ebb_buffer_printf(&b, "#!/bin/bash\n# Boot script of %s, made by ebb.\n", u->vm);
+    if (u->emulated)
+        ebb_buffer_append_text(&b, "started=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)\n");
+    ebb_buffer_append_text(&b, "umask 077\n"
+                               "directory=${HOME:-/root}/ebb\n"
+                               "mkdir -p \"$directory\" && cd \"$directory\" || exit 1\n");
+    append_config(&b, u);
+    if (u->emulated)
+        ebb_buffer_append_text(&b, "echo \"started: $started\" >> agent.conf\n");
+    if (u->proxy == NULL)
+        ebb_buffer_append_text(&b, "if [ -n \"${http_proxy:-}\" ]; then"
+                                   " echo \"proxy: $http_proxy\" >> agent.conf; fi\n");
+    ebb_buffer_append_text(&b, "url=");
+    ebb_shell_quote(&b, u->program_url);
+    ebb_buffer_append_text(&b, "\n");
+    ebb_buffer_append_text(&b, fetch);
+    return ebb_buffer_take_text(&b);
+}
