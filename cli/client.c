@@ -111,8 +111,8 @@ static int wrong_answer(Ebb__ClientAnswer **ret, struct ebb_error *err)
                          "the scheduler answered something else: is it of another version?");
 }
 
-int ebb_client_bags(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
-                    struct ebb_error *err)
+int ebb_ask_bags(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
+                 struct ebb_error *err)
 {
     Ebb__BagsRequest q = EBB__BAGS_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;
@@ -123,7 +123,7 @@ int ebb_client_bags(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **r
     return rc < 0 || (*ret)->bags != NULL ? rc : wrong_answer(ret, err);
 }
 
-int ebb_client_ping(struct ebb_client *c, Ebb__ClientAnswer **ret, struct ebb_error *err)
+int ebb_ask_ping(struct ebb_client *c, Ebb__ClientAnswer **ret, struct ebb_error *err)
 {
     Ebb__PingRequest q = EBB__PING_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;
@@ -133,8 +133,8 @@ int ebb_client_ping(struct ebb_client *c, Ebb__ClientAnswer **ret, struct ebb_er
     return rc < 0 || (*ret)->ping != NULL ? rc : wrong_answer(ret, err);
 }
 
-int ebb_client_spec(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
-                    struct ebb_error *err)
+int ebb_ask_spec(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
+                 struct ebb_error *err)
 {
     Ebb__SpecRequest q = EBB__SPEC_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;
@@ -146,8 +146,8 @@ int ebb_client_spec(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **r
                                                                           : wrong_answer(ret, err);
 }
 
-int ebb_client_events(struct ebb_client *c, const char *bag, uint64_t after, uint32_t limit,
-                      double wait_s, Ebb__ClientAnswer **ret, struct ebb_error *err)
+int ebb_ask_events(struct ebb_client *c, const char *bag, uint64_t after, uint32_t limit,
+                   double wait_s, Ebb__ClientAnswer **ret, struct ebb_error *err)
 {
     Ebb__EventsRequest q = EBB__EVENTS_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;

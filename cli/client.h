@@ -33,14 +33,14 @@ static inline void ebb_answer_destroy(Ebb__ClientAnswer *a)
 EBB_DEFINE_AUTO_PTR(ebb_answer_auto, Ebb__ClientAnswer, ebb_answer_destroy)
 
 /* The requests that several commands make. Each answer has the field of the request set. */
-int ebb_client_bags(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
-                    struct ebb_error *err);
-int ebb_client_ping(struct ebb_client *c, Ebb__ClientAnswer **ret, struct ebb_error *err);
-int ebb_client_spec(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
-                    struct ebb_error *err);
+int ebb_ask_bags(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
+                 struct ebb_error *err);
+int ebb_ask_ping(struct ebb_client *c, Ebb__ClientAnswer **ret, struct ebb_error *err);
+int ebb_ask_spec(struct ebb_client *c, const char *bag, Ebb__ClientAnswer **ret,
+                 struct ebb_error *err);
 /* Events after `after`; waits up to wait_s for the first. */
-int ebb_client_events(struct ebb_client *c, const char *bag, uint64_t after, uint32_t limit,
-                      double wait_s, Ebb__ClientAnswer **ret, struct ebb_error *err);
+int ebb_ask_events(struct ebb_client *c, const char *bag, uint64_t after, uint32_t limit,
+                   double wait_s, Ebb__ClientAnswer **ret, struct ebb_error *err);
 
 /* "BAG/JOB" or "JOB": the parts, malloc'ed; the bag is "last" when not given. */
 void ebb_job_argument(const char *text, char **ret_bag, char **ret_job);

@@ -138,7 +138,7 @@ void ebb_check_scheduler(struct ebb_findings *f)
         return;
     }
     if (rc == 0)
-        rc = ebb_client_ping(client, &a, &err);
+        rc = ebb_ask_ping(client, &a, &err);
     if (rc < 0) {
         ebb_findings_add(f, EBB_FINDING_FAULT, "scheduler", ebb_strdup(err.text),
                          ebb_strdup("see scheduler.log in the state folder"));

@@ -97,7 +97,7 @@ static char *store_in_use(void)
 {
     EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
-    if (ebb_client_connect(&client, NULL) == 0 && ebb_client_ping(client, &a, NULL) == 0 &&
+    if (ebb_client_connect(&client, NULL) == 0 && ebb_ask_ping(client, &a, NULL) == 0 &&
         a->ping->store_url[0] != '\0')
         return ebb_strdup(a->ping->store_url);
     EBB_AUTO(ebb_local_choice_clean_up) struct ebb_local_choice c;

@@ -54,16 +54,16 @@ static int print_events(struct ebb_client *client, const char *bag, struct ebb_e
     uint64_t last = (uint64_t)after;
     for (;;) {
         EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
-        int rc = ebb_client_events(client, bag, last, PAGE, follow ? 10 : 0, &a, err);
+        int rc = ebb_ask_events(client, bag, last, PAGE, follow ? 10 : 0, &a, err);
         if (rc < 0)
             return rc;
         for (size_t i = 0; i < a->events->n_events; i++) {
-            last = a->events->events[i]->sequence;
             if (print_event(names, a->events->events[i]) != 0)
                 return ebb_error_set(err, EBB_ERR_IO, "cannot write to stdout");
         }
-        if (a->events->n_events == 0 && !follow)
+        if (a->events->last == last && !follow)
             return 0;
+        last = a->events->last;
     }
 }
 

@@ -168,7 +168,7 @@ static bool scheduler_answers(void *ctx)
     (void)ctx;
     struct ebb_client *c = NULL;
     Ebb__ClientAnswer *a = NULL;
-    bool ok = ebb_client_connect(&c, NULL) == 0 && ebb_client_ping(c, &a, NULL) == 0;
+    bool ok = ebb_client_connect(&c, NULL) == 0 && ebb_ask_ping(c, &a, NULL) == 0;
     ebb_answer_destroy(a);
     ebb_client_destroy(c);
     return ok;
@@ -178,22 +178,16 @@ static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *e
 {
     EBB_AUTO_FREE char *program = ebb_local_own_program();
     EBB_AUTO_FREE char *state = ebb_state_dir();
-    EBB_AUTO_FREE char *scale = NULL;
+    EBB_AUTO_FREE char *scale = ebb_emulator_file("bill_time_scale");
     const char *argv[24] = {program,   "scheduler", "--state",     state,
                             "--cloud", "aws",       "--idle-exit", IDLE_EXIT};
     size_t n = 8;
-    bool emulated = strcmp(c->cloud, "emulated") == 0;
-    if (emulated)
-        scale = ebb_emulator_file("bill_time_scale");
     if (scale != NULL) {
         argv[n++] = "--bill-time-scale";
         argv[n++] = scale;
     }
-    const char *store = c->store != NULL ? c->store : emulated ? "s3://ebb" : NULL;
-    if (store != NULL) {
-        argv[n++] = "--store";
-        argv[n++] = store;
-    }
+    argv[n++] = "--store";
+    argv[n++] = c->store != NULL ? c->store : "s3://ebb";
     argv[n] = NULL;
     EBB_AUTO(ebb_local_part_clean_up) struct ebb_local_part part = {0};
     int rc = ebb_local_spawn(argv, "scheduler.log", &part, err);
@@ -204,6 +198,16 @@ static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *e
     return rc;
 }
 
+/* VMs in a real cloud must reach the scheduler: only the user knows at which address they can. */
+static int ask_for_scheduler(const struct ebb_local_choice *c, struct ebb_error *err)
+{
+    return ebb_error_set(err, EBB_ERR_NOT_FOUND,
+                         "no scheduler is running here. Start one where VMs can reach it: ebb "
+                         "scheduler --cloud %s --listen 0.0.0.0:7443 --advertise HOST:7443%s%s",
+                         c->cloud, c->store != NULL ? " --store " : "",
+                         c->store != NULL ? c->store : "");
+}
+
 /* What runs must be what is asked for: one scheduler has one cloud. */
 static int check_running(const struct ebb_local_options *o, struct ebb_error *err)
 {
@@ -211,7 +215,7 @@ static int check_running(const struct ebb_local_options *o, struct ebb_error *er
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
     int rc = ebb_client_connect(&c, err);
     if (rc == 0)
-        rc = ebb_client_ping(c, &a, err);
+        rc = ebb_ask_ping(c, &a, err);
     if (rc < 0 || o->cloud == NULL)
         return rc;
     bool emulated = a->ping->emulated != 0;
@@ -261,10 +265,11 @@ int ebb_local_start(const struct ebb_local_options *o, struct ebb_error *err)
     bool running = scheduler_answers(NULL);
     if (running)
         rc = check_running(o, err);
-    if (rc == 0 && strcmp(c.cloud, "emulated") == 0)
+    bool emulated = strcmp(c.cloud, "emulated") == 0;
+    if (rc == 0 && emulated)
         rc = ebb_emulator_ensure(&c, o->fleet != NULL, err);
     if (rc == 0 && !running)
-        rc = start_scheduler(&c, err);
+        rc = emulated ? start_scheduler(&c, err) : ask_for_scheduler(&c, err);
     return rc < 0 ? rc : write_choice(&c, err);
 }
 

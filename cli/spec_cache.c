@@ -40,7 +40,7 @@ const Ebb__BagSpec *ebb_spec_cache_get(void *cache, const char *bag)
         return a->spec->spec;
     if (ebb_map_get(c->unknown, bag) != NULL)
         return NULL;
-    if (ebb_client_spec(c->client, bag, &a, NULL) < 0) {
+    if (ebb_ask_spec(c->client, bag, &a, NULL) < 0) {
         ebb_map_set(c->unknown, bag, c);
         return NULL;
     }

@@ -74,7 +74,7 @@ static int run(int argc, char **argv)
     const char *bag = argc > 0 ? argv[0] : watch ? "last" : "";
     int rc = ebb_client_open(&client, &err);
     if (rc == 0)
-        rc = ebb_client_bags(client, bag, &a, &err);
+        rc = ebb_ask_bags(client, bag, &a, &err);
     if (rc < 0)
         return ebb_command_fail(&err);
     if (watch && a->bags->n_bags > 0)

@@ -29,7 +29,7 @@ static int call_stop(struct ebb_client *client, struct ebb_error *err)
 static int check_idle(struct ebb_client *client, struct ebb_error *err)
 {
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
-    int rc = ebb_client_ping(client, &a, err);
+    int rc = ebb_ask_ping(client, &a, err);
     if (rc < 0 || force || a->ping->active_bags == 0)
         return rc;
     return ebb_error_set(

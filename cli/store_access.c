@@ -12,7 +12,7 @@ int ebb_bag_access_open(const char *bag, struct ebb_bag_access *ret, struct ebb_
     struct ebb_bag_access a = {0};
     int rc = ebb_client_open(&a.client, err);
     if (rc == 0)
-        rc = ebb_client_spec(a.client, bag, &a.answer, err);
+        rc = ebb_ask_spec(a.client, bag, &a.answer, err);
     if (rc == 0 && ebb_starts_with(a.answer->spec->store_url, "s3://"))
         rc = ebb_local_use_cloud(err);
     if (rc == 0)

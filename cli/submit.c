@@ -75,7 +75,7 @@ static int make_plan(struct submission *s, struct ebb_error *err)
     if (rc == 0)
         rc = ebb_client_connect(&s->client, err);
     if (rc == 0)
-        rc = ebb_client_ping(s->client, &s->ping, err);
+        rc = ebb_ask_ping(s->client, &s->ping, err);
     if (rc < 0)
         return rc;
     if (s->file.spec->store_url == NULL || s->file.spec->store_url[0] == '\0' || o.store != NULL) {
@@ -311,7 +311,8 @@ const struct ebb_command ebb_command_submit = {
     .details =
         "Checks the bag, shows the jobs, the offers, the chosen ones and the expected cost and\n"
         "finish, asks before it spends money, then uploads the inputs and hands the bag to the\n"
-        "scheduler. For local use it starts the scheduler and the emulated cloud by itself.\n"
+        "scheduler. For local use it starts the scheduler and the emulated cloud by itself; for\n"
+        "AWS start 'ebb scheduler' first, where VMs can reach it.\n"
         "\n"
         "  ebb submit examples/demo/bag.yaml --watch\n"
         "  ebb submit bag.yaml --cloud aws --store s3://my-bucket/runs --dry-run",

@@ -17,9 +17,9 @@ static int wait_for_news(struct ebb_client *client, uint64_t *after, double at_m
                          struct ebb_error *err)
 {
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
-    int rc = ebb_client_events(client, "", *after, 1000, at_most_s, &a, err);
-    if (rc == 0 && a->events->n_events > 0)
-        *after = a->events->events[a->events->n_events - 1]->sequence;
+    int rc = ebb_ask_events(client, "", *after, 1000, at_most_s, &a, err);
+    if (rc == 0)
+        *after = a->events->last;
     return rc;
 }
 
@@ -31,7 +31,7 @@ static int wait_for_end(struct ebb_client *client, const char *bag, Ebb__ClientA
     uint64_t after = 0;
     for (;;) {
         EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
-        int rc = ebb_client_bags(client, bag, &a, err);
+        int rc = ebb_ask_bags(client, bag, &a, err);
         if (rc < 0)
             return rc;
         if (a->bags->n_bags == 0)

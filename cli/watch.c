@@ -18,6 +18,7 @@
 
 #define RECENT_LINES 8
 #define EVENTS_LIMIT 1000
+#define FEW_EVENTS   200
 
 struct line {
     char *text;
@@ -96,12 +97,14 @@ static int take_events(struct watch *w, int64_t since_wall_ns, struct ebb_error 
 {
     EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
     double wait_s = w->caught_up ? 1 : 0;
-    int rc = ebb_client_events(w->client, "", w->last, EVENTS_LIMIT, wait_s, &a, err);
+    int rc = ebb_ask_events(w->client, "", w->last, EVENTS_LIMIT, wait_s, &a, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < a->events->n_events; i++)
         take_event(w, a->events->events[i], since_wall_ns);
-    w->caught_up = a->events->n_events < EVENTS_LIMIT;
+    if (a->events->last > w->last)
+        w->last = a->events->last; /* events of other bags were passed over */
+    w->caught_up = a->events->n_events == 0 || (w->caught_up && a->events->n_events < FEW_EVENTS);
     return 0;
 }
 
@@ -220,7 +223,7 @@ static int follow(struct watch *w, Ebb__ClientAnswer **last, struct ebb_error *e
     int64_t since_wall_ns = 0;
     while (!interrupted) {
         Ebb__ClientAnswer *a = NULL;
-        int rc = ebb_client_bags(w->client, w->bag, &a, err);
+        int rc = ebb_ask_bags(w->client, w->bag, &a, err);
         if (rc < 0)
             return rc;
         ebb_answer_destroy(*last);

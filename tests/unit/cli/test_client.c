@@ -68,12 +68,12 @@ static void answers_come_typed_and_errors_as_errors(void **state)
     Ebb__ClientAnswer *none = NULL;
     struct ebb_error err = {0};
     assert_int_equal(ebb_client_connect(&c, &err), 0);
-    assert_int_equal(ebb_client_ping(c, &a, &err), 0);
+    assert_int_equal(ebb_ask_ping(c, &a, &err), 0);
     assert_int_equal(a->ping->pid, 17);
-    assert_int_equal(ebb_client_bags(c, "demu", &none, &err), EBB_ERR_NOT_FOUND);
+    assert_int_equal(ebb_ask_bags(c, "demu", &none, &err), EBB_ERR_NOT_FOUND);
     assert_string_equal(err.text, "no bag 'demu', did you mean 'demo'?");
-    assert_int_equal(ebb_client_events(c, "", 0, 1, 0, &none, &err), EBB_ERR_CORRUPT);
-    assert_int_equal(ebb_client_spec(c, "x", &none, &err), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_ask_events(c, "", 0, 1, 0, &none, &err), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_ask_spec(c, "x", &none, &err), EBB_ERR_CORRUPT);
     assert_null(none);
     assert_int_equal(f.calls, 4);
     fake_scheduler_stop(&f);
