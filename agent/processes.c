@@ -142,27 +142,51 @@ static void signal_matched(const struct table *t, int signo)
             kill(t->rows[i].pid, signo);
 }
 
-static void reap_matched(const struct table *t)
+/* Zombies have no environment any more, so what was killed is remembered by number. */
+struct killed {
+    pid_t *pids;
+    size_t count;
+};
+
+static void killed_clean_up(struct killed *k)
 {
-    pid_t self = getpid();
-    for (size_t i = 0; i < t->count; i++)
-        if (t->rows[i].matched && t->rows[i].parent == self)
-            waitpid(t->rows[i].pid, NULL, WNOHANG);
+    free(k->pids);
+}
+
+static void remember_matched(struct killed *k, const struct table *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        bool known = !t->rows[i].matched;
+        for (size_t n = 0; n < k->count && !known; n++)
+            known = k->pids[n] == t->rows[i].pid;
+        if (known)
+            continue;
+        k->pids = ebb_realloc_array(k->pids, k->count + 1, sizeof *k->pids);
+        k->pids[k->count++] = t->rows[i].pid;
+    }
+}
+
+/* True when none of them is our child any more, dead or alive. */
+static bool reap(struct killed *k)
+{
+    bool gone = true;
+    for (size_t i = 0; i < k->count; i++)
+        gone &= waitpid(k->pids[i], NULL, WNOHANG) != 0;
+    return gone;
 }
 
 int ebb_processes_sweep(pid_t session, const char *mark)
 {
     int64_t end_ns = ebb_now_ns(NULL) + SWEEP_LIMIT_S * EBB_NS_PER_S;
-    int killed = 0;
+    EBB_AUTO(killed_clean_up) struct killed killed = {0};
     for (;;) {
         EBB_AUTO(table_clean_up) struct table t = {0};
         table_read(&t);
         size_t alive = table_match(&t, session, mark);
-        reap_matched(&t);
-        if (alive == 0 || ebb_now_ns(NULL) > end_ns)
-            return killed;
-        if (killed < (int)alive)
-            killed = (int)alive;
+        remember_matched(&killed, &t);
+        bool gone = reap(&killed);
+        if ((alive == 0 && gone) || ebb_now_ns(NULL) > end_ns)
+            return (int)killed.count;
         signal_matched(&t, SIGSTOP);
         signal_matched(&t, SIGKILL);
         poll(NULL, 0, 5);

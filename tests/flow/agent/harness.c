@@ -3,6 +3,9 @@
 #include "tests/flow/agent/harness.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +43,9 @@ struct harness {
     char *directory;
     char *store_url;
     int port;
+    struct evhttp *metadata;
+    int metadata_port;
+    int64_t revoked_at_wall_ns;
     double ttl_s, orphan_s;
     bool acks;
     Ebb__BagContext *bag;
@@ -52,7 +59,7 @@ struct harness {
     bool timed_out;
 };
 
-static void send(struct ebb_channel *c, const Ebb__SchedulerMessage *m)
+static void tell(struct ebb_channel *c, const Ebb__SchedulerMessage *m)
 {
     size_t len = ebb__scheduler_message__get_packed_size(m);
     EBB_AUTO_FREE uint8_t *data = ebb_alloc(len + 1);
@@ -88,7 +95,7 @@ static void on_join(struct harness *h, struct ebb_channel *c, const Ebb__Join *j
         refused.permanent = true;
         m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_REFUSED;
         m.refused = &refused;
-        send(c, &m);
+        tell(c, &m);
         return;
     }
     int r = ebb_tls_authority_sign(h->authority, join->csr_pem, join->vm, 1, &pem, &err);
@@ -97,7 +104,7 @@ static void on_join(struct harness *h, struct ebb_channel *c, const Ebb__Join *j
     joined.certificate_pem = (char *)ebb_buffer_text(&pem);
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_JOINED;
     m.joined = &joined;
-    send(c, &m);
+    tell(c, &m);
 }
 
 static void on_hello(struct harness *h, struct ebb_channel *c, const Ebb__Hello *hello)
@@ -123,7 +130,7 @@ static void on_hello(struct harness *h, struct ebb_channel *c, const Ebb__Hello 
     m.welcome = &welcome;
     if (vm->is_muted)
         return;
-    send(c, &m);
+    tell(c, &m);
     vm->has_said_hello = true;
 }
 
@@ -139,7 +146,7 @@ static void on_heartbeat(struct vm *vm, const Ebb__Heartbeat *beat)
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_HEARTBEAT_ACK;
     m.heartbeat_ack = &ack;
     if (!vm->is_muted)
-        send(vm->channel, &m);
+        tell(vm->channel, &m);
 }
 
 static void on_attempt_ended(struct harness *h, struct ebb_channel *c, const Ebb__AttemptEnded *e)
@@ -152,7 +159,7 @@ static void on_attempt_ended(struct harness *h, struct ebb_channel *c, const Ebb
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_ACK;
     m.attempt_ack = &ack;
     if (h->acks)
-        send(c, &m);
+        tell(c, &m);
 }
 
 static void on_message(void *ctx, struct ebb_channel *c, const uint8_t *data, size_t len)
@@ -246,6 +253,56 @@ void harness_listen(struct harness *h, bool on)
     h->port = ebb_listener_port(h->listener);
 }
 
+static void answer(struct evhttp_request *q, const char *text)
+{
+    struct evbuffer *body = evbuffer_new();
+    evbuffer_add(body, text, strlen(text));
+    evhttp_send_reply(q, 200, "OK", body);
+    evbuffer_free(body);
+}
+
+static void on_metadata(struct evhttp_request *q, void *ctx)
+{
+    const struct harness *h = ctx;
+    const char *path = evhttp_request_get_uri(q);
+    char time[EBB_TIME_TEXT_SIZE];
+    if (strcmp(path, "/latest/api/token") == 0) {
+        evhttp_add_header(evhttp_request_get_output_headers(q),
+                          "X-aws-ec2-metadata-token-ttl-seconds", "21600");
+        answer(q, "a-token");
+    } else if (strcmp(path, "/latest/dynamic/instance-identity/document") == 0) {
+        answer(q, "{\"instanceId\":\"i-0123456789abcdef0\",\"instanceType\":\"c6i.large\","
+                  "\"availabilityZone\":\"us-east-1a\",\"region\":\"us-east-1\"}");
+    } else if (strcmp(path, "/latest/meta-data/spot/instance-action") == 0 &&
+               h->revoked_at_wall_ns > 0) {
+        ebb_time_format(h->revoked_at_wall_ns, time);
+        EBB_AUTO_FREE char *text =
+            ebb_sprintf("{\"action\":\"terminate\",\"time\":\"%.19sZ\"}", time);
+        answer(q, text);
+    } else {
+        evhttp_send_error(q, 404, "Not Found");
+    }
+}
+
+static void start_metadata(struct harness *h)
+{
+    h->metadata = evhttp_new(ebb_loop_event_base(h->loop));
+    evhttp_set_allowed_methods(h->metadata, EVHTTP_REQ_GET | EVHTTP_REQ_PUT);
+    evhttp_set_gencb(h->metadata, on_metadata, h);
+    struct evhttp_bound_socket *s = evhttp_bind_socket_with_handle(h->metadata, "127.0.0.1", 0);
+    struct sockaddr_in address = {0};
+    socklen_t len = sizeof address;
+    if (s == NULL ||
+        getsockname(evhttp_bound_socket_get_fd(s), (struct sockaddr *)&address, &len) < 0)
+        fail_msg("metadata service: %s", strerror(errno));
+    h->metadata_port = ntohs(address.sin_port);
+}
+
+void harness_announce(struct harness *h, double in_s)
+{
+    h->revoked_at_wall_ns = in_s > 0 ? ebb_wall_ns(NULL) + (int64_t)(in_s * 1e9) : 0;
+}
+
 struct harness *harness_new(void)
 {
     struct harness *h = ebb_alloc(sizeof *h);
@@ -265,6 +322,7 @@ struct harness *harness_new(void)
         ebb_object_store_open(h->store_url, NULL, &h->store, &err) < 0)
         fail_msg("harness: %s", err.text);
     harness_listen(h, true);
+    start_metadata(h);
     return h;
 }
 
@@ -292,6 +350,7 @@ void harness_destroy(struct harness *h)
     }
     harness_close_connections(h);
     harness_listen(h, false);
+    evhttp_free(h->metadata);
     for (size_t i = 0; i < h->vm_count; i++)
         free(h->vms[i].directory);
     for (size_t i = 0; i < h->event_count; i++)
@@ -392,8 +451,9 @@ struct vm *harness_start_vm(struct harness *h, const char *name, const char *con
     if (ebb_mkdir_p(vm->directory, 0700, &err) < 0)
         fail_msg("%s", err.text);
     EBB_AUTO_FREE char *config = write_config(h, vm);
-    const char *argv[24] = {"env", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9",
-                            "AWS_SECRET_ACCESS_KEY=not-for-jobs"};
+    EBB_AUTO_FREE char *metadata =
+        ebb_sprintf("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:%d", h->metadata_port);
+    const char *argv[24] = {"env", metadata, "AWS_SECRET_ACCESS_KEY=not-for-jobs"};
     size_t n = 3;
     for (size_t i = 0; env != NULL && env[i] != NULL; i++)
         argv[n++] = env[i];
@@ -446,7 +506,7 @@ void harness_lease(struct vm *vm, uint64_t job, uint32_t attempt, double interva
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT;
     m.lease_grant = &grant;
     assert_non_null(vm->channel);
-    send(vm->channel, &m);
+    tell(vm->channel, &m);
 }
 
 void harness_cancel(struct vm *vm, uint64_t job, uint32_t attempt, bool release)
@@ -460,7 +520,7 @@ void harness_cancel(struct vm *vm, uint64_t job, uint32_t attempt, bool release)
     cancel.reason = (char *)"asked by the test";
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL;
     m.attempt_cancel = &cancel;
-    send(vm->channel, &m);
+    tell(vm->channel, &m);
 }
 
 void harness_drain(struct vm *vm, double within_s)
@@ -471,7 +531,12 @@ void harness_drain(struct vm *vm, double within_s)
     drain.within_s = within_s;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_DRAIN;
     m.drain = &drain;
-    send(vm->channel, &m);
+    tell(vm->channel, &m);
+}
+
+static bool is_of(const struct harness *h, const char *bag)
+{
+    return strcmp(h->bag->bag, bag) == 0;
 }
 
 const Ebb__AttemptStarted *harness_started(const struct harness *h, uint64_t job, uint32_t attempt)
@@ -479,7 +544,8 @@ const Ebb__AttemptStarted *harness_started(const struct harness *h, uint64_t job
     for (size_t i = h->event_count; i-- > 0;) {
         const Ebb__AgentMessage *m = h->events[i];
         if (m->kind_case == EBB__AGENT_MESSAGE__KIND_ATTEMPT_STARTED &&
-            m->attempt_started->job == job && m->attempt_started->attempt == attempt)
+            is_of(h, m->attempt_started->bag) && m->attempt_started->job == job &&
+            m->attempt_started->attempt == attempt)
             return m->attempt_started;
     }
     return NULL;
@@ -490,7 +556,8 @@ const Ebb__AttemptEnded *harness_ended(const struct harness *h, uint64_t job, ui
     for (size_t i = h->event_count; i-- > 0;) {
         const Ebb__AgentMessage *m = h->events[i];
         if (m->kind_case == EBB__AGENT_MESSAGE__KIND_ATTEMPT_ENDED &&
-            m->attempt_ended->job == job && m->attempt_ended->attempt == attempt)
+            is_of(h, m->attempt_ended->bag) && m->attempt_ended->job == job &&
+            m->attempt_ended->attempt == attempt)
             return m->attempt_ended;
     }
     return NULL;
@@ -502,7 +569,8 @@ size_t harness_ends(const struct harness *h, uint64_t job, uint32_t attempt)
     for (size_t i = 0; i < h->event_count; i++) {
         const Ebb__AgentMessage *m = h->events[i];
         n += m->kind_case == EBB__AGENT_MESSAGE__KIND_ATTEMPT_ENDED &&
-             m->attempt_ended->job == job && m->attempt_ended->attempt == attempt;
+             is_of(h, m->attempt_ended->bag) && m->attempt_ended->job == job &&
+             m->attempt_ended->attempt == attempt;
     }
     return n;
 }
@@ -513,7 +581,8 @@ size_t harness_commits(const struct harness *h, uint64_t job, uint32_t attempt)
     for (size_t i = 0; i < h->event_count; i++) {
         const Ebb__AgentMessage *m = h->events[i];
         n += m->kind_case == EBB__AGENT_MESSAGE__KIND_CHECKPOINT_COMMITTED &&
-             m->checkpoint_committed->job == job && m->checkpoint_committed->attempt == attempt;
+             is_of(h, m->checkpoint_committed->bag) && m->checkpoint_committed->job == job &&
+             m->checkpoint_committed->attempt == attempt;
     }
     return n;
 }

@@ -9,8 +9,8 @@
 
 #include "proto/wire.pb-c.h"
 
-#define MAX_VMS    8
-#define MAX_EVENTS 512
+#define MAX_VMS    20
+#define MAX_EVENTS 2048
 
 struct ebb_channel;
 struct harness;
@@ -50,6 +50,9 @@ void harness_signal_vm(struct vm *vm, int signo); /* every process of it */
 void harness_lease(struct vm *vm, uint64_t job, uint32_t attempt, double interval_s, bool resume);
 void harness_cancel(struct vm *vm, uint64_t job, uint32_t attempt, bool release);
 void harness_drain(struct vm *vm, double within_s);
+
+/* The metadata service of all VMs: announces the revocation in so many seconds; 0 withdraws it. */
+void harness_announce(struct harness *h, double in_s);
 
 /* Runs the loop until `condition` holds; fails the test after `limit_s`. */
 void harness_wait(struct harness *h, bool (*condition)(void *ctx), void *ctx, double limit_s,

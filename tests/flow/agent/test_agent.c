@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -229,9 +230,13 @@ static void killed_at(struct harness *h, const char *fault)
     harness_signal_vm(second, SIGKILL);
 }
 
-static void a_kill_before_the_head_moves_loses_no_commit(void **state)
+static void a_kill_at_any_step_of_a_commit_loses_nothing_committed(void **state)
 {
-    killed_at(*state, "commit-begin");
+    static const char *const faults[] = {"commit-begin",    "pack-before",    "pack-after",
+                                         "manifest-before", "manifest-after", "head-before",
+                                         "head-after"};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(faults); i++)
+        killed_at(*state, faults[i]);
 }
 
 static void a_drained_vm_checkpoints_what_is_new_and_ends(void **state)
@@ -301,6 +306,240 @@ static void a_resume_without_a_checkpoint_is_an_error_not_a_start(void **state)
     assert_null(harness_started(h, 0, 2));
 }
 
+static void a_notice_leads_to_a_last_checkpoint_and_the_end_of_the_vm(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *first = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(first, 0, 1, 600, false);
+    harness_run_for(h, 1);
+    int64_t announced_ns = ebb_now_ns(NULL);
+    harness_announce(h, 15);
+    assert_outcome(harness_wait_ended(h, 0, 1, 10), EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
+    assert_true(ebb_now_ns(NULL) - announced_ns < 4 * EBB_NS_PER_S);
+    assert_int_equal(harness_commits(h, 0, 1), 1);
+    harness_wait_vm_end(h, first, 10);
+    harness_announce(h, 0);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 600, true);
+    assert_outcome(harness_wait_ended(h, 0, 2, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_dump(h, 60);
+}
+
+static void a_notice_shorter_than_the_engine_needs_relies_on_the_last_commit(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)"trap '' TERM; " TICKER " 200 0.05 5";
+    harness_set_bag(h, &b.context);
+    struct vm *first = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(first, 0, 1, 0.5, false);
+    harness_wait_commits(h, 0, 1, 2, 20);
+    harness_announce(h, 3);
+    harness_wait_vm_end(h, first, 6);
+    size_t commits = harness_commits(h, 0, 1);
+    assert_true(commits >= 2);
+    harness_announce(h, 0);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 0.5, true);
+    assert_outcome(harness_wait_ended(h, 0, 2, 30), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_dump(h, 200);
+}
+
+static void a_zombie_vm_is_fenced_and_its_work_killed(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)TICKER " 120 0.05 5";
+    harness_set_lease_ttl(h, 3, 600);
+    harness_set_bag(h, &b.context);
+    struct vm *zombie = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(zombie, 0, 1, 0.5, false);
+    harness_wait_commits(h, 0, 1, 2, 20);
+    size_t commits = harness_commits(h, 0, 1);
+    harness_signal_vm(zombie, SIGSTOP);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 0.5, true);
+    harness_wait_commits(h, 0, 2, 1, 20);
+    harness_run_for(h, 1);
+    harness_signal_vm(zombie, SIGCONT);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 15);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FENCED);
+    assert_true(harness_commits(h, 0, 1) <= commits + 1); /* one may have been under way to us */
+    assert_outcome(harness_wait_ended(h, 0, 2, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_dump(h, 120);
+}
+
+static void a_dead_scheduler_does_not_stop_the_work(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)TICKER " 120 0.05 5";
+    harness_set_lease_ttl(h, 2, 600);
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 0.5, false);
+    harness_wait_commits(h, 0, 1, 1, 20);
+    harness_listen(h, false);
+    harness_close_connections(h);
+    harness_run_for(h, 9); /* longer than the lease and longer than the job needs */
+    harness_listen(h, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_true(e->times->run_s < 9);
+    assert_dump(h, 120);
+}
+
+static void a_vm_that_hears_nobody_ends(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_lease_ttl(h, 2, 3);
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_listen(h, false);
+    harness_close_connections(h);
+    harness_wait_vm_end(h, vm, 20);
+    assert_int_equal(vm->wait_status, 0);
+    harness_listen(h, true);
+}
+
+static bool has_two_ends(void *ctx)
+{
+    return harness_ends(ctx, 0, 1) >= 2;
+}
+
+static void an_end_is_told_until_it_is_acknowledged(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)TICKER " 4 0.02 5";
+    harness_set_bag(h, &b.context);
+    harness_set_acks(h, false);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    harness_wait_ended(h, 0, 1, 20);
+    harness_close_connections(h);
+    harness_wait(h, has_two_ends, h, 10, "the end again");
+    harness_set_acks(h, true);
+    harness_close_connections(h);
+    harness_run_for(h, 2);
+    size_t told = harness_ends(h, 0, 1);
+    harness_close_connections(h);
+    harness_run_for(h, 2);
+    assert_int_equal(harness_ends(h, 0, 1), told);
+}
+
+static bool pid_is_alive(const char *path)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+    if (ebb_file_read(path, 100, &text, NULL) < 0)
+        fail_msg("%s is missing", path);
+    return kill((pid_t)atoi(ebb_buffer_text(&text)), 0) == 0;
+}
+
+static void no_process_of_a_job_outlives_it(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    EBB_AUTO_FREE char *pids = ebb_path_join(harness_directory(h), "pids");
+    EBB_AUTO_FREE char *command = ebb_sprintf(
+        "mkdir %s; (sleep 300 & echo $! > %s/child); "
+        "setsid sh -c 'echo $$ > %s/daemon; exec sleep 300' & "
+        "(setsid setsid sh -c 'echo $$ > %s/grandchild; exec sleep 300' &) ; sleep 0.3; "
+        "echo 1 > result.txt; echo 1 > run.dump; echo finished",
+        pids, pids, pids, pids);
+    b.group.command = command;
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    assert_outcome(harness_wait_ended(h, 0, 1, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    static const char *const names[] = {"child", "daemon", "grandchild"};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(names); i++) {
+        EBB_AUTO_FREE char *path = ebb_path_join(pids, names[i]);
+        if (pid_is_alive(path))
+            fail_msg("the %s is still alive", names[i]);
+    }
+}
+
+static void a_cancel_takes_hold_in_every_phase(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    harness_cancel(vm, 0, 1, false); /* staging */
+    assert_outcome(harness_wait_ended(h, 0, 1, 20), EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
+    b.group.setup = (char *)"sleep 300";
+    harness_lease(vm, 0, 2, 1, false);
+    harness_run_for(h, 0.5);
+    harness_cancel(vm, 0, 2, false);
+    assert_outcome(harness_wait_ended(h, 0, 2, 20), EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
+    b.group.setup = (char *)"";
+    harness_lease(vm, 0, 3, 0.5, false);
+    harness_wait_commits(h, 0, 3, 1, 20);
+    harness_cancel(vm, 0, 3, false);
+    assert_outcome(harness_wait_ended(h, 0, 3, 20), EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
+    harness_lease(vm, 0, 4, 1, true); /* restoring */
+    harness_cancel(vm, 0, 4, false);
+    assert_outcome(harness_wait_ended(h, 0, 4, 20), EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
+    harness_lease(vm, 0, 5, 1, true);
+    assert_outcome(harness_wait_ended(h, 0, 5, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_dump(h, 60);
+}
+
+static void a_job_that_is_done_is_not_run_again(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)TICKER " 4 0.02 5";
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    assert_outcome(harness_wait_ended(h, 0, 1, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    harness_lease(vm, 0, 2, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_int_equal(e->n_outputs, 2);
+    assert_null(harness_started(h, 0, 2));
+}
+
+static void a_full_disk_is_the_vms_fault_not_the_jobs(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    if (geteuid() != 0) {
+        print_message("SKIPPED: a small file system needs root\n");
+        skip();
+    }
+    bag_init(&b);
+    b.group.command = (char *)"dd if=/dev/zero of=run.dump bs=1M count=64";
+    harness_set_bag(h, &b.context);
+    EBB_AUTO_FREE char *directory = ebb_path_join(harness_directory(h), "vm-000001");
+    if (mkdir(directory, 0700) < 0 || mount("tmpfs", directory, "tmpfs", 0, "size=16m") < 0) {
+        print_message("SKIPPED: cannot mount a small file system: %s\n", strerror(errno));
+        skip();
+    }
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    harness_signal_vm(vm, SIGKILL);
+    umount2(directory, MNT_DETACH);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__REFUSED);
+    assert_non_null(strstr(e->reason, "disk is full"));
+}
+
 static int set_up(void **state)
 {
     *state = harness_new();
@@ -315,16 +554,28 @@ static int tear_down(void **state)
 
 #define flow_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         flow_test(a_job_runs_to_its_end_and_its_outputs_are_committed),
         flow_test(a_job_goes_on_elsewhere_when_its_vm_dies),
-        flow_test(a_kill_before_the_head_moves_loses_no_commit),
+        flow_test(a_kill_at_any_step_of_a_commit_loses_nothing_committed),
         flow_test(a_drained_vm_checkpoints_what_is_new_and_ends),
         flow_test(a_poisoned_job_fails_with_the_end_of_its_log),
         flow_test(exit_zero_is_not_done),
         flow_test(a_resume_without_a_checkpoint_is_an_error_not_a_start),
+        flow_test(a_notice_leads_to_a_last_checkpoint_and_the_end_of_the_vm),
+        flow_test(a_notice_shorter_than_the_engine_needs_relies_on_the_last_commit),
+        flow_test(a_zombie_vm_is_fenced_and_its_work_killed),
+        flow_test(a_dead_scheduler_does_not_stop_the_work),
+        flow_test(a_vm_that_hears_nobody_ends),
+        flow_test(an_end_is_told_until_it_is_acknowledged),
+        flow_test(no_process_of_a_job_outlives_it),
+        flow_test(a_cancel_takes_hold_in_every_phase),
+        flow_test(a_job_that_is_done_is_not_run_again),
+        flow_test(a_full_disk_is_the_vms_fault_not_the_jobs),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
