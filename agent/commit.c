@@ -82,6 +82,18 @@ static int add_to_checkpoint(void *ctx, const char *relative, const char *path,
     return 0;
 }
 
+/* State before what grows: an engine flushes its trajectory before it replaces its state file, so a
+ * trajectory that is looked at later is never too short for the state. */
+static int state_first(const void *a, const void *b)
+{
+    const struct ebb_commit_file *x = a, *y = b;
+    bool x_is_state = x->kind == EBB__FILE_ENTRY__KIND__STATE;
+    bool y_is_state = y->kind == EBB__FILE_ENTRY__KIND__STATE;
+    if (x_is_state != y_is_state)
+        return x_is_state ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
 int ebb_commit_list_checkpoint(const struct ebb_task *t, const struct ebb_state_set *state,
                                struct ebb_commit_list *ret, struct ebb_error *err)
 {
@@ -92,6 +104,8 @@ int ebb_commit_list_checkpoint(const struct ebb_task *t, const struct ebb_state_
         ebb_commit_list_clean_up(&list);
         return r;
     }
+    if (list.count > 1)
+        qsort(list.files, list.count, sizeof *list.files, state_first);
     *ret = list;
     return 0;
 }
