@@ -179,6 +179,7 @@ int ebb_processes_sweep(pid_t session, const char *mark)
 {
     int64_t end_ns = ebb_now_ns(NULL) + SWEEP_LIMIT_S * EBB_NS_PER_S;
     EBB_AUTO(killed_clean_up) struct killed killed = {0};
+    int most = 0;
     for (;;) {
         EBB_AUTO(table_clean_up) struct table t = {0};
         table_read(&t);
@@ -186,7 +187,8 @@ int ebb_processes_sweep(pid_t session, const char *mark)
         remember_matched(&killed, &t);
         bool gone = reap(&killed);
         if ((alive == 0 && gone) || ebb_now_ns(NULL) > end_ns)
-            return (int)killed.count;
+            return most;
+        most = (int)alive > most ? (int)alive : most;
         signal_matched(&t, SIGSTOP);
         signal_matched(&t, SIGKILL);
         poll(NULL, 0, 5);
