@@ -1,5 +1,5 @@
 /* Chunks are sorted by pack and offset, and neighbours (a small gap costs less than a request) go
- * into one ranged GET of at most 16 MiB, which bounds the memory of a thread. */
+ * into one ranged GET of at most 9 MiB, which bounds the memory of a thread. */
 #include "checkpoint/fetch.h"
 
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include "base/workers.h"
 #include "checkpoint/pack.h"
 
-#define RANGE_BYTES (16u << 20)
+#define RANGE_BYTES (9u << 20) /* a whole pack of this writer */
 #define GAP_BYTES   (128u << 10)
 
 struct range {
@@ -66,6 +66,7 @@ static int fetch_range(struct fetch *f, const struct range *r, struct ebb_error 
     EBB_AUTO_FREE char *key = ebb_pack_key(f->l->root, p->sha256.data);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer bytes = {0};
     uint64_t len = r->end - r->begin;
+    ebb_buffer_reserve(&bytes, (size_t)len);
     int rc = ebb_object_get(f->l->store, key, r->begin, len, (size_t)len, &bytes, NULL, err);
     if (rc == 0 && bytes.len != len)
         rc = ebb_error_set(err, EBB_ERR_CORRUPT, "%s: it ends too early", key);

@@ -17,12 +17,18 @@ struct ebb_pack_builder {
     ZSTD_CCtx *zstd;
 };
 
-struct ebb_pack_builder *ebb_pack_builder_new(const uint8_t nonce[EBB_NONCE_SIZE])
+struct ebb_pack_builder *ebb_pack_builder_new(const uint8_t nonce[EBB_NONCE_SIZE], size_t raw_bytes)
 {
     struct ebb_pack_builder *b = ebb_alloc(sizeof *b);
+    ebb_buffer_reserve(&b->bytes, EBB_PACK_HEADER_BYTES + raw_bytes);
     ebb_buffer_append(&b->bytes, EBB_PACK_MAGIC, EBB_PACK_HEADER_BYTES - EBB_NONCE_SIZE);
     ebb_buffer_append(&b->bytes, nonce, EBB_NONCE_SIZE);
     return b;
+}
+
+void ebb_pack_builder_reset(struct ebb_pack_builder *b)
+{
+    b->bytes.len = EBB_PACK_HEADER_BYTES;
 }
 
 void ebb_pack_builder_destroy(struct ebb_pack_builder *b)

@@ -29,8 +29,11 @@ struct ebb_chunk_record {
 };
 
 struct ebb_pack_builder;
-struct ebb_pack_builder *ebb_pack_builder_new(const uint8_t nonce[EBB_NONCE_SIZE]);
+/* Memory for `raw_bytes` of content is taken at once and kept. */
+struct ebb_pack_builder *ebb_pack_builder_new(const uint8_t nonce[EBB_NONCE_SIZE],
+                                              size_t raw_bytes);
 void ebb_pack_builder_destroy(struct ebb_pack_builder *b);
+void ebb_pack_builder_reset(struct ebb_pack_builder *b); /* an empty pack, memory kept */
 /* Compresses and appends; sets codec, offset and sizes of `ret` (its sha256 and pack are the
  * caller's). */
 int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,

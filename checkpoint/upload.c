@@ -43,6 +43,13 @@ struct reading {
     struct ebb_sha256 *overlap;
 };
 
+/* The memory of one task at a time, reused by the next: what bounds a commit. */
+struct slot {
+    uint8_t *raw;
+    struct ebb_pack_builder *builder;
+    bool is_taken;
+};
+
 struct run {
     struct ebb_upload *u;
     struct piece *pieces;
@@ -50,6 +57,9 @@ struct run {
     struct task *tasks;
     size_t task_count;
     struct reading *readings; /* a source each */
+    struct slot *slots;
+    size_t slot_count;
+    size_t slot_bytes; /* raw bytes of the largest task */
     pthread_mutex_t lock;
     pthread_cond_t turn;
     struct ebb_error failure; /* the first; code 0: none */
@@ -312,25 +322,66 @@ static int put_pack(struct run *r, size_t index, struct ebb_pack_builder *b, str
     return 0;
 }
 
+/* There are as many slots as threads, so one is free. */
+static struct slot *take_slot(struct run *r)
+{
+    struct slot *s = r->slots;
+    pthread_mutex_lock(&r->lock);
+    while (s->is_taken)
+        s++;
+    s->is_taken = true;
+    pthread_mutex_unlock(&r->lock);
+    if (s->raw == NULL)
+        s->raw = malloc(r->slot_bytes);
+    if (s->builder == NULL)
+        s->builder = ebb_pack_builder_new(r->u->lineage->claim_nonce, r->slot_bytes);
+    ebb_pack_builder_reset(s->builder);
+    return s;
+}
+
+static void release_slot(struct run *r, struct slot *s)
+{
+    pthread_mutex_lock(&r->lock);
+    s->is_taken = false;
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void run_task(void *ctx, size_t index)
 {
     struct run *r = ctx;
-    const struct task *t = &r->tasks[index];
     if (atomic_load(&r->failed))
         return;
     struct ebb_error err = {0};
-    EBB_AUTO_FREE uint8_t *raw = malloc(t->raw_bytes);
-    EBB_AUTO(ebb_auto_pack_builder)
-    struct ebb_pack_builder *b = ebb_pack_builder_new(r->u->lineage->claim_nonce);
-    int rc = raw == NULL ? ebb_error_set(&err, EBB_ERR_INTERNAL, "out of memory for a pack") : 0;
+    struct slot *s = take_slot(r);
+    int rc = s->raw == NULL ? ebb_error_set(&err, EBB_ERR_INTERNAL, "out of memory for a pack") : 0;
     if (rc == 0)
-        rc = read_pieces(r, t, raw, &err);
+        rc = read_pieces(r, &r->tasks[index], s->raw, &err);
     if (rc == 0)
-        rc = pack_pieces(r, index, raw, b, &err);
+        rc = pack_pieces(r, index, s->raw, s->builder, &err);
     if (rc == 0)
-        rc = put_pack(r, index, b, &err);
+        rc = put_pack(r, index, s->builder, &err);
     if (rc < 0)
         fail(r, &err);
+    release_slot(r, s);
+}
+
+static void clean_up(struct run *r)
+{
+    for (size_t i = 0; i < r->u->source_count; i++) {
+        if (r->readings[i].fd >= 0)
+            (void)close(r->readings[i].fd);
+        ebb_sha256_destroy(r->readings[i].overlap);
+    }
+    for (size_t i = 0; i < r->slot_count; i++) {
+        free(r->slots[i].raw);
+        ebb_pack_builder_destroy(r->slots[i].builder);
+    }
+    free(r->slots);
+    free(r->readings);
+    free(r->pieces);
+    free(r->tasks);
+    pthread_cond_destroy(&r->turn);
+    pthread_mutex_destroy(&r->lock);
 }
 
 static void prepare(struct run *r)
@@ -352,6 +403,11 @@ static void prepare(struct run *r)
     cut(r);
     u->packs = ebb_alloc_array(r->task_count + 1, sizeof *u->packs);
     u->pack_count = r->task_count;
+    r->slot_count = u->threads < r->task_count ? u->threads : r->task_count;
+    r->slots = ebb_alloc_array(r->slot_count + 1, sizeof *r->slots);
+    for (size_t i = 0; i < r->task_count; i++)
+        if (r->tasks[i].raw_bytes > r->slot_bytes)
+            r->slot_bytes = r->tasks[i].raw_bytes;
 }
 
 int ebb_upload_run(struct ebb_upload *u, struct ebb_error *err)
@@ -361,16 +417,7 @@ int ebb_upload_run(struct ebb_upload *u, struct ebb_error *err)
     pthread_cond_init(&r.turn, NULL);
     prepare(&r);
     ebb_parallel_for(u->threads, r.task_count, run_task, &r);
-    for (size_t i = 0; i < u->source_count; i++) {
-        if (r.readings[i].fd >= 0)
-            (void)close(r.readings[i].fd);
-        ebb_sha256_destroy(r.readings[i].overlap);
-    }
-    free(r.readings);
-    free(r.pieces);
-    free(r.tasks);
-    pthread_cond_destroy(&r.turn);
-    pthread_mutex_destroy(&r.lock);
+    clean_up(&r);
     if (r.failure.code != 0) {
         if (err != NULL)
             ebb_error_copy(err, &r.failure);
