@@ -42,9 +42,10 @@ static void set_capacity(struct ebb_vm *vm, double cpus, uint64_t memory_bytes, 
     vm->gpus = vm->free_gpus = gpus;
 }
 
-static uint32_t oldest_unfinished(const struct ebb_state *s)
+/* Who pays when nobody uses the VM: the oldest unfinished bag, else the newest of all. */
+static uint32_t payer(const struct ebb_state *s)
 {
-    uint32_t oldest = EBB_NONE;
+    uint32_t oldest = s->active_count == 0 ? (uint32_t)s->bag_count - 1 : EBB_NONE;
     for (size_t i = 0; i < s->active_count; i++) {
         if (s->active[i]->bag < oldest)
             oldest = s->active[i]->bag;
@@ -76,7 +77,7 @@ int ebb_fold_vm_intended(struct ebb_state *s, const Ebb__Event *e, struct ebb_er
     vm->offer = ebb_fold_copy(&m->offer->base);
     vm->reason = ebb_strdup(m->reason);
     vm->intended_wall_ns = e->wall_ns;
-    vm->for_bag = oldest_unfinished(s);
+    vm->for_bag = payer(s);
     set_capacity(vm, vm->offer->cpus, vm->offer->memory_bytes, vm->offer->gpus);
     if (s->vm_count == s->vm_capacity) {
         s->vm_capacity = s->vm_capacity == 0 ? 16 : s->vm_capacity * 2;

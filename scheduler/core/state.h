@@ -155,7 +155,8 @@ struct ebb_vm {
     struct ebb_lease *leases; /* live attempts */
     size_t lease_count, lease_capacity;
     uint32_t attempts;
-    uint32_t for_bag;  /* oldest unfinished bag when it was intended; EBB_NONE */
+    uint32_t for_bag;  /* pays when nobody used it: the oldest unfinished bag at its
+                        * intention, else the newest */
     uint32_t refusals; /* attempts it could not run, in a row */
     char *reason;      /* why it was launched */
     char *end_reason;  /* why it ended */
