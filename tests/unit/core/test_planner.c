@@ -1,0 +1,413 @@
+/* Decisions: what is launched, where, how many, and what is ended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "scheduler/core/market.h"
+#include "tests/unit/core/world.h"
+
+struct setting {
+    struct world w;
+    struct ebb_policy policy;
+    Ebb__Offer offers[8];
+    size_t offer_count;
+    struct ebb_plan plan;
+};
+
+static struct setting setting_new(const char *yaml)
+{
+    struct setting t = {.w = world_new()};
+    ebb_policy_default(&t.policy);
+    world_submit(&t.w, "b-1", yaml);
+    return t;
+}
+
+static void add_offer(struct setting *t, const char *type, const char *zone, bool spot, double cpus,
+                      int64_t usd_micros)
+{
+    t->offers[t->offer_count++] = world_offer(type, zone, spot, cpus, usd_micros);
+}
+
+static void plan(struct setting *t)
+{
+    const Ebb__Offer *offers[8];
+    for (size_t i = 0; i < t->offer_count; i++)
+        offers[i] = &t->offers[i];
+    struct ebb_plan_input in = {.state = t->w.s,
+                                .offers = offers,
+                                .offer_count = t->offer_count,
+                                .policy = &t->policy,
+                                .now_wall_ns = t->w.now,
+                                .random = 0.5};
+    ebb_plan_clean_up(&t->plan);
+    ebb_plan(&in, &t->plan);
+}
+
+static uint32_t launched(const struct setting *t, size_t offer)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < t->plan.launch_count; i++)
+        count += t->plan.launches[i].offer == offer ? t->plan.launches[i].count : 0;
+    return count;
+}
+
+static uint32_t launched_in_all(const struct setting *t)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < t->plan.launch_count; i++)
+        count += t->plan.launches[i].count;
+    return count;
+}
+
+static void setting_destroy(struct setting *t)
+{
+    ebb_plan_clean_up(&t->plan);
+    world_destroy(&t->w);
+}
+
+#define EIGHT                                                                                      \
+    "name: b\njobs: [{name: g, engine: gromacs, command: x, resources: {time: 1h}, "               \
+    "sweep: {i: {from: 1, to: 8}}}]\n"
+
+static void the_cheapest_offer_for_the_shape_wins(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m.large", "a", true, 2, 40000);
+    add_offer(&t, "m.2xl", "a", true, 8, 120000); /* 8 jobs at once: 15,000 a job-hour */
+    add_offer(&t, "m.large", "a", false, 2, 100000);
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 1);
+    assert_int_equal(launched(&t, 1), 1);
+    assert_non_null(strstr(t.plan.launches[0].reason, "8 at once"));
+    assert_non_null(strstr(t.plan.launches[0].reason, "a job of 'g'"));
+    setting_destroy(&t);
+}
+
+static void zones_share_the_vms(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 1, 40000);
+    add_offer(&t, "m", "b", true, 1, 45000);
+    add_offer(&t, "m", "c", true, 1, 90000); /* too dear to be worth the spread */
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 4);
+    assert_int_equal(launched(&t, 1), 4);
+    setting_destroy(&t);
+}
+
+static void the_order_of_offers_changes_nothing(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT), u = setting_new(EIGHT);
+    const char *const zones[] = {"a", "b", "c", "d"};
+    for (int i = 0; i < 4; i++)
+        add_offer(&t, "m", zones[i], true, 1 + i % 2, 40000 + 40000 * (i % 2));
+    for (int i = 3; i >= 0; i--)
+        add_offer(&u, "m", zones[i], true, 1 + i % 2, 40000 + 40000 * (i % 2));
+    plan(&t);
+    plan(&u);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(launched(&t, i), launched(&u, 3 - i));
+    setting_destroy(&t);
+    setting_destroy(&u);
+}
+
+static void no_more_vms_than_jobs_and_none_for_what_booting_vms_will_take(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 4, 40000);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 2);
+    world_intend(&t.w, "v0", &t.offers[0]);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    world_intend(&t.w, "v1", &t.offers[0]);
+    plan(&t);
+    assert_int_equal(t.plan.launch_count, 0);
+    setting_destroy(&t);
+}
+
+static void a_hundred_thousand_tiny_jobs_do_not_get_a_hundred_thousand_vms(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\njobs: [{name: g, command: x, resources: {time: 1s}, "
+                                   "sweep: {i: {from: 1, to: 100000}}}]\n");
+    t.policy.max_vms = 1000000;
+    add_offer(&t, "m", "a", true, 4, 40000);
+    plan(&t);
+    assert_true(launched(&t, 0) >= 10 && launched(&t, 0) <= 5000);
+    setting_destroy(&t);
+}
+
+static void the_limit_of_vms_holds_and_is_told(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    t.policy.max_vms = 3;
+    add_offer(&t, "m", "a", true, 1, 40000);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 3);
+    assert_string_equal(t.plan.notes, "'g': 5 more VMs would be of use, but the limit is 3\n");
+    setting_destroy(&t);
+}
+
+static void a_refused_offer_is_left_alone_for_longer_each_time(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 8, 40000);
+    add_offer(&t, "m", "b", true, 8, 50000);
+    world_intend(&t.w, "v0", &t.offers[0]);
+    world_launch_failed(&t.w, "v0", EBB_ERR_NO_CAPACITY);
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 1);
+    int64_t first = ebb_plan_cool_until(t.w.s, &t.policy, &t.offers[0]);
+    assert_int_equal(first - t.w.now, 30 * S);
+    world_intend(&t.w, "v1", &t.offers[0]);
+    world_launch_failed(&t.w, "v1", EBB_ERR_NO_CAPACITY);
+    assert_int_equal(ebb_plan_cool_until(t.w.s, &t.policy, &t.offers[0]) - t.w.now, 60 * S);
+    t.offer_count = 1;
+    plan(&t);
+    assert_int_equal(t.plan.launch_count, 0);
+    assert_non_null(strstr(t.plan.notes, "have just refused a launch"));
+    t.w.now += 61 * S;
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    world_vm(&t.w, "v2", &t.offers[0]); /* a success forgets the refusals */
+    assert_int_equal(ebb_plan_cool_until(t.w.s, &t.policy, &t.offers[0]), 0);
+    setting_destroy(&t);
+}
+
+static void a_revoked_zone_is_avoided_for_minutes(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\njobs: [{name: g, engine: gromacs, command: x, "
+                                   "resources: {time: 1h}}]\n");
+    add_offer(&t, "m", "a", true, 1, 40000);
+    add_offer(&t, "m", "b", true, 1, 41000);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    t.w.now += 60 * S;
+    world_notice(&t.w, "v0");
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 1);
+    setting_destroy(&t);
+}
+
+static void a_near_deadline_takes_on_demand_and_says_so(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\ndeadline: 2h\njobs: [{name: g, engine: gromacs, "
+                                   "command: x, resources: {time: 1h}}]\n");
+    add_offer(&t, "m", "a", true, 1, 40000);
+    add_offer(&t, "m", "a", false, 1, 120000);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    t.w.now += 3600 * S;
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 1);
+    assert_non_null(strstr(t.plan.launches[0].reason, "the deadline leaves no choice"));
+    setting_destroy(&t);
+}
+
+static void a_deadline_makes_short_jobs_run_on_more_vms(void **state)
+{
+    (void)state;
+    const char *const yaml[] = {
+        "name: b\njobs: [{name: g, command: x, resources: {time: 20s}, "
+        "sweep: {i: {from: 1, to: 64}}}]\n",
+        "name: b\ndeadline: 3m\njobs: [{name: g, command: x, resources: {time: 20s}, "
+        "sweep: {i: {from: 1, to: 64}}}]\n"};
+    uint32_t vms[2];
+    for (int i = 0; i < 2; i++) {
+        struct setting t = setting_new(yaml[i]);
+        add_offer(&t, "m", "a", true, 1, 40000);
+        plan(&t);
+        vms[i] = launched_in_all(&t);
+        setting_destroy(&t);
+    }
+    assert_true(vms[1] > vms[0]);
+}
+
+static void a_spent_budget_stops_the_bag(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\nbudget: 0.05\njobs: [{name: g, command: x, "
+                                   "sweep: {i: {from: 1, to: 3}}}]\n");
+    add_offer(&t, "m", "a", true, 1, 36000);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    world_lease(&t.w, "b-1", 0, "v0");
+    plan(&t);
+    assert_int_equal(t.plan.over_budget_count, 0);
+    t.w.now += 4980 * S; /* 49,800 spent, and 300 to come to an end */
+    plan(&t);
+    assert_int_equal(t.plan.over_budget_count, 1);
+    assert_int_equal(t.plan.launch_count, 0);
+    assert_non_null(strstr(t.plan.notes, "of its budget of"));
+    setting_destroy(&t);
+}
+
+static void idle_vms_end_after_their_grace(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\njobs: [{name: g, command: x}]\n");
+    add_offer(&t, "m", "a", true, 1, 36000);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    world_vm(&t.w, "v1", &t.offers[0]);
+    world_lease(&t.w, "b-1", 0, "v0");
+    plan(&t);
+    assert_int_equal(t.plan.end_count, 0);
+    assert_int_equal(t.plan.again_wall_ns - t.w.now, 10 * S);
+    t.w.now += 11 * S;
+    plan(&t);
+    assert_int_equal(t.plan.end_count, 1);
+    assert_int_equal(t.plan.ends[0].vm, 1);
+    assert_string_equal(t.plan.ends[0].reason, "idle for 11 s, and no job is left for it");
+    world_end(&t.w, "b-1", 0, DONE, NULL);
+    world_finish(&t.w, "b-1");
+    plan(&t);
+    assert_int_equal(t.plan.end_count, 2); /* nothing left to wait for */
+    setting_destroy(&t);
+}
+
+static void a_vm_is_kept_for_jobs_that_are_about_to_be_ready(void **state)
+{
+    (void)state;
+    for (int soon = 0; soon < 2; soon++) {
+        struct setting t =
+            setting_new(soon ? "name: b\njobs:\n - {name: g, command: x, resources: {time: 20s}}\n"
+                               " - {name: h, command: x, needs: [g]}\n"
+                             : "name: b\njobs:\n - {name: g, command: x, resources: {time: 2h}}\n"
+                               " - {name: h, command: x, needs: [g]}\n");
+        add_offer(&t, "m", "a", true, 1, 36000);
+        world_intend(&t.w, "v0", &t.offers[0]);
+        world_intend(&t.w, "v1", &t.offers[0]);
+        t.w.now += 30 * S; /* a boot takes so long */
+        world_join(&t.w, "v0");
+        world_join(&t.w, "v1");
+        world_lease(&t.w, "b-1", 0, "v0");
+        t.w.now += 11 * S;
+        plan(&t);
+        assert_int_equal(t.plan.end_count, soon ? 0 : 1);
+        setting_destroy(&t);
+    }
+}
+
+static void lost_useless_and_silent_vms_are_ended(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 8, 36000);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    world_vm(&t.w, "v1", &t.offers[0]);
+    world_intend(&t.w, "v2", &t.offers[0]);
+    world_launch(&t.w, "v2");
+    world_lose(&t.w, "v0");
+    for (int i = 0; i < 3; i++) {
+        world_lease(&t.w, "b-1", 0, "v1");
+        world_end(&t.w, "b-1", 0, REFUSED, NULL);
+    }
+    world_lease(&t.w, "b-1", 1, "v1");
+    t.w.now += 601 * S;
+    plan(&t);
+    assert_int_equal(t.plan.end_count, 3);
+    assert_non_null(strstr(t.plan.ends[0].reason, "lost"));
+    assert_true(t.plan.ends[1].drain);
+    assert_non_null(strstr(t.plan.ends[2].reason, "has not joined"));
+    setting_destroy(&t);
+}
+
+static void what_no_offer_can_run_is_told(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\njobs: [{name: g, command: x, resources: {cpus: 64, "
+                                   "gpu: l4}}]\n");
+    add_offer(&t, "m", "a", true, 8, 36000);
+    plan(&t);
+    assert_int_equal(t.plan.launch_count, 0);
+    assert_string_equal(t.plan.notes, "'g': none of 1 offers has 64 CPUs, 1.0 GiB of memory and 1 "
+                                      "GPUs of the models named\n");
+    setting_destroy(&t);
+}
+
+static void a_bulk_revocation_is_answered_in_steps(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    t.policy.jitter_s = 10;
+    add_offer(&t, "m", "a", true, 1, 36000);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    world_vm(&t.w, "v1", &t.offers[0]);
+    t.w.now += 100 * S;
+    world_notice(&t.w, "v0");
+    world_notice(&t.w, "v1");
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 4); /* half, by the random number */
+    assert_true(t.plan.again_wall_ns > t.w.now && t.plan.again_wall_ns <= t.w.now + 10 * S);
+    t.w.now += 10 * S;
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 8);
+    setting_destroy(&t);
+}
+
+static void acting_on_a_plan_leaves_nothing_to_do(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 2, 40000);
+    add_offer(&t, "m", "b", true, 4, 90000);
+    plan(&t);
+    uint32_t n = 0;
+    char name[32];
+    for (size_t i = 0; i < t.plan.launch_count; i++) {
+        for (uint32_t k = 0; k < t.plan.launches[i].count; k++, n++) {
+            snprintf(name, sizeof name, "v%u", n);
+            world_vm(&t.w, name, &t.offers[t.plan.launches[i].offer]);
+        }
+    }
+    assert_true(n > 0);
+    struct ebb_placement places[16];
+    size_t count = ebb_place(t.w.s, &t.policy, t.w.now, places, 16);
+    assert_int_equal(count, 8);
+    for (size_t i = 0; i < count; i++)
+        world_lease(&t.w, "b-1", places[i].job, t.w.s->vms[places[i].vm]->id);
+    for (int round = 0; round < 20; round++) { /* no launch, no end, however long it goes on */
+        t.w.now += 60 * S;
+        plan(&t);
+        assert_int_equal(t.plan.launch_count + t.plan.end_count, 0);
+    }
+    setting_destroy(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_cheapest_offer_for_the_shape_wins),
+        cmocka_unit_test(zones_share_the_vms),
+        cmocka_unit_test(the_order_of_offers_changes_nothing),
+        cmocka_unit_test(no_more_vms_than_jobs_and_none_for_what_booting_vms_will_take),
+        cmocka_unit_test(a_hundred_thousand_tiny_jobs_do_not_get_a_hundred_thousand_vms),
+        cmocka_unit_test(the_limit_of_vms_holds_and_is_told),
+        cmocka_unit_test(a_refused_offer_is_left_alone_for_longer_each_time),
+        cmocka_unit_test(a_revoked_zone_is_avoided_for_minutes),
+        cmocka_unit_test(a_near_deadline_takes_on_demand_and_says_so),
+        cmocka_unit_test(a_deadline_makes_short_jobs_run_on_more_vms),
+        cmocka_unit_test(a_spent_budget_stops_the_bag),
+        cmocka_unit_test(idle_vms_end_after_their_grace),
+        cmocka_unit_test(a_vm_is_kept_for_jobs_that_are_about_to_be_ready),
+        cmocka_unit_test(lost_useless_and_silent_vms_are_ended),
+        cmocka_unit_test(what_no_offer_can_run_is_told),
+        cmocka_unit_test(a_bulk_revocation_is_answered_in_steps),
+        cmocka_unit_test(acting_on_a_plan_leaves_nothing_to_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
