@@ -84,11 +84,11 @@ static bool search_windows(const char *text, size_t len, const regex_t *re, int6
         size_t from = window < len ? len - window : 0;
         while (from > 0 && from < len && !is_line_end(text[from - 1]))
             from++;
-        EBB_AUTO_FREE char *part = ebb_strndup(text + from, len - from);
+        EBB_AUTO_FREE char *part = ebb_alloc(len - from + 1);
+        memcpy(part, text + from, len - from);
         for (size_t i = 0; i < len - from; i++)
             if (part[i] == '\0' || part[i] == '\r')
                 part[i] = '\n';
-        part[len - from] = '\0';
         if (last_match(part, re, ret))
             return true;
         if (window >= len)
