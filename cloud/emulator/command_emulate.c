@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -96,6 +97,7 @@ static int run(int argc, char **argv)
         return ebb_command_fail(&err);
     }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     ebb_log_init("emulator", EBB_LOG_INFO, NULL);
     loop = ebb_loop_new();
     code = serve(loop, &o, &err);

@@ -128,6 +128,7 @@ static const char *find_token(struct ebb_ec2_request *q, const struct spec *s,
 
 /* ---- reading a request ---- */
 
+/* Tags that are there already stay: those of the request go before those of its template. */
 static void read_tags(const struct ebb_params *p, struct ebb_params *tags)
 {
     for (size_t n = 1; n <= 20; n++) {
@@ -143,7 +144,8 @@ static void read_tags(const struct ebb_params *p, struct ebb_params *tags)
 
             if (key == NULL)
                 break;
-            ebb_params_add(tags, key, value != NULL ? value : "");
+            if (ebb_params_get(tags, key) == NULL)
+                ebb_params_add(tags, key, value != NULL ? value : "");
         }
     }
 }
@@ -175,7 +177,9 @@ static const char *read_user_data(struct ebb_ec2_request *q, const char *text, s
     return NULL;
 }
 
-static const char *read_spec(struct ebb_ec2_request *q, const struct ebb_params *p, struct spec *s)
+/* p: the request, filled up from its launch template; the template may be NULL. */
+static const char *read_spec(struct ebb_ec2_request *q, const struct ebb_params *p,
+                             const struct ebb_params *template, struct spec *s)
 {
     const char *image = ebb_params_get(p, "ImageId");
     const char *token = ebb_ec2_param(q, "ClientToken");
@@ -198,8 +202,8 @@ static const char *read_spec(struct ebb_ec2_request *q, const struct ebb_params 
     snprintf(s->role, sizeof(s->role), "%s", role != NULL ? role : "ebb-vm");
     hash_request(q->params, s->hash);
     read_tags(q->params, &s->tags);
-    if (p != q->params)
-        read_tags(p, &s->tags);
+    if (template != NULL)
+        read_tags(template, &s->tags);
     return read_user_data(q, ebb_params_get(p, "UserData"), s);
 }
 
@@ -377,7 +381,7 @@ const char *ebb_ec2_run_instances(struct ebb_ec2_request *q)
         if (ebb_params_get(&merged, p->items[i].name) == NULL)
             ebb_params_add(&merged, p->items[i].name, p->items[i].value);
     market = ebb_params_get(&merged, "InstanceMarketOptions.MarketType");
-    code = read_spec(q, &merged, &s);
+    code = read_spec(q, &merged, p, &s);
     if (code == NULL)
         code = read_counts(q, &min, &max);
     if (code == NULL)
@@ -628,7 +632,8 @@ const char *ebb_ec2_create_fleet(struct ebb_ec2_request *q)
     char hex[33];
 
     if (code == NULL)
-        code = read_spec(q, o->template_data != NULL ? o->template_data : q->params, &s);
+        code = read_spec(q, o->template_data != NULL ? o->template_data : q->params,
+                         o->template_data, &s);
     if (code == NULL)
         code = find_token(q, &s, vms, &count);
     if (code != NULL)

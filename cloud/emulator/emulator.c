@@ -142,6 +142,7 @@ static void on_tick(void *ctx)
     struct ebb_error err = {0};
 
     touch_alive(e);
+    ebb_guest_kill_strays(e);
     if (e->bill_changed && ebb_emulator_write_bill(e, &err) < 0)
         ebb_log_error("%s", err.text);
     if (e->idle_exit_s > 0 && is_idle(e)) {

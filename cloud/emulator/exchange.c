@@ -91,6 +91,10 @@ static void on_request(struct evhttp_request *request, void *ctx)
     }
     x->out = evbuffer_new();
     make_id(x->id);
+    /* evhttp answers "Expect: 100-continue" without a body by the final status alone, and botocore
+     * then misreads the next answer on the connection. */
+    if (x->body_len == 0 && ebb_exchange_header(x, "Expect") != NULL)
+        ebb_exchange_set_header(x, "Connection", "close");
     server->handle(server->ctx, x);
 }
 

@@ -65,6 +65,7 @@ struct ebb_guest {
     char role_key[24]; /* access key of its current temporary credentials */
 
     pid_t supervisor; /* 0: none */
+    pid_t unreaped;   /* the same, until its exit status has been taken */
     int life_fd;      /* the supervisor ends when this closes; -1: none */
     int power_fd;     /* written by `shutdown` inside */
     struct ebb_watch *power_watch;
@@ -126,6 +127,9 @@ char *ebb_guest_transition(const struct ebb_guest *vm, char out[64]);
 int ebb_guest_prepare(struct ebb_guest *vm, struct ebb_error *err);
 int ebb_guest_boot(struct ebb_guest *vm, struct ebb_error *err);
 void ebb_guest_kill(struct ebb_guest *vm);
+/* Kills what a supervisor left behind that was itself killed from outside: such processes fall to
+ * the emulator, which is a child subreaper. */
+void ebb_guest_kill_strays(struct ebb_emulator *e);
 
 /* metadata_service.c: IMDSv2 on a port of its own. Its loopback address is not that of anything
  * else, so that a proxy variable can exempt it alone. */

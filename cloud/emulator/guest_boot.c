@@ -161,26 +161,49 @@ static void make_environment(const struct ebb_guest *vm, struct environment *env
 
 /* ---- the supervisor ---- */
 
-static void pull_the_plug(void)
+/* Children of this process, at most `size`. */
+static size_t list_children(pid_t *out, size_t size)
 {
-    char path[64], text[4096];
+    char path[64];
+    size_t count = 0;
+    long pid;
     FILE *f;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    for (int round = 0; round < 1000; round++) {
-        pid_t child = 0;
+    f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    while (count < size && fscanf(f, "%ld", &pid) == 1)
+        out[count++] = (pid_t)pid;
+    fclose(f);
+    return count;
+}
 
-        f = fopen(path, "r");
-        if (f == NULL)
-            return;
-        if (fgets(text, sizeof(text), f) != NULL)
-            child = (pid_t)strtol(text, NULL, 10);
-        fclose(f);
-        if (child <= 0)
-            return;
+static void pull_the_plug(void)
+{
+    pid_t child;
+
+    for (int round = 0; round < 1000 && list_children(&child, 1) > 0; round++) {
         ebb_process_kill_tree(child);
         while (waitpid(-1, NULL, WNOHANG) > 0)
             ;
+    }
+}
+
+void ebb_guest_kill_strays(struct ebb_emulator *e)
+{
+    pid_t children[256];
+    size_t count = list_children(children, EBB_ARRAY_LEN(children));
+
+    for (size_t i = 0; i < count; i++) {
+        bool known = false;
+
+        for (size_t v = 0; v < e->vm_count && !known; v++)
+            known = e->vms[v]->unreaped == children[i];
+        if (known || waitpid(children[i], NULL, WNOHANG) != 0)
+            continue;
+        ebb_process_kill_tree(children[i]);
+        waitpid(children[i], NULL, WNOHANG);
     }
 }
 
@@ -262,9 +285,11 @@ static void on_supervisor_exit(void *ctx, pid_t pid, int status)
     struct ebb_guest *vm = ctx;
 
     (void)status;
+    vm->unreaped = 0;
     if (vm->supervisor != pid)
         return;
     vm->supervisor = 0; /* somebody killed it: the machine is gone */
+    ebb_guest_kill_strays(vm->emulator);
     ebb_guest_end(vm, EBB_GUEST_END_HOST);
 }
 
@@ -312,6 +337,7 @@ int ebb_guest_boot(struct ebb_guest *vm, struct ebb_error *err)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot fork for %s", vm->id);
     }
     vm->life_fd = life[1];
+    vm->unreaped = vm->supervisor;
     ebb_reaper_watch(vm->emulator->reaper, vm->supervisor, on_supervisor_exit, vm);
     return 0;
 }
