@@ -13,6 +13,7 @@ struct ebb_event_names {
     const Ebb__BagSpec *(*spec)(void *ctx, const char *bag);
     void *ctx;
     struct ebb_map *places; /* VM -> "c5.large, us-east-1b" */
+    struct ebb_map *leases; /* "bag/job" -> VM of the newest attempt */
 };
 
 struct ebb_event_names *ebb_event_names_new(const Ebb__BagSpec *(*spec)(void *ctx, const char *bag),
@@ -22,6 +23,7 @@ struct ebb_event_names *ebb_event_names_new(const Ebb__BagSpec *(*spec)(void *ct
     n->spec = spec;
     n->ctx = ctx;
     n->places = ebb_map_new(free);
+    n->leases = ebb_map_new(free);
     return n;
 }
 
@@ -30,15 +32,28 @@ void ebb_event_names_destroy(struct ebb_event_names *n)
     if (n == NULL)
         return;
     ebb_map_destroy(n->places);
+    ebb_map_destroy(n->leases);
     free(n);
+}
+
+static char *lease_key(const char *bag, uint64_t job)
+{
+    return ebb_sprintf("%s/%llu", bag, (unsigned long long)job);
 }
 
 void ebb_event_names_learn(struct ebb_event_names *n, const Ebb__Event *e)
 {
-    if (e->kind_case != EBB__EVENT__KIND_VM_INTENDED || e->vm_intended->offer == NULL)
-        return;
-    const Ebb__Offer *o = e->vm_intended->offer;
-    ebb_map_set(n->places, e->vm_intended->vm, ebb_sprintf("%s, %s", o->type, o->zone));
+    if (e->kind_case == EBB__EVENT__KIND_VM_INTENDED && e->vm_intended->offer != NULL) {
+        const Ebb__Offer *o = e->vm_intended->offer;
+        ebb_map_set(n->places, e->vm_intended->vm, ebb_sprintf("%s, %s", o->type, o->zone));
+    } else if (e->kind_case == EBB__EVENT__KIND_ATTEMPT_LEASED) {
+        const Ebb__AttemptLeased *m = e->attempt_leased;
+        EBB_AUTO_FREE char *key = lease_key(m->bag, m->job);
+        ebb_map_set(n->leases, key, ebb_strdup(m->vm));
+    } else if (e->kind_case == EBB__EVENT__KIND_ATTEMPT_ENDED) {
+        EBB_AUTO_FREE char *key = lease_key(e->attempt_ended->bag, e->attempt_ended->job);
+        ebb_map_remove(n->leases, key);
+    }
 }
 
 void ebb_event_job_name(struct ebb_event_names *n, const char *bag, uint64_t job,
@@ -128,6 +143,12 @@ static enum ebb_event_tone say_started(struct ebb_event_names *n, const Ebb__Att
                           (unsigned long long)m->resumed_sequence);
     else
         ebb_buffer_append_text(out, m->attempt > 1 ? " started over" : " started");
+    EBB_AUTO_FREE char *key = lease_key(m->bag, m->job);
+    const char *vm = ebb_map_get(n->leases, key);
+    if (vm != NULL) {
+        ebb_buffer_append_text(out, " on ");
+        say_vm(n, vm, out);
+    }
     ebb_buffer_printf(out, " after %s", duration(m->staging_s + m->restore_s + m->setup_s));
     if (m->note != NULL && m->note[0] != '\0')
         ebb_buffer_printf(out, " (%s)", m->note);
@@ -192,8 +213,6 @@ static enum ebb_event_tone say_intended(const Ebb__VmIntended *m, struct ebb_buf
         ebb_buffer_printf(out, ": %s %s in %s at %s an hour", o->type,
                           o->market == EBB__MARKET__SPOT ? "spot" : "on demand", o->zone,
                           usd(o->usd_micros_per_hour));
-    if (m->reason != NULL && m->reason[0] != '\0')
-        ebb_buffer_printf(out, ", %s", m->reason);
     return EBB_TONE_PLAIN;
 }
 

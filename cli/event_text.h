@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "proto/event.pb-c.h"
 
-/* What the lines need to know and events leave out: names of jobs, where a VM is. It learns from
+/* What the lines need to know and events leave out: names of jobs, where a VM is, which VM
+ * runs a job. It learns from
  * the events it is shown (show it all of them, in order) and asks for the rest. */
 struct ebb_event_names;
 

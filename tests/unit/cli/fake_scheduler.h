@@ -21,6 +21,7 @@ struct fake_scheduler {
     void *ctx;
     struct ebb_loop *loop;
     struct ebb_listener *listener;
+    struct ebb_channel *channels[16]; /* that are open */
     pthread_t thread;
     int calls;
 };
@@ -48,8 +49,11 @@ static void fake_on_message(void *ctx, struct ebb_channel *c, const uint8_t *dat
 
 static void fake_on_close(void *ctx, struct ebb_channel *c, const struct ebb_error *err)
 {
-    (void)ctx;
+    struct fake_scheduler *f = ctx;
     (void)err;
+    for (size_t i = 0; i < EBB_ARRAY_LEN(f->channels); i++)
+        if (f->channels[i] == c)
+            f->channels[i] = NULL;
     ebb_channel_destroy(c);
 }
 
@@ -57,6 +61,13 @@ static void fake_accept(void *ctx, struct ebb_channel *c)
 {
     static const struct ebb_channel_handlers handlers = {.on_message = fake_on_message,
                                                          .on_close = fake_on_close};
+    struct fake_scheduler *f = ctx;
+    size_t i = 0;
+    while (i < EBB_ARRAY_LEN(f->channels) && f->channels[i] != NULL)
+        i++;
+    if (i == EBB_ARRAY_LEN(f->channels))
+        abort();
+    f->channels[i] = c;
     ebb_channel_set_handlers(c, &handlers, ctx);
 }
 
@@ -71,6 +82,8 @@ static void fake_stop(void *ctx)
 {
     struct fake_scheduler *f = ctx;
     ebb_listener_destroy(f->listener);
+    for (size_t i = 0; i < EBB_ARRAY_LEN(f->channels); i++)
+        ebb_channel_destroy(f->channels[i]);
     ebb_loop_stop(f->loop);
 }
 

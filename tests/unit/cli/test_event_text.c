@@ -113,6 +113,30 @@ static void a_notice_says_how_long_is_left(void **state)
           "vm-000004 (c5.large, us-east-1b) is at risk (the cloud's rebalance recommendation)");
 }
 
+static void an_attempt_says_on_which_vm_it_runs(void **state)
+{
+    (void)state;
+    struct ebb_event_names *n = ebb_event_names_new(spec_of, NULL);
+    struct ebb_buffer out = {0};
+    Ebb__AttemptLeased leased = EBB__ATTEMPT_LEASED__INIT;
+    Ebb__AttemptStarted started = EBB__ATTEMPT_STARTED__INIT;
+    Ebb__Event e = EBB__EVENT__INIT;
+    learn_vm(n);
+    leased.bag = started.bag = (char *)"demo-1f3a";
+    leased.vm = (char *)"vm-000004";
+    started.attempt = 1;
+    e.kind_case = EBB__EVENT__KIND_ATTEMPT_LEASED;
+    e.attempt_leased = &leased;
+    ebb_event_names_learn(n, &e);
+    e.kind_case = EBB__EVENT__KIND_ATTEMPT_STARTED;
+    e.attempt_started = &started;
+    (void)ebb_event_text(n, &e, &out);
+    assert_string_equal(ebb_buffer_text(&out),
+                        "train started on vm-000004 (c5.large, us-east-1b) after 0s");
+    ebb_buffer_clean_up(&out);
+    ebb_event_names_destroy(n);
+}
+
 /* Every kind of event that the log can hold, with every field empty. */
 static void every_kind_has_words_and_survives_empty_fields(void **state)
 {
@@ -166,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_attempt_says_where_it_resumed),
+        cmocka_unit_test(an_attempt_says_on_which_vm_it_runs),
         cmocka_unit_test(an_end_says_what_was_lost),
         cmocka_unit_test(a_notice_says_how_long_is_left),
         cmocka_unit_test(every_kind_has_words_and_survives_empty_fields),
