@@ -52,11 +52,10 @@ static void print_bag(const Ebb__BagStatus *b, int64_t now_wall_ns)
 
 static void print_vms(const Ebb__BagsAnswer *a)
 {
-    if (a->n_vms == 0)
-        return;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
-    ebb_vm_table(a, ebb_terminal_width(1), &out);
-    (void)printf("\n%s", ebb_buffer_text(&out));
+    ebb_vm_table(a, ebb_terminal_width(1), 100, &out);
+    if (out.len > 0)
+        (void)printf("\n%s", ebb_buffer_text(&out));
 }
 
 static int print_json(const Ebb__BagsAnswer *a)

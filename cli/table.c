@@ -33,6 +33,12 @@ unsigned ebb_terminal_width(int fd)
     return isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
 }
 
+unsigned ebb_terminal_height(int fd)
+{
+    struct winsize w;
+    return isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_row : 0;
+}
+
 size_t ebb_text_width(const char *s)
 {
     size_t n = 0;

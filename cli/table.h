@@ -21,8 +21,9 @@ void ebb_table_render(const struct ebb_table *t, unsigned width, const char *ind
 /* As above to stdout, with its width when it is a terminal. */
 void ebb_table_print(const struct ebb_table *t);
 
-/* Columns of the terminal behind `fd`, or 0. */
+/* Columns and lines of the terminal behind `fd`, or 0. */
 unsigned ebb_terminal_width(int fd);
+unsigned ebb_terminal_height(int fd);
 /* Characters of UTF-8 text. */
 size_t ebb_text_width(const char *s);
 

@@ -17,6 +17,7 @@
 #include "cli/table.h"
 
 #define RECENT_LINES 8
+#define OTHER_LINES  (RECENT_LINES + 10) /* of the screen, but for the rows of VMs */
 #define EVENTS_LIMIT 1000
 #define FEW_EVENTS   200
 
@@ -122,26 +123,40 @@ static const char *vm_note(const Ebb__VmStatus *vm, int64_t now_wall_ns, char *o
 
 EBB_DEFINE_AUTO_PTR(table_auto, struct ebb_table, ebb_table_destroy)
 
-void ebb_vm_table(const Ebb__BagsAnswer *a, unsigned width, struct ebb_buffer *out)
+static void vm_row(struct ebb_table *t, const Ebb__VmStatus *vm, int64_t now_wall_ns)
+{
+    char age[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
+    char price[EBB_QUANTITY_TEXT_SIZE] = "", note[64];
+    const Ebb__Offer *o = vm->offer;
+    if (o != NULL)
+        ebb_format_usd(o->usd_micros_per_hour, price);
+    ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%u\t%s", vm->vm, o == NULL ? "" : o->type,
+                  o == NULL ? "" : o->zone,
+                  o != NULL && o->market == EBB__MARKET__ON_DEMAND ? "on demand" : "spot",
+                  vm->state, ebb_format_duration(vm->age_s, age), price,
+                  ebb_format_usd(vm->cost_usd_micros, cost), vm->running,
+                  vm_note(vm, now_wall_ns, note));
+}
+
+static bool vm_lives(const Ebb__VmStatus *vm)
+{
+    return strcmp(vm->state, "terminated") != 0 && strcmp(vm->state, "failed") != 0;
+}
+
+void ebb_vm_table(const Ebb__BagsAnswer *a, unsigned width, size_t max_rows, struct ebb_buffer *out)
 {
     EBB_AUTO(table_auto)
     struct ebb_table *t =
         ebb_table_new("VM\tTYPE\tZONE\tMARKET\tSTATE\t>AGE\t>$/HOUR\t>COST\t>JOBS\t*NOTE");
-    for (size_t i = 0; i < a->n_vms; i++) {
-        const Ebb__VmStatus *vm = a->vms[i];
-        char age[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
-        char price[EBB_QUANTITY_TEXT_SIZE] = "", note[64];
-        const Ebb__Offer *o = vm->offer;
-        if (o != NULL)
-            ebb_format_usd(o->usd_micros_per_hour, price);
-        ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%u\t%s", vm->vm, o == NULL ? "" : o->type,
-                      o == NULL ? "" : o->zone,
-                      o != NULL && o->market == EBB__MARKET__ON_DEMAND ? "on demand" : "spot",
-                      vm->state, ebb_format_duration(vm->age_s, age), price,
-                      ebb_format_usd(vm->cost_usd_micros, cost), vm->running,
-                      vm_note(vm, a->wall_ns, note));
-    }
+    size_t living = 0;
+    for (size_t i = 0; i < a->n_vms; i++)
+        if (vm_lives(a->vms[i]) && living++ < max_rows)
+            vm_row(t, a->vms[i], a->wall_ns);
+    if (living == 0)
+        return;
     ebb_table_render(t, width, "", out);
+    if (living > max_rows)
+        ebb_buffer_printf(out, "and %zu more\n", living - max_rows);
 }
 
 /* Each line is cut to the screen and ends with "erase to the end of the line". */
@@ -188,10 +203,12 @@ static void draw(struct watch *w, const Ebb__BagsAnswer *a)
     ebb_buffer_append_text(&text, "\n");
     ebb_bag_view_finish(b, a->wall_ns, &text);
     ebb_buffer_append_text(&text, "\n\n");
-    if (a->n_vms > 0) {
-        ebb_vm_table(a, width, &text);
+    unsigned height = ebb_terminal_height(STDOUT_FILENO);
+    size_t rows = height > OTHER_LINES ? height - OTHER_LINES : 1;
+    size_t before = text.len;
+    ebb_vm_table(a, width, rows, &text);
+    if (text.len > before)
         ebb_buffer_append_text(&text, "\n");
-    }
     ebb_buffer_append_text(&screen, "\x1b[H");
     put_lines(ebb_buffer_text(&text), width, &screen);
     put_recent(w, width, &screen);

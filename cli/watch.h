@@ -9,7 +9,9 @@
  * Returns the exit status: 0 done, 1 failed or cancelled, 3 when the scheduler is gone; 130 after
  * Ctrl-C, which leaves the bag running. */
 int ebb_watch_bag(struct ebb_client *client, const char *bag);
-/* The VMs of an answer as a table. */
-void ebb_vm_table(const Ebb__BagsAnswer *a, unsigned width, struct ebb_buffer *out);
+/* The VMs of an answer that live, as a table of at most `max_rows` (a line counts the rest);
+ * nothing when none lives. */
+void ebb_vm_table(const Ebb__BagsAnswer *a, unsigned width, size_t max_rows,
+                  struct ebb_buffer *out);
 
 #endif
