@@ -161,6 +161,19 @@ void ebb_local_part_clean_up(struct ebb_local_part *part)
     free(part->log);
 }
 
+size_t ebb_local_add_options(const char *variable, const char **argv, size_t n, size_t size,
+                             char **ret_words)
+{
+    const char *value = getenv(variable);
+    char *rest = NULL;
+    *ret_words = ebb_strdup(value != NULL ? value : "");
+    for (char *w = strtok_r(*ret_words, " \t\n", &rest); w != NULL && n + 1 < size;
+         w = strtok_r(NULL, " \t\n", &rest))
+        argv[n++] = w;
+    argv[n] = NULL;
+    return n;
+}
+
 /* ---- the scheduler ---- */
 
 static bool scheduler_answers(void *ctx)
@@ -179,7 +192,7 @@ static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *e
     EBB_AUTO_FREE char *program = ebb_local_own_program();
     EBB_AUTO_FREE char *state = ebb_state_dir();
     EBB_AUTO_FREE char *scale = ebb_emulator_file("bill_time_scale");
-    const char *argv[24] = {program,   "scheduler", "--state",     state,
+    const char *argv[40] = {program,   "scheduler", "--state",     state,
                             "--cloud", "aws",       "--idle-exit", IDLE_EXIT};
     size_t n = 8;
     if (scale != NULL) {
@@ -188,7 +201,8 @@ static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *e
     }
     argv[n++] = "--store";
     argv[n++] = c->store != NULL ? c->store : "s3://ebb";
-    argv[n] = NULL;
+    EBB_AUTO_FREE char *words = NULL;
+    ebb_local_add_options("EBB_SCHEDULER_OPTIONS", argv, n, EBB_ARRAY_LEN(argv), &words);
     EBB_AUTO(ebb_local_part_clean_up) struct ebb_local_part part = {0};
     int rc = ebb_local_spawn(argv, "scheduler.log", &part, err);
     if (rc == 0)

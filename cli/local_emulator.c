@@ -132,7 +132,7 @@ static int start_emulator(const struct ebb_local_choice *c, const char *port, st
     if (rc < 0)
         return rc;
     (void)unlink(endpoint); /* there again: ready */
-    const char *argv[12] = {program, "emulate", "--state", folder, "--idle-exit", IDLE_EXIT};
+    const char *argv[32] = {program, "emulate", "--state", folder, "--idle-exit", IDLE_EXIT};
     size_t n = 6;
     if (port != NULL) {
         argv[n++] = "--port";
@@ -140,7 +140,8 @@ static int start_emulator(const struct ebb_local_choice *c, const char *port, st
     }
     if (c->fleet != NULL)
         argv[n++] = c->fleet;
-    argv[n] = NULL;
+    EBB_AUTO_FREE char *words = NULL;
+    ebb_local_add_options("EBB_EMULATOR_OPTIONS", argv, n, EBB_ARRAY_LEN(argv), &words);
     EBB_AUTO(ebb_local_part_clean_up) struct ebb_local_part part = {0};
     rc = ebb_local_spawn(argv, "emulator.log", &part, err);
     if (rc == 0)

@@ -3,6 +3,7 @@
 #define EBB_CLI_LOCAL_PARTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -27,6 +28,12 @@ int ebb_local_spawn(const char *const *argv, const char *log_name, struct ebb_lo
 int ebb_local_await(struct ebb_local_part *part, const char *name, bool (*ready)(void *ctx),
                     void *ctx, struct ebb_error *err);
 void ebb_local_part_clean_up(struct ebb_local_part *part);
+
+/* Adds the words of environment variable `variable` (split at blanks, into *ret_words, which the
+ * caller frees and which must outlive argv) after the n arguments there, NULL at the end: the last
+ * of an option given twice counts. Returns their number; `size` is that of argv. */
+size_t ebb_local_add_options(const char *variable, const char **argv, size_t n, size_t size,
+                             char **ret_words);
 
 /* The first line of a file that the emulated cloud wrote into its folder, malloc'ed, or NULL. */
 char *ebb_emulator_file(const char *name);

@@ -1,0 +1,94 @@
+"""The plain way: a bag finishes, its results are right, its numbers add up."""
+import json
+import os
+import unittest
+
+import harness
+from harness import Cloud, FlowTest, counter_bag
+
+
+class Basic(FlowTest):
+    def test_a_bag_finishes_and_every_result_is_right(self):
+        self.cloud.submit(counter_bag(jobs=3, steps=60))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.results(60, (1, 2, 3))
+        jobs = self.cloud.json("jobs", "last")["jobs"]
+        self.assertEqual(["done"] * 3, [j["state"] for j in jobs])
+        self.assertEqual("count,seed=1", jobs[0]["name"])
+
+    def test_the_ledger_equals_the_emulators_bill_to_the_cent(self):
+        fleet = harness.FLEET.replace("seed: 7", "seed: 7\ntime_scale: 600").replace(
+            "us-east-1a: 0.030", "us-east-1a: [{at: 0s, usd: 0.030}, {at: 4s, usd: 0.90}, {at: 7s, usd: 0.40}]")
+        self.cloud.write("fleet.yaml", fleet)
+        self.cloud.submit(counter_bag(jobs=4, steps=400))
+        self.cloud.wait_event("attempt_started", 2)
+        victim = self.cloud.wait_for(
+            "a running VM", lambda: next((v for v in self.cloud.live_vms() if v["state"] == "running"), None))
+        self.cloud.revoke(victim["instance"])
+        self.cloud.ebb("wait", "last", timeout=90)
+        self.cloud.wait_for("every VM ended", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
+        report, bill = self.cloud.json("report", "last"), self.cloud.bill()
+        self.assertEqual(bill["vm_usd_micros"], report["vm_usd_micros"])
+        self.assertAlmostEqual(bill["total_usd_micros"] / 1e6, report["total_usd_micros"] / 1e6, delta=0.005)
+        split = report["split"]
+        self.assertEqual(report["vm_usd_micros"], sum(
+            split[k] for k in split if k.endswith("_usd_micros") and k != "forgiven_usd_micros"))
+        self.assertGreater(report["vm_usd_micros"], 0)
+
+    def test_a_dry_run_spends_nothing_and_leaves_nothing(self):
+        done = self.cloud.submit(counter_bag(), "--dry-run")
+        self.assertIn("us-east-1a", done.stdout)
+        self.assertEqual([], self.cloud.vms())
+        self.assertNotIn("bag_submitted", self.cloud.kinds())
+
+    def test_local_parts_end_by_themselves(self):
+        cloud = Cloud(environment={"EBB_SCHEDULER_OPTIONS": "--idle-exit 2", "EBB_EMULATOR_OPTIONS": "--idle-exit 4"})
+        self.addCleanup(cloud.close)
+        cloud.submit(counter_bag(jobs=1, steps=20))
+        cloud.ebb("wait", "last", timeout=60)
+        pids = [cloud.scheduler_pid(), cloud.emulator_pid()]
+        cloud.wait_for("both ended", lambda: not any(p and harness.alive(p) for p in pids), 60)
+        # ... and the facts are there all the same.
+        self.assertEqual("done", cloud.json("report", "last")["state"])
+        cloud.results(20, (1,))
+
+    def test_needs_and_inputs_from_another_group(self):
+        bag = counter_bag(jobs=2, steps=20) + f"""
+  - name: sum
+    engine: command
+    needs: [count]
+    inputs: [{{from: count, files: [result.txt]}}]
+    command: cat count/*/result.txt | sort > all.txt
+    outputs: [all.txt]
+"""
+        self.cloud.submit(bag)
+        self.cloud.ebb("wait", "last", timeout=60)
+        out = os.path.join(self.cloud.root, "out")
+        self.cloud.ebb("fetch", "last", out)
+        want = "".join(sorted(harness.expected_chain(s, 20)[0] for s in (1, 2)))
+        with open(os.path.join(out, "sum", "all.txt")) as f:
+            self.assertEqual(want, f.read())
+
+    def test_logs_survive_the_vm(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=20))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 60)
+        self.assertIn("finished", self.cloud.ebb("logs", "count,seed=1").stdout)
+
+    def test_two_bags_verify_against_each_other(self):
+        self.cloud.submit(counter_bag(jobs=2, steps=30))
+        first = self.cloud.json("status", "last")["bags"][0]["bag"]
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.submit(counter_bag(jobs=2, steps=30))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("verify", "last", "--against", first)
+        self.assertTrue(self.cloud.json("report", "last")["verified"])
+        self.cloud.submit(counter_bag(jobs=2, steps=31))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.assertEqual(1, self.cloud.ebb("verify", "last", "--against", first, check=False).returncode)
+        self.assertFalse(self.cloud.json("report", "last")["verified"])
+
+
+if __name__ == "__main__":
+    unittest.main()
