@@ -26,7 +26,7 @@ double ebb_attempt_interval_s(const struct ebb_attempt *a)
 
 static bool can_tell_whole_file(const Ebb__ProfileState *spec)
 {
-    return spec->tail[0] != '\0';
+    return spec->atomic || spec->tail[0] != '\0';
 }
 
 bool ebb_attempt_new_state(struct ebb_attempt *a, bool at_rest, struct ebb_state_set *ret)

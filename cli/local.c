@@ -282,9 +282,12 @@ int ebb_local_start(const struct ebb_local_options *o, struct ebb_error *err)
     bool emulated = strcmp(c.cloud, "emulated") == 0;
     if (rc == 0 && emulated)
         rc = ebb_emulator_ensure(&c, o->fleet != NULL, err);
+    /* Before the scheduler: should it not start, the cloud that runs is known all the same. */
+    if (rc == 0)
+        rc = write_choice(&c, err);
     if (rc == 0 && !running)
         rc = emulated ? start_scheduler(&c, err) : ask_for_scheduler(&c, err);
-    return rc < 0 ? rc : write_choice(&c, err);
+    return rc;
 }
 
 int ebb_local_restart(struct ebb_error *err)

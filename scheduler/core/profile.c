@@ -108,7 +108,7 @@ static bool is_hex(const char *s)
 static void read_state(struct reader *r, node *n)
 {
     static const char *const names[] = {"files",     "exclude", "step_pattern", "tail",
-                                        "min_bytes", "trigger", "keep"};
+                                        "min_bytes", "atomic",  "trigger",      "keep"};
     static const char *const triggers[] = {"periodic", "signal"};
     if (n == NULL || !keys(r, n, "state", names, EBB_ARRAY_LEN(names)))
         return;
@@ -119,6 +119,7 @@ static void read_state(struct reader *r, node *n)
     globs(r, ebb_yaml_get(n, "exclude"), "state.exclude", &s->n_exclude, &s->exclude);
     pattern(r, ebb_yaml_get(n, "step_pattern"), "state.step_pattern", 1, &s->step_pattern);
     text(r, ebb_yaml_get(n, "tail"), "state.tail", &s->tail);
+    flag(r, ebb_yaml_get(n, "atomic"), "state.atomic", &s->atomic);
     if (!is_hex(s->tail))
         ebb_yaml_fault(r->y, ebb_yaml_get(n, "tail"),
                        "state.tail: '%s' is not an even number of hex digits (0-9, a-f)", s->tail);

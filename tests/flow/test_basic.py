@@ -7,6 +7,10 @@ import harness
 from harness import Cloud, FlowTest, counter_bag
 
 
+def micros(usd):
+    return round(usd * 1e6)
+
+
 class Basic(FlowTest):
     def test_a_bag_finishes_and_every_result_is_right(self):
         self.cloud.submit(counter_bag(jobs=3, steps=60))
@@ -29,12 +33,12 @@ class Basic(FlowTest):
         self.cloud.wait_for("every VM ended", lambda: not self.cloud.live_vms(), 60)
         self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
         report, bill = self.cloud.json("report", "last"), self.cloud.bill()
-        self.assertEqual(bill["vm_usd_micros"], report["vm_usd_micros"])
-        self.assertAlmostEqual(bill["total_usd_micros"] / 1e6, report["total_usd_micros"] / 1e6, delta=0.005)
+        self.assertEqual(bill["vm_usd_micros"], micros(report["vm_usd"]))
+        self.assertAlmostEqual(bill["total_usd_micros"] / 1e6, report["total_usd"], delta=0.005)
         split = report["split"]
-        self.assertEqual(report["vm_usd_micros"], sum(
-            split[k] for k in split if k.endswith("_usd_micros") and k != "forgiven_usd_micros"))
-        self.assertGreater(report["vm_usd_micros"], 0)
+        self.assertEqual(micros(report["vm_usd"]), sum(
+            micros(split[k]) for k in split if k.endswith("_usd") and k != "forgiven_usd"))
+        self.assertGreater(report["vm_usd"], 0)
 
     def test_a_dry_run_spends_nothing_and_leaves_nothing(self):
         done = self.cloud.submit(counter_bag(), "--dry-run")

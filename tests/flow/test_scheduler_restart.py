@@ -23,11 +23,14 @@ class Restart(FlowTest):
         args = ("--idempotency-key", "restart-test")
         fault = {"EBB_FAULT": f"log-{kind}"}
         bag = bag or counter_bag(jobs=2, steps=STEPS)
-        if self.cloud.submit(bag, *args, environment=fault, check=False).returncode != 0:
+        self.killed = self.cloud.submit(bag, *args, environment=fault, check=False).returncode != 0
+        if self.killed:
             self.cloud.submit(bag, *args)
 
     def wait_for_the_kill(self):
         c = self.cloud
+        if self.killed:
+            return
         c.wait_for("the scheduler to die", lambda: not (c.scheduler_pid() and harness.alive(c.scheduler_pid())))
 
     def finish(self, seeds=(1, 2)):
