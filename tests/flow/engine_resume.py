@@ -32,8 +32,8 @@ SKIPPED = 77
 
 # Group of the demo's bag, its parameters, and what makes the job short.
 JOBS = {
-    "gromacs": ("nvt", {"temperature": "300", "seed": "1"}, [("nvt.mdp", r"= 18000", "= 6000")]),
-    "lammps": ("lj", {"density": "0.82"}, [("in.lj", r"16000", "6000")]),
+    "gromacs": ("nvt", {"temperature": "300", "seed": "1"}, [("nvt.mdp", r"= 14000", "= 6000")]),
+    "lammps": ("lj", {"density": "0.82"}, [("in.lj", r"14000", "6000")]),
     "pytorch": ("train", {}, []),
 }
 EXECUTABLE = {"gromacs": "gmx", "lammps": "lmp", "pytorch": "python3"}

@@ -171,13 +171,13 @@ static void check_engine(struct harness *h, size_t group, const char *program, c
 static void gromacs_killed_and_drained_equals_the_undisturbed_run(void **state)
 {
     static const char *const files[] = {"nvt.xtc", "nvt.edr", "nvt.gro", NULL};
-    check_engine(*state, 0, "/usr/bin/gmx", "= 18000", "= 6000", files);
+    check_engine(*state, 0, "/usr/bin/gmx", "= 14000", "= 6000", files);
 }
 
 static void lammps_killed_and_drained_equals_the_undisturbed_run(void **state)
 {
     static const char *const files[] = {"traj.dump", "final.data", "eos.dat", "rdf.dat", NULL};
-    check_engine(*state, 1, "/usr/bin/lmp", "run             16000", "run             8000", files);
+    check_engine(*state, 1, "/usr/bin/lmp", "run             14000", "run             8000", files);
 }
 
 static int set_up(void **state)
