@@ -344,13 +344,29 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
     }
 }
 
+/* Jobs of the group on VMs that the cloud takes: they will want another VM in a moment. */
+static uint64_t leaving_jobs(const struct planning *w, const struct ebb_group *g)
+{
+    const struct ebb_state *s = w->in->state;
+    uint64_t jobs = 0;
+    for (size_t i = 0; w->dying > 0 && i < s->live_count; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        if (vm->state != EBB_VM_NOTICED && vm->state != EBB_VM_LOST)
+            continue;
+        for (size_t k = 0; k < vm->lease_count; k++)
+            jobs += vm->leases[k].bag == g->bag &&
+                    ebb_bag_group_of(s->bags[g->bag], vm->leases[k].job) == g;
+    }
+    return jobs;
+}
+
 static void plan_launches(struct planning *w)
 {
     const struct ebb_state *s = w->in->state;
     for (size_t i = 0; i < s->active_count; i++) {
         const struct ebb_group *g = s->active[i];
-        uint64_t jobs = g->counts[EBB_JOB_READY];
-        if (jobs == 0 || w->stopped[g->bag])
+        uint64_t jobs = g->counts[EBB_JOB_READY] + leaving_jobs(w, g);
+        if (jobs == 0 || w->stopped[g->bag] || s->bags[g->bag]->cancelled)
             continue;
         jobs = fill_rooms(w, g, jobs);
         if (jobs > 0)

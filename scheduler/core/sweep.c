@@ -65,7 +65,8 @@ int ebb_sweep_count(const Ebb__Sweep *sweep, uint64_t *ret, struct ebb_error *er
 void ebb_axis_value(const Ebb__Axis *axis, uint64_t i, struct ebb_buffer *out)
 {
     if (!axis->is_range) {
-        ebb_buffer_append_text(out, axis->values[i]);
+        if (i < axis->n_values)
+            ebb_buffer_append_text(out, axis->values[i]);
         return;
     }
     double v = axis->from + (double)i * axis->step;
@@ -75,13 +76,19 @@ void ebb_axis_value(const Ebb__Axis *axis, uint64_t i, struct ebb_buffer *out)
         ebb_buffer_printf(out, "%.12g", fabs(v) < fabs(axis->step) * 1e-9 ? 0.0 : v);
 }
 
+/* A parser looks at sweeps whose faults it has yet to tell. */
+static uint64_t at_least_one(uint64_t count)
+{
+    return count > 0 ? count : 1;
+}
+
 uint64_t ebb_sweep_index(const Ebb__Sweep *sweep, size_t axis, uint64_t i)
 {
     if (sweep->mode == EBB__SWEEP__MODE__ZIP)
         return i;
     for (size_t a = sweep->n_axes - 1; a > axis; a--)
-        i /= ebb_axis_count(sweep->axes[a]);
-    return i % ebb_axis_count(sweep->axes[axis]);
+        i /= at_least_one(ebb_axis_count(sweep->axes[a]));
+    return i % at_least_one(ebb_axis_count(sweep->axes[axis]));
 }
 
 void ebb_job_name(const Ebb__JobGroup *group, uint64_t i, struct ebb_buffer *out)

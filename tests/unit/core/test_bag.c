@@ -99,6 +99,8 @@ static const struct {
     {JOB "    sweep: {a: 3}\n",
      "bag.yaml:5:16: a: expected a list of values or {from, to, step}, not '3'"},
     {JOB "    sweep: {a: []}\n", "bag.yaml:5:16: a: the list is empty"},
+    {JOB "    setup: s ${a} ${b}\n    sweep: {a: [1], b: []}\n",
+     "bag.yaml:6:24: b: the list is empty"},
     {JOB "    sweep: {a: [1, 2, 1]}\n", "bag.yaml:5:23: a: '1' is given twice"},
     {JOB "    sweep: {a-b: [1]}\n",
      "bag.yaml:5:13: sweep: parameter 'a-b' may hold letters, digits and '_' alone, at most 64, a "

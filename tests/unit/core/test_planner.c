@@ -203,6 +203,26 @@ static void a_revoked_zone_is_avoided_for_minutes(void **state)
     setting_destroy(&t);
 }
 
+static void a_notice_calls_for_a_new_vm_before_the_job_is_back(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\njobs: [{name: g, engine: gromacs, command: x, "
+                                   "resources: {time: 1h}}]\n");
+    add_offer(&t, "m", "a", true, 1, 40000);
+    world_vm(&t.w, "v0", &t.offers[0]);
+    world_lease(&t.w, "b-1", 0, "v0");
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 0);
+    world_notice(&t.w, "v0");
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 1);
+    world_intend(&t.w, "v1", &t.offers[0]);
+    plan(&t);
+    assert_int_equal(launched_in_all(&t), 0);
+    assert_int_equal(t.plan.end_count, 0);
+    setting_destroy(&t);
+}
+
 static void a_near_deadline_takes_on_demand_and_says_so(void **state)
 {
     (void)state;
@@ -399,6 +419,7 @@ int main(void)
         cmocka_unit_test(the_limit_of_vms_holds_and_is_told),
         cmocka_unit_test(a_refused_offer_is_left_alone_for_longer_each_time),
         cmocka_unit_test(a_revoked_zone_is_avoided_for_minutes),
+        cmocka_unit_test(a_notice_calls_for_a_new_vm_before_the_job_is_back),
         cmocka_unit_test(a_near_deadline_takes_on_demand_and_says_so),
         cmocka_unit_test(a_deadline_makes_short_jobs_run_on_more_vms),
         cmocka_unit_test(a_spent_budget_stops_the_bag),
