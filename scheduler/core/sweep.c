@@ -71,7 +71,7 @@ void ebb_axis_value(const Ebb__Axis *axis, uint64_t i, struct ebb_buffer *out)
     }
     double v = axis->from + (double)i * axis->step;
     if (axis->is_integer)
-        ebb_buffer_printf(out, "%.0f", v);
+        ebb_buffer_printf(out, "%lld", (long long)v);
     else
         ebb_buffer_printf(out, "%.12g", fabs(v) < fabs(axis->step) * 1e-9 ? 0.0 : v);
 }
