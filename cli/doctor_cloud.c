@@ -92,7 +92,7 @@ void ebb_check_cloud(const char *cloud, struct ebb_findings *f)
     ebb_provider_destroy(p);
 }
 
-/* The store in use here: the scheduler's, else what was chosen. malloc'ed, or NULL. */
+/* The running scheduler's default store, malloc'ed, or NULL. */
 static char *store_in_use(void)
 {
     EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
@@ -100,9 +100,7 @@ static char *store_in_use(void)
     if (ebb_client_connect(&client, NULL) == 0 && ebb_ask_ping(client, &a, NULL) == 0 &&
         a->ping->store_url[0] != '\0')
         return ebb_strdup(a->ping->store_url);
-    EBB_AUTO(ebb_local_choice_clean_up) struct ebb_local_choice c;
-    ebb_local_choice_read(&c);
-    return ebb_strdup(c.store);
+    return NULL;
 }
 
 static void probe_store(const char *url, struct ebb_findings *f)
@@ -137,7 +135,7 @@ void ebb_check_store(const char *cloud, const char *url, struct ebb_findings *f)
     bool emulated = is_emulated(cloud);
     bool runs = !emulated || emulator_runs();
     if (store == NULL && emulated && runs)
-        store = "s3://ebb";
+        store = EBB_LOCAL_STORE;
     if (store == NULL || (ebb_starts_with(store, "s3://") && !runs)) {
         ebb_findings_add(f, EBB_FINDING_OK, "object store",
                          ebb_strdup(emulated ? "the emulated S3, not running" : "none chosen yet"),

@@ -36,8 +36,6 @@ static int write_choice(const struct ebb_local_choice *c, struct ebb_error *err)
     (void)json_object_set_new(o, "cloud", json_string(c->cloud));
     if (c->fleet != NULL)
         (void)json_object_set_new(o, "fleet", json_string(c->fleet));
-    if (c->store != NULL)
-        (void)json_object_set_new(o, "store", json_string(c->store));
     EBB_AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     EBB_AUTO_FREE char *path = ebb_state_path("local.json");
@@ -53,8 +51,7 @@ void ebb_local_choice_read(struct ebb_local_choice *ret)
 {
     EBB_AUTO_FREE char *path = ebb_state_path("local.json");
     json_t *o = json_load_file(path, 0, NULL);
-    *ret = (struct ebb_local_choice){text_member(o, "cloud"), text_member(o, "fleet"),
-                                     text_member(o, "store")};
+    *ret = (struct ebb_local_choice){text_member(o, "cloud"), text_member(o, "fleet")};
     json_decref(o);
 }
 
@@ -62,7 +59,6 @@ void ebb_local_choice_clean_up(struct ebb_local_choice *c)
 {
     free(c->cloud);
     free(c->fleet);
-    free(c->store);
 }
 
 bool ebb_local_is_emulated(void)
@@ -187,20 +183,18 @@ static bool scheduler_answers(void *ctx)
     return ok;
 }
 
-static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *err)
+static int start_scheduler(struct ebb_error *err)
 {
     EBB_AUTO_FREE char *program = ebb_local_own_program();
     EBB_AUTO_FREE char *state = ebb_state_dir();
     EBB_AUTO_FREE char *scale = ebb_emulator_file("bill_time_scale");
-    const char *argv[40] = {program,   "scheduler", "--state",     state,
-                            "--cloud", "aws",       "--idle-exit", IDLE_EXIT};
-    size_t n = 8;
+    const char *argv[40] = {program, "scheduler", "--state",       state,         "--cloud",
+                            "aws",   "--store",   EBB_LOCAL_STORE, "--idle-exit", IDLE_EXIT};
+    size_t n = 10;
     if (scale != NULL) {
         argv[n++] = "--bill-time-scale";
         argv[n++] = scale;
     }
-    argv[n++] = "--store";
-    argv[n++] = c->store != NULL ? c->store : "s3://ebb";
     EBB_AUTO_FREE char *words = NULL;
     ebb_local_add_options("EBB_SCHEDULER_OPTIONS", argv, n, EBB_ARRAY_LEN(argv), &words);
     EBB_AUTO(ebb_local_part_clean_up) struct ebb_local_part part = {0};
@@ -213,13 +207,13 @@ static int start_scheduler(const struct ebb_local_choice *c, struct ebb_error *e
 }
 
 /* VMs in a real cloud must reach the scheduler: only the user knows at which address they can. */
-static int ask_for_scheduler(const struct ebb_local_choice *c, struct ebb_error *err)
+static int ask_for_scheduler(const char *cloud, struct ebb_error *err)
 {
     return ebb_error_set(err, EBB_ERR_NOT_FOUND,
                          "no scheduler is running here. Start one where VMs can reach it: ebb "
-                         "scheduler --cloud %s --listen 0.0.0.0:7443 --advertise HOST:7443%s%s",
-                         c->cloud, c->store != NULL ? " --store " : "",
-                         c->store != NULL ? c->store : "");
+                         "scheduler --cloud %s --store s3://BUCKET/PREFIX --listen 0.0.0.0:7443 "
+                         "--advertise HOST:7443",
+                         cloud);
 }
 
 /* What runs must be what is asked for: one scheduler has one cloud. */
@@ -262,10 +256,6 @@ static void choose(const struct ebb_local_options *o, struct ebb_local_choice *c
         free(c->fleet);
         c->fleet = absolute(o->fleet);
     }
-    if (o->store != NULL) {
-        free(c->store);
-        c->store = ebb_strdup(o->store);
-    }
 }
 
 int ebb_local_start(const struct ebb_local_options *o, struct ebb_error *err)
@@ -286,7 +276,7 @@ int ebb_local_start(const struct ebb_local_options *o, struct ebb_error *err)
     if (rc == 0)
         rc = write_choice(&c, err);
     if (rc == 0 && !running)
-        rc = emulated ? start_scheduler(&c, err) : ask_for_scheduler(&c, err);
+        rc = emulated ? start_scheduler(err) : ask_for_scheduler(c.cloud, err);
     return rc;
 }
 

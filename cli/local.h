@@ -11,7 +11,6 @@
 struct ebb_local_options {
     const char *cloud; /* "emulated", "aws"; NULL: as before, else emulated */
     const char *fleet; /* the emulated cloud's file; NULL: as before, else the one it ships */
-    const char *store; /* default store of the scheduler; NULL: as before, else the cloud's own */
 };
 
 /* Makes sure that the parts run, starts what does not, says on stderr what it started, and sets

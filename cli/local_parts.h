@@ -8,10 +8,12 @@
 
 #include "base/error.h"
 
+/* The bucket that the emulated cloud has from the start. */
+#define EBB_LOCAL_STORE "s3://ebb"
+
 struct ebb_local_choice {
     char *cloud; /* NULL: nothing was chosen yet */
     char *fleet; /* absolute */
-    char *store;
 };
 void ebb_local_choice_read(struct ebb_local_choice *ret);
 void ebb_local_choice_clean_up(struct ebb_local_choice *c);

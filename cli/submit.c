@@ -70,7 +70,7 @@ static int read_bag(const char *path, struct submission *s, struct ebb_error *er
 
 static int make_plan(struct submission *s, struct ebb_error *err)
 {
-    const struct ebb_local_options local = {.cloud = o.cloud, .fleet = o.fleet, .store = o.store};
+    const struct ebb_local_options local = {.cloud = o.cloud, .fleet = o.fleet};
     int rc = ebb_local_start(&local, err);
     if (rc == 0)
         rc = ebb_client_connect(&s->client, err);
