@@ -199,7 +199,7 @@ static void run_action(struct ebb_ec2_request *q, const struct action *action)
     const char *code = NULL;
 
     q->action = action->name;
-    ebb_faults_shape_answer(x, EBB_FLEET_SERVICE_EC2, action->name, 0);
+    ebb_faults_shape_answer(x, EBB_FLEET_SERVICE_EC2, action->name);
     if (ebb_faults_hit(q->emulator, EBB_FLEET_FAULT_THROTTLE, EBB_FLEET_SERVICE_EC2, action->name,
                        -1, -1))
         code = ebb_ec2_refuse(q, "RequestLimitExceeded", "Request limit exceeded.");

@@ -73,20 +73,29 @@ bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_guest *vm)
     return false;
 }
 
-void ebb_faults_shape_answer(struct ebb_exchange *x, enum ebb_fleet_service service,
-                             const char *action, uint64_t bytes)
+void ebb_faults_shape_transfer(struct ebb_exchange *x, enum ebb_fleet_service service,
+                               const char *action, uint64_t bytes)
 {
     struct ebb_emulator *e = x->emulator;
 
     for (size_t i = 0; i < e->fault_count; i++) {
         const struct ebb_fleet_fault *f = &e->faults[i];
 
-        if (!applies(e, f, EBB_FLEET_FAULT_SLOW, service, action, -1, -1))
-            continue;
-        x->delay_ns += (int64_t)(f->latency_s * 1e9);
-        if (f->bandwidth_bytes_per_s > 0)
+        if (f->bandwidth_bytes_per_s > 0 &&
+            applies(e, f, EBB_FLEET_FAULT_SLOW, service, action, -1, -1))
             x->delay_ns += (int64_t)((double)bytes / (double)f->bandwidth_bytes_per_s * 1e9);
     }
+}
+
+void ebb_faults_shape_answer(struct ebb_exchange *x, enum ebb_fleet_service service,
+                             const char *action)
+{
+    struct ebb_emulator *e = x->emulator;
+
+    for (size_t i = 0; i < e->fault_count; i++)
+        if (e->faults[i].latency_s > 0 &&
+            applies(e, &e->faults[i], EBB_FLEET_FAULT_SLOW, service, action, -1, -1))
+            x->delay_ns += (int64_t)(e->faults[i].latency_s * 1e9);
     if (ebb_faults_hit(e, EBB_FLEET_FAULT_LOST_ANSWER, service, action, -1, -1))
         x->lose = true;
 }

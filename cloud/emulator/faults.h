@@ -17,9 +17,12 @@ bool ebb_faults_hit(struct ebb_emulator *e, enum ebb_fleet_fault_kind kind,
 bool ebb_faults_vm_is_partitioned(struct ebb_emulator *e, const struct ebb_guest *vm);
 /* The VM cannot be described yet. */
 bool ebb_faults_vm_is_hidden(struct ebb_emulator *e, const struct ebb_guest *vm);
-/* Sets the answer's delay and whether it gets lost, knowing what it weighs. */
+/* Puts the answer off by latency, and decides whether it gets lost: once a request. */
 void ebb_faults_shape_answer(struct ebb_exchange *x, enum ebb_fleet_service service,
-                             const char *action, uint64_t bytes);
+                             const char *action);
+/* Puts it off by what so many bytes of body take, up or down. */
+void ebb_faults_shape_transfer(struct ebb_exchange *x, enum ebb_fleet_service service,
+                               const char *action, uint64_t bytes);
 void ebb_faults_add(struct ebb_emulator *e, const struct ebb_fleet_fault *fault);
 
 #endif

@@ -370,7 +370,8 @@ void ebb_s3_handle(struct ebb_exchange *x)
         return;
     }
     count(&q);
-    ebb_faults_shape_answer(x, EBB_FLEET_SERVICE_S3, x->method, x->body_len);
+    ebb_faults_shape_answer(x, EBB_FLEET_SERVICE_S3, x->method);
+    ebb_faults_shape_transfer(x, EBB_FLEET_SERVICE_S3, x->method, x->body_len);
     if (q.bucket_name[0] == '\0')
         list_buckets(&q);
     else if (q.key == NULL)

@@ -383,7 +383,7 @@ void ebb_s3_get_object(struct ebb_s3_request *q)
         return;
     }
     if (!head)
-        ebb_faults_shape_answer(x, EBB_FLEET_SERVICE_S3, "GET body", len);
+        ebb_faults_shape_transfer(x, EBB_FLEET_SERVICE_S3, x->method, len);
     ebb_s3_reply_empty(q, range == RANGE_GOOD ? 206 : 200);
 }
 
