@@ -403,6 +403,7 @@ static void a_vm_that_hears_nobody_ends(void **state)
     harness_set_lease_ttl(h, 2, 3);
     harness_set_bag(h, &b.context);
     struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_run_for(h, 1); /* it knows the terms of its lease */
     harness_listen(h, false);
     harness_close_connections(h);
     harness_wait_vm_end(h, vm, 20);
