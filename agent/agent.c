@@ -28,15 +28,16 @@
 #include "base/process.h"
 #include "base/random.h"
 
-#define TICK_NS          EBB_NS_PER_S
-#define COMMIT_WORKERS   8
-#define LOG_WORKERS      2
-#define NOTICE_WORKERS   1
-#define TERM_DEADLINE_S  20.0 /* SIGTERM: somebody shuts the VM down */
-#define GOODBYE_NS       (5 * EBB_NS_PER_S)
-#define GOODBYE_FLUSH_NS (EBB_NS_PER_S / 4)
-#define LEAVE_BEFORE_NS  (EBB_NS_PER_S / 2)
-#define REQUESTS_RING    64
+#define TICK_NS            EBB_NS_PER_S
+#define COMMIT_WORKERS     8
+#define LOG_WORKERS        2
+#define NOTICE_WORKERS     1
+#define TERM_DEADLINE_S    20.0                 /* SIGTERM: somebody shuts the VM down */
+#define ORPHAN_DEADLINE_NS (120 * EBB_NS_PER_S) /* for a last commit, should the store be back */
+#define GOODBYE_NS         (5 * EBB_NS_PER_S)
+#define GOODBYE_FLUSH_NS   (EBB_NS_PER_S / 4)
+#define LEAVE_BEFORE_NS    (EBB_NS_PER_S / 2)
+#define REQUESTS_RING      64
 
 /* Requests to the store for one bag. */
 struct bag_requests {
@@ -471,7 +472,8 @@ static void on_tick(void *ctx)
             is_orphan = true;
     }
     if (is_orphan && !g->is_leaving)
-        leave(g, 0, "neither the scheduler nor the store was heard for too long");
+        leave(g, now_ns + ORPHAN_DEADLINE_NS,
+              "neither the scheduler nor the store was heard for too long");
     else if (g->is_leaving && g->attempt_count == 0)
         leave_if_idle(g);
 }
@@ -480,6 +482,8 @@ static void on_tick(void *ctx)
 
 static void agent_clean_up(struct agent *g)
 {
+    for (size_t i = 0; i < g->attempt_count; i++)
+        ebb_attempt_abandon(g->attempts[i]);
     ebb_workers_destroy(g->workers);
     ebb_workers_destroy(g->log_workers);
     ebb_workers_destroy(g->notice_workers);
@@ -591,7 +595,7 @@ extern const struct ebb_command ebb_command_agent;
 const struct ebb_command ebb_command_agent = {
     .name = "agent",
     .arguments = "",
-    .summary = "run jobs on a VM for a scheduler (started by the VM's boot script)",
+    .summary = "Run jobs on a VM for a scheduler (started by the VM's boot script)",
     .details = "Joins the scheduler over mutual TLS, takes leases, runs jobs under their "
                "application profiles, checkpoints them, and ends when the VM is revoked, drained "
                "or forgotten.",

@@ -386,6 +386,7 @@ void ebb_attempt_stop_engine(struct ebb_attempt *a)
         a->phase = EBB_PHASE_STOPPING;
     }
     a->stop_by_ns = stop_by(a, now_ns);
+    a->stopped_since_ns = now_ns;
     a->was_asked_to_stop = true;
     if (signo == 0 || a->stop_by_ns <= now_ns) {
         ebb_attempt_kill_engine(a);
@@ -500,6 +501,12 @@ enum ebb_fence_action ebb_attempt_fence(struct ebb_attempt *a, const struct ebb_
     else
         unpause_engine(a);
     return action;
+}
+
+void ebb_attempt_abandon(struct ebb_attempt *a)
+{
+    atomic_store(&a->task->cancel, 1);
+    ebb_attempt_kill_engine(a);
 }
 
 void ebb_attempt_hurry(struct ebb_attempt *a)

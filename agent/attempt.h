@@ -59,6 +59,8 @@ enum ebb_fence_action ebb_attempt_fence(struct ebb_attempt *a, const struct ebb_
 void ebb_attempt_release(struct ebb_attempt *a, int64_t deadline_ns, const char *reason);
 /* Kill and forget. */
 void ebb_attempt_cancel(struct ebb_attempt *a, const char *reason);
+/* The VM ends now: kills the engine and has store calls give up, without a report. */
+void ebb_attempt_abandon(struct ebb_attempt *a);
 /* Commit as soon as there is something new. */
 void ebb_attempt_hurry(struct ebb_attempt *a);
 

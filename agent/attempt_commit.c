@@ -127,7 +127,8 @@ static void report_committed(struct ebb_attempt *a)
     m.total_steps = w->total_steps;
     m.run_s = w->run_s;
     m.write_s = a->last_write_s;
-    m.stopped_s = (double)a->checkpoint_ns / 1e9;
+    bool stands_still = a->phase == EBB_PHASE_COMMITTING && a->was_asked_to_stop;
+    m.stopped_s = stands_still ? (double)(ebb_now_ns(NULL) - a->stopped_since_ns) / 1e9 : 0;
     m.raw_bytes = w->stats.raw_bytes;
     m.sent_bytes = w->stats.sent_bytes;
     if (a->host.committed != NULL)

@@ -47,6 +47,7 @@ struct ebb_attempt {
     bool was_asked_to_stop;
     bool paused;
     int64_t stop_by_ns; /* end of the grace */
+    int64_t stopped_since_ns;
 
     int64_t mark_ns; /* since when the present bucket of time runs */
     int64_t staging_ns, restore_ns, setup_ns, run_ns, checkpoint_ns, finish_ns;

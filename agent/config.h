@@ -3,7 +3,7 @@
  *     vm: vm-000012
  *     scheduler: 10.0.0.5:7443
  *     server_name: ebb-scheduler        # in the scheduler's certificate; this is the default
- *     token: 3fd0...                    # one use; removed from the file after the join
+ *     token: 3fd0...                    # one use: worthless after the join
  *     directory: /var/lib/ebb           # default: the folder of the file
  *     proxy: http://proxy:3128          # optional; agents reach the scheduler through it
  *     cpus: 4                           # optional, as the offer says: default what the kernel says

@@ -110,7 +110,7 @@ extern const struct ebb_command ebb_command_profile_show;
 const struct ebb_command ebb_command_profile_show = {
     .name = "profile show",
     .arguments = "[ENGINE]",
-    .summary = "the application profiles that ship, or the text of one",
+    .summary = "Show the application profiles that ship, or the text of one",
     .details = "A profile says how an engine is started, stopped and resumed, which of its files "
                "are state, and what \"done\" means (docs/profiles.md). A bag may bring its own.",
     .options = options,

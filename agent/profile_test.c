@@ -390,7 +390,7 @@ extern const struct ebb_command ebb_command_profile_test;
 const struct ebb_command ebb_command_profile_test = {
     .name = "profile test",
     .arguments = "ENGINE",
-    .summary = "run a job interrupted and uninterrupted, and compare",
+    .summary = "Run a job interrupted and uninterrupted, and compare",
     .details = "Runs a small job of the engine on this machine, twice undisturbed and once "
                "interrupted, and says whether what an interrupted job ends with is the same bit "
                "for bit (bitwise), only as good (statistical), or whether it started over (none). "

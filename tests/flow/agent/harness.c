@@ -394,20 +394,26 @@ void harness_set_bag(struct harness *h, Ebb__BagContext *bag)
     bag->store_url = h->store_url;
 }
 
+void harness_put_input_as(struct harness *h, const Ebb__Input *input, const char *text)
+{
+    struct ebb_error err = {0};
+    char hex[EBB_SHA256_HEX_SIZE];
+    EBB_AUTO_FREE char *key =
+        ebb_sprintf("inputs/%s", ebb_hex(input->sha256.data, EBB_SHA256_SIZE, hex));
+    if (ebb_object_put(h->store, key, text, strlen(text), EBB_PUT_ALWAYS, NULL, NULL, &err) < 0)
+        fail_msg("input: %s", err.text);
+}
+
 void harness_put_input(struct harness *h, Ebb__Input *input, const char *text)
 {
     static uint8_t hashes[16][EBB_SHA256_SIZE];
     static size_t used;
-    struct ebb_error err = {0};
-    char hex[EBB_SHA256_HEX_SIZE];
     uint8_t *hash = hashes[used++ % EBB_ARRAY_LEN(hashes)];
     ebb_sha256(text, strlen(text), hash);
-    EBB_AUTO_FREE char *key = ebb_sprintf("inputs/%s", ebb_hex(hash, EBB_SHA256_SIZE, hex));
     input->sha256.data = hash;
     input->sha256.len = EBB_SHA256_SIZE;
     input->size_bytes = strlen(text);
-    if (ebb_object_put(h->store, key, text, strlen(text), EBB_PUT_ALWAYS, NULL, NULL, &err) < 0)
-        fail_msg("input: %s", err.text);
+    harness_put_input_as(h, input, text);
 }
 
 static void on_vm_exit(void *ctx, pid_t pid, int status)

@@ -43,6 +43,8 @@ void harness_listen(struct harness *h, bool on);
 /* The bag that leases are about; borrowed. Files are put into the store as inputs. */
 void harness_set_bag(struct harness *h, Ebb__BagContext *bag);
 void harness_put_input(struct harness *h, Ebb__Input *input, const char *text);
+/* Puts the text where the input's hash says, whatever it is. */
+void harness_put_input_as(struct harness *h, const Ebb__Input *input, const char *text);
 
 /* `env` is a list of NAME=value, NULL-terminated, or NULL. */
 struct vm *harness_start_vm(struct harness *h, const char *name, const char *const *env);

@@ -541,6 +541,108 @@ static void a_full_disk_is_the_vms_fault_not_the_jobs(void **state)
     assert_non_null(strstr(e->reason, "disk is full"));
 }
 
+static void an_engine_that_saves_only_when_stopped_is_stopped_and_started_again(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.group.command = (char *)TICKER " 60 0.05 1000"; /* no state of its own accord */
+    b.state.trigger = (char *)"signal";
+    harness_set_bag(h, &b.context);
+    struct vm *first = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(first, 0, 1, 0.7, false);
+    harness_wait_commits(h, 0, 1, 2, 20);
+    harness_signal_vm(first, SIGKILL);
+    struct vm *second = harness_start_vm(h, "vm-000002", NULL);
+    harness_lease(second, 0, 2, 0.7, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 30);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    assert_true(harness_commits(h, 0, 2) >= 1);
+    assert_true(e->times->checkpoint_s > 0);
+    assert_dump(h, 60);
+}
+
+static void a_checkpoint_without_a_valid_state_file_is_an_error(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 0.5, false);
+    harness_wait_commits(h, 0, 1, 1, 20);
+    harness_cancel(vm, 0, 1, false);
+    harness_wait_ended(h, 0, 1, 20);
+    b.state.tail = (char *)"00112233";
+    harness_lease(vm, 0, 2, 0.5, true);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 2, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
+    assert_non_null(strstr(e->reason, "holds no valid state file"));
+}
+
+static void an_input_that_is_not_its_hash_is_refused(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    b.input.path = (char *)"values.txt";
+    b.inputs[0] = &b.input;
+    b.group.inputs = b.inputs;
+    b.group.n_inputs = 1;
+    harness_set_bag(h, &b.context);
+    harness_put_input(h, &b.input, "what was meant");
+    b.input.sha256.data[0] ^= 1;
+    harness_put_input_as(h, &b.input, "what is there!");
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 0, 1, 1, false);
+    const Ebb__AttemptEnded *e = harness_wait_ended(h, 0, 1, 20);
+    assert_outcome(e, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
+    assert_non_null(strstr(e->reason, "input values.txt"));
+    assert_non_null(strstr(e->reason, "hash"));
+}
+
+static void outputs_of_other_groups_are_staged_and_staged_again(void **state)
+{
+    struct harness *h = *state;
+    struct bag b;
+    bag_init(&b);
+    Ebb__JobGroup reader = EBB__JOB_GROUP__INIT;
+    Ebb__Input from = EBB__INPUT__INIT;
+    Ebb__Input *inputs[] = {&from};
+    Ebb__JobGroup *groups[] = {&b.group, &reader};
+    char *files[] = {(char *)"result.txt"};
+    b.group.command = (char *)TICKER " 6 0.02 5";
+    from.from_group = (char *)"tick";
+    from.files = files;
+    from.n_files = 1;
+    reader.name = (char *)"read";
+    reader.engine = (char *)"ticker";
+    reader.first_job = 1;
+    reader.job_count = 1;
+    reader.inputs = inputs;
+    reader.n_inputs = 1;
+    reader.command = (char *)TICKER " 60 0.05 5";
+    reader.setup = (char *)"test ! -e tick/tick/run.dump && cp tick/tick/result.txt seen.txt";
+    b.context.groups = groups;
+    b.context.n_groups = 2;
+    harness_set_bag(h, &b.context);
+    struct vm *vm = harness_start_vm(h, "vm-000001", NULL);
+    harness_lease(vm, 1, 1, 0.5, false); /* too early: not the job's fault */
+    assert_outcome(harness_wait_ended(h, 1, 1, 20), EBB__ATTEMPT_ENDED__OUTCOME__REFUSED);
+    harness_lease(vm, 0, 1, 0.5, false);
+    assert_outcome(harness_wait_ended(h, 0, 1, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    harness_lease(vm, 1, 2, 0.5, false);
+    harness_wait_commits(h, 1, 2, 1, 20);
+    harness_cancel(vm, 1, 2, true);
+    assert_outcome(harness_wait_ended(h, 1, 2, 20), EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
+    harness_lease(vm, 1, 3, 0.5, true);
+    assert_outcome(harness_wait_ended(h, 1, 3, 20), EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    size_t len;
+    EBB_AUTO_FREE char *result = harness_output(h, "tick", "result.txt", &len);
+    EBB_AUTO_FREE char *seen = harness_output(h, "read", "seen.txt", &len);
+    assert_string_equal(seen, result);
+}
+
 static int set_up(void **state)
 {
     *state = harness_new();
@@ -575,6 +677,10 @@ int main(int argc, char **argv)
         flow_test(a_cancel_takes_hold_in_every_phase),
         flow_test(a_job_that_is_done_is_not_run_again),
         flow_test(a_full_disk_is_the_vms_fault_not_the_jobs),
+        flow_test(an_engine_that_saves_only_when_stopped_is_stopped_and_started_again),
+        flow_test(a_checkpoint_without_a_valid_state_file_is_an_error),
+        flow_test(an_input_that_is_not_its_hash_is_refused),
+        flow_test(outputs_of_other_groups_are_staged_and_staged_again),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
