@@ -123,6 +123,7 @@ void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer, int64_t 
     struct ebb_market_entry *level[3];
     levels(m, offer, level);
     level[0]->refusals = 0;
+    level[0]->granted++;
     if (offer->market == EBB__MARKET__ON_DEMAND)
         return;
     for (int i = 0; i < 3; i++) {
@@ -162,6 +163,7 @@ void ebb_market_refused(struct ebb_market *m, const Ebb__Offer *offer, int64_t w
 {
     struct ebb_market_entry *e = ebb_market_entry(m, offer);
     e->refusals++;
+    e->granted = 0;
     e->refused_wall_ns = wall_ns;
     e->refused_code = code;
 }

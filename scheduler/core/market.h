@@ -19,6 +19,7 @@ struct ebb_market_entry {
     struct ebb_price *prices; /* by time */
     size_t price_count, price_capacity;
     uint32_t refusals;       /* launches refused in a row */
+    uint32_t granted;        /* launches granted since the last refusal */
     int64_t refused_wall_ns; /* last refusal; 0: none */
     int refused_code;        /* enum ebb_code */
     int64_t revoked_wall_ns; /* last revocation; 0: none */

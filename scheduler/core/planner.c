@@ -37,6 +37,7 @@ struct room {
 struct candidate {
     size_t offer;
     struct ebb_score score;
+    uint32_t most; /* launches of it that this plan may add */
 };
 
 struct planning {
@@ -152,9 +153,48 @@ static bool is_allowed(const struct planning *w, const Ebb__Offer *offer, bool m
     return w->in->policy->use_spot && !(must_on_demand && w->in->policy->use_on_demand);
 }
 
+/* An offer that has refused is tried with one launch, and with one more at once for each that it
+ * grants (so the number doubles with each round): a pool without room is not asked for a hundred.
+ */
+static uint32_t most_launches(const struct planning *w, const Ebb__Offer *offer)
+{
+    const struct ebb_market_entry *e =
+        ebb_market_find(w->in->state->market, offer->zone, offer->type, offer->market);
+    if (e == NULL || e->refused_wall_ns == 0)
+        return UINT32_MAX;
+    uint32_t under_way = 0;
+    for (size_t i = 0; i < w->in->state->live_count; i++) {
+        const struct ebb_vm *vm = w->in->state->vms[w->in->state->live[i]];
+        under_way += vm->state == EBB_VM_INTENDED && ebb_offer_compare(vm->offer, offer) == 0;
+    }
+    for (size_t i = 0; i < w->ret->launch_count; i++) {
+        const struct ebb_plan_launch *l = &w->ret->launches[i];
+        under_way += w->in->offers[l->offer] == offer ? l->count : 0;
+    }
+    return under_way > e->granted ? 0 : 1 + e->granted - under_way;
+}
+
+/* What the cheapest spot offer would cost, also one that is left alone for the moment: on demand is
+ * worth it when it beats that, and not for want of patience. */
+static double patient_cost(const struct planning *w, const struct ebb_demand *d)
+{
+    double best = INFINITY;
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        struct ebb_score score;
+        if (w->in->offers[i]->market != EBB__MARKET__SPOT ||
+            !is_allowed(w, w->in->offers[i], false))
+            continue;
+        ebb_score_offer(w->in, d, w->in->offers[i], &score);
+        if (score.slots > 0)
+            best = fmin(best, score.usd_micros_per_job);
+    }
+    return best;
+}
+
 /* Offers that can run the demand now, the cheapest first. */
 static void find_candidates(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
 {
+    double patient = must_on_demand ? INFINITY : patient_cost(w, d);
     w->candidate_count = 0;
     for (size_t i = 0; i < w->in->offer_count; i++) {
         const Ebb__Offer *offer = w->in->offers[i];
@@ -162,13 +202,15 @@ static void find_candidates(struct planning *w, const struct ebb_demand *d, bool
             continue;
         struct candidate c = {.offer = i};
         ebb_score_offer(w->in, d, offer, &c.score);
-        if (c.score.slots == 0)
+        if (c.score.slots == 0 ||
+            (offer->market == EBB__MARKET__ON_DEMAND && c.score.usd_micros_per_job >= patient))
             continue;
         int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, offer);
         if (cool > w->in->now_wall_ns) {
             again(w, cool);
             continue;
         }
+        c.most = most_launches(w, offer);
         w->candidates[w->candidate_count++] = c;
     }
     struct sorting sorting = {w->in};
@@ -187,18 +229,23 @@ static uint32_t vms_in_zone(const struct planning *w, const char *zone)
 }
 
 /* The cheapest candidate in a zone that does not hold its share yet, as long as the diversion is
- * affordable; otherwise the cheapest. */
-static const struct candidate *choose(const struct planning *w, uint32_t planned)
+ * affordable; otherwise the cheapest. NULL: those that are affordable have as many launches under
+ * way as they are trusted with; their answers bring the next plan. */
+static struct candidate *choose(const struct planning *w, uint32_t planned)
 {
-    const struct candidate *best = &w->candidates[0];
+    struct candidate *best = &w->candidates[0], *second = NULL;
     double cap = fmax(1, ceil(w->in->policy->max_zone_share * (double)planned));
     double limit = best->score.usd_micros_per_job * w->in->policy->spread_factor;
     const char *full = NULL;
     for (size_t i = 0; i < w->candidate_count; i++) {
-        const struct candidate *c = &w->candidates[i];
+        struct candidate *c = &w->candidates[i];
         const Ebb__Offer *o = w->in->offers[c->offer];
         if (c->score.usd_micros_per_job > limit)
             break;
+        if (c->most == 0)
+            continue;
+        if (second == NULL)
+            second = c;
         if (o->market == EBB__MARKET__ON_DEMAND)
             return c;
         if (full != NULL && strcmp(o->zone, full) == 0)
@@ -207,7 +254,7 @@ static const struct candidate *choose(const struct planning *w, uint32_t planned
             return c;
         full = o->zone;
     }
-    return best;
+    return second;
 }
 
 static void explain_launch(const struct planning *w, const struct candidate *c,
@@ -253,20 +300,24 @@ static void add_launch(struct planning *w, const struct candidate *c, const stru
 static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on_demand)
 {
     struct ebb_need need = ebb_need_of(g->spec->resources);
-    size_t cooling = 0, allowed = 0;
+    size_t cooling = 0, dear = 0, allowed = 0;
     char memory[EBB_QUANTITY_TEXT_SIZE], line[320];
     for (size_t i = 0; i < w->in->offer_count; i++) {
         const Ebb__Offer *o = w->in->offers[i];
         if (!is_allowed(w, o, must_on_demand))
             continue;
         allowed++;
-        cooling += ebb_offer_slots(o, g->spec->resources) > 0;
+        bool fits = ebb_offer_slots(o, g->spec->resources) > 0;
+        bool is_cool = ebb_plan_cool_until(w->in->state, w->in->policy, o) > w->in->now_wall_ns;
+        cooling += fits && is_cool;
+        dear += fits && !is_cool;
     }
     if (cooling > 0)
         snprintf(line, sizeof line,
-                 "'%s': all %zu offers that fit have just refused a launch and are left alone for "
-                 "a while",
-                 g->spec->name, cooling);
+                 "'%s': the %zu offers that fit have just refused a launch and are left alone for "
+                 "a while%s",
+                 g->spec->name, cooling,
+                 dear > 0 ? "; on demand would cost more than the wait" : "");
     else
         snprintf(line, sizeof line,
                  "'%s': none of %zu offers has %g CPUs, %s of memory and %lld GPUs%s",
@@ -330,7 +381,10 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
             d.jobs = (double)jobs; /* the rest may be better off on a smaller VM */
             find_candidates(w, &d, must);
         }
-        const struct candidate *c = choose(w, planned);
+        struct candidate *c = choose(w, planned);
+        if (c == NULL)
+            return;
+        c->most -= c->most != UINT32_MAX;
         add_launch(w, c, g, must);
         const Ebb__Offer *o = w->in->offers[c->offer];
         struct room *room = add_room(w);

@@ -113,6 +113,7 @@ static void add_market(uint64_t *h, const struct ebb_market *m)
     for (const struct ebb_market_entry *e; (e = ebb_market_next(m, &cursor, &key)) != NULL;) {
         add_text(h, key);
         ADD(h, e->refusals);
+        ADD(h, e->granted);
         ADD(h, e->refused_wall_ns);
         ADD(h, e->revoked_wall_ns);
         ADD(h, e->exposure.hours);

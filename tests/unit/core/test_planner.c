@@ -186,6 +186,50 @@ static void a_refused_offer_is_left_alone_for_longer_each_time(void **state)
     setting_destroy(&t);
 }
 
+static void an_offer_that_refused_is_trusted_step_by_step(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 1, 40000);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 8); /* nothing is known against it */
+    world_intend(&t.w, "v0", &t.offers[0]);
+    world_launch_failed(&t.w, "v0", EBB_ERR_NO_CAPACITY);
+    t.w.now += 31 * S;
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    world_intend(&t.w, "v1", &t.offers[0]);
+    plan(&t);
+    assert_int_equal(t.plan.launch_count, 0); /* its answer comes first */
+    world_launch(&t.w, "v1");
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 2);
+    world_intend(&t.w, "v2", &t.offers[0]);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    world_launch(&t.w, "v2");
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 3);
+    setting_destroy(&t);
+}
+
+static void on_demand_is_not_taken_for_want_of_patience(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    add_offer(&t, "m", "a", true, 8, 40000);
+    add_offer(&t, "m", "a", false, 8, 120000);
+    world_intend(&t.w, "v0", &t.offers[0]);
+    world_launch_failed(&t.w, "v0", EBB_ERR_NO_CAPACITY);
+    plan(&t);
+    assert_int_equal(t.plan.launch_count, 0);
+    assert_non_null(strstr(t.plan.notes, "on demand would cost more than the wait"));
+    t.offers[1].usd_micros_per_hour = 20000; /* cheaper than spot: then it is */
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 1);
+    setting_destroy(&t);
+}
+
 static void a_revoked_zone_is_avoided_for_minutes(void **state)
 {
     (void)state;
@@ -418,6 +462,8 @@ int main(void)
         cmocka_unit_test(a_hundred_thousand_tiny_jobs_do_not_get_a_hundred_thousand_vms),
         cmocka_unit_test(the_limit_of_vms_holds_and_is_told),
         cmocka_unit_test(a_refused_offer_is_left_alone_for_longer_each_time),
+        cmocka_unit_test(an_offer_that_refused_is_trusted_step_by_step),
+        cmocka_unit_test(on_demand_is_not_taken_for_want_of_patience),
         cmocka_unit_test(a_revoked_zone_is_avoided_for_minutes),
         cmocka_unit_test(a_notice_calls_for_a_new_vm_before_the_job_is_back),
         cmocka_unit_test(a_near_deadline_takes_on_demand_and_says_so),
