@@ -12,6 +12,8 @@
 
 extern const struct ebb_command ebb_command_status;
 
+#define MAX_VM_ROWS 30
+
 static bool as_json;
 static bool watch;
 
@@ -53,7 +55,7 @@ static void print_bag(const Ebb__BagStatus *b, int64_t now_wall_ns)
 static void print_vms(const Ebb__BagsAnswer *a)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
-    ebb_vm_table(a, ebb_terminal_width(1), 100, &out);
+    ebb_vm_table(a, ebb_terminal_width(1), MAX_VM_ROWS, &out);
     if (out.len > 0)
         (void)printf("\n%s", ebb_buffer_text(&out));
 }

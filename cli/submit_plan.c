@@ -53,7 +53,7 @@ static void offer_row(struct ebb_table *t, const Ebb__Candidate *c)
     const Ebb__Offer *o = c->offer;
     char price[EBB_QUANTITY_TEXT_SIZE], per_job[EBB_QUANTITY_TEXT_SIZE] = "-";
     char hazard[32] = "-", vms[16] = "";
-    ebb_format_usd(o->usd_micros_per_hour, price);
+    (void)snprintf(price, sizeof(price), "$%.4f", (double)o->usd_micros_per_hour / 1e6);
     if (c->expected_usd_per_job > 0 && c->expected_usd_per_job < 1e9)
         ebb_format_usd((int64_t)(c->expected_usd_per_job * 1e6), per_job);
     if (o->market == EBB__MARKET__SPOT)

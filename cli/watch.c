@@ -129,7 +129,7 @@ static void vm_row(struct ebb_table *t, const Ebb__VmStatus *vm, int64_t now_wal
     char price[EBB_QUANTITY_TEXT_SIZE] = "", note[64];
     const Ebb__Offer *o = vm->offer;
     if (o != NULL)
-        ebb_format_usd(o->usd_micros_per_hour, price);
+        (void)snprintf(price, sizeof(price), "$%.4f", (double)o->usd_micros_per_hour / 1e6);
     ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%u\t%s", vm->vm, o == NULL ? "" : o->type,
                   o == NULL ? "" : o->zone,
                   o != NULL && o->market == EBB__MARKET__ON_DEMAND ? "on demand" : "spot",

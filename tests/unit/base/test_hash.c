@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -125,6 +127,28 @@ static void secrets_compare_whole(void **state)
     assert_true(ebb_secret_equal("", "", 0));
 }
 
+static void a_file_hashes_like_its_bytes(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/ebb-hash-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    static uint8_t data[300001]; /* more than one block, not a whole number of them */
+    ebb_random_secret(data, sizeof(data));
+    assert_int_equal(ebb_write_all(fd, data, sizeof(data), NULL), 0);
+    (void)close(fd);
+    uint8_t want[EBB_SHA256_SIZE], got[EBB_SHA256_SIZE];
+    uint64_t bytes = 0;
+    ebb_sha256(data, sizeof(data), want);
+    assert_int_equal(ebb_sha256_file(path, got, &bytes, NULL), 0);
+    assert_int_equal(bytes, sizeof(data));
+    assert_memory_equal(got, want, sizeof(want));
+    (void)unlink(path);
+    struct ebb_error err;
+    assert_int_equal(ebb_sha256_file(path, got, NULL, &err), EBB_ERR_NOT_FOUND);
+    assert_int_equal(ebb_sha256_file("/tmp", got, NULL, &err), EBB_ERR_INPUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +160,7 @@ int main(void)
         cmocka_unit_test(base64_matches_rfc_4648),
         cmocka_unit_test(malformed_base64_is_refused),
         cmocka_unit_test(secrets_compare_whole),
+        cmocka_unit_test(a_file_hashes_like_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
