@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,9 +217,39 @@ struct upstream {
     struct ebb_object_store *store;
     const Ebb__Input *input;
     const Ebb__JobGroup *group;
-    int *codes;
-    struct ebb_error *errors;
+    pthread_mutex_t lock; /* guards first */
+    struct ebb_error first;
 };
+
+/* The files that all the job's inputs from `from` ask for, NULL-terminated; NULL: everything. */
+static const char **patterns_of(const Ebb__JobGroup *group, const char *from)
+{
+    const char **patterns = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < group->n_inputs; i++) {
+        const Ebb__Input *input = group->inputs[i];
+        if (strcmp(input->from_group, from) != 0)
+            continue;
+        if (input->n_files == 0) {
+            free(patterns);
+            return NULL;
+        }
+        patterns = ebb_realloc_array(patterns, count + input->n_files + 1, sizeof *patterns);
+        for (size_t k = 0; k < input->n_files; k++)
+            patterns[count++] = input->files[k];
+        patterns[count] = NULL;
+    }
+    return patterns;
+}
+
+/* An earlier input of the job names the same group: its files came with that one. */
+static bool came_before(const Ebb__JobGroup *group, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(group->inputs[k]->from_group, group->inputs[i]->from_group) == 0)
+            return true;
+    return false;
+}
 
 static int restore_outputs(const struct upstream *u, size_t i, struct ebb_error *err)
 {
@@ -235,21 +266,24 @@ static int restore_outputs(const struct upstream *u, size_t i, struct ebb_error 
                              ebb_buffer_text(&name));
     EBB_AUTO_FREE char *folder = ebb_path_join(u->task->work, u->input->from_group);
     EBB_AUTO_FREE char *directory = ebb_path_join(folder, ebb_buffer_text(&name));
-    EBB_AUTO_FREE const char **patterns = ebb_alloc_array(u->input->n_files + 1, sizeof(char *));
-    for (size_t k = 0; k < u->input->n_files; k++)
-        patterns[k] = u->input->files[k];
+    EBB_AUTO_FREE const char **patterns = patterns_of(u->task->group, u->input->from_group);
     struct ebb_restore_result result = {0};
-    r = ebb_lineage_restore(l, directory, u->input->n_files > 0 ? patterns : NULL, 1, &result, err);
+    r = ebb_lineage_restore(l, directory, patterns, 1, &result, err);
     return r < 0 ? ebb_error_wrap(err, "outputs of %s", ebb_buffer_text(&name)) : 0;
 }
 
 static void restore_one(void *ctx, size_t i)
 {
     struct upstream *u = ctx;
+    struct ebb_error err = {0};
     if (atomic_load(&u->task->cancel))
-        u->codes[i] = EBB_ERR_CANCELLED;
-    else
-        u->codes[i] = restore_outputs(u, i, &u->errors[i]);
+        ebb_error_set(&err, EBB_ERR_CANCELLED, "asked to stop");
+    else if (restore_outputs(u, i, &err) == 0)
+        return;
+    pthread_mutex_lock(&u->lock);
+    if (u->first.code == 0)
+        u->first = err;
+    pthread_mutex_unlock(&u->lock);
 }
 
 static int stage_group(const struct ebb_task *t, struct ebb_object_store *store,
@@ -261,29 +295,20 @@ static int stage_group(const struct ebb_task *t, struct ebb_object_store *store,
             group = t->spec.groups[i];
     if (group == NULL || !ebb_path_is_contained(input->from_group))
         return ebb_error_set(err, EBB_ERR_INPUT, "no group '%s' in the bag", input->from_group);
-    size_t count = group->job_count;
     struct upstream u = {.task = t, .store = store, .input = input, .group = group};
-    EBB_AUTO_FREE int *codes = ebb_alloc_array(count + 1, sizeof(int));
-    EBB_AUTO_FREE struct ebb_error *errors = ebb_alloc_array(count + 1, sizeof *errors);
-    u.codes = codes;
-    u.errors = errors;
-    ebb_parallel_for(UPSTREAM_THREADS, count, restore_one, &u);
-    for (size_t i = 0; i < count; i++)
-        if (codes[i] < 0) {
-            if (errors[i].code != 0)
-                ebb_error_copy(err, &errors[i]);
-            else
-                ebb_error_set(err, codes[i], "asked to stop");
-            return codes[i];
-        }
-    return 0;
+    pthread_mutex_init(&u.lock, NULL);
+    ebb_parallel_for(UPSTREAM_THREADS, group->job_count, restore_one, &u);
+    pthread_mutex_destroy(&u.lock);
+    if (u.first.code != 0)
+        ebb_error_copy(err, &u.first);
+    return u.first.code;
 }
 
 int ebb_stage_upstream(const struct ebb_task *t, struct ebb_object_store *store,
                        struct ebb_error *err)
 {
     for (size_t i = 0; i < t->group->n_inputs; i++) {
-        if (!is_upstream_input(t->group->inputs[i]))
+        if (!is_upstream_input(t->group->inputs[i]) || came_before(t->group, i))
             continue;
         int r = stage_group(t, store, t->group->inputs[i], err);
         if (r < 0)

@@ -607,20 +607,23 @@ static void outputs_of_other_groups_are_staged_and_staged_again(void **state)
     struct bag b;
     bag_init(&b);
     Ebb__JobGroup reader = EBB__JOB_GROUP__INIT;
-    Ebb__Input from = EBB__INPUT__INIT;
-    Ebb__Input *inputs[] = {&from};
+    Ebb__Input from = EBB__INPUT__INIT, more = EBB__INPUT__INIT;
+    Ebb__Input *inputs[] = {&from, &more}; /* two of one group */
     Ebb__JobGroup *groups[] = {&b.group, &reader};
-    char *files[] = {(char *)"result.txt"};
+    char *files[] = {(char *)"result.txt"}, *more_files[] = {(char *)"res*"};
     b.group.command = (char *)TICKER " 6 0.02 5";
     from.from_group = (char *)"tick";
     from.files = files;
     from.n_files = 1;
+    more.from_group = (char *)"tick";
+    more.files = more_files;
+    more.n_files = 1;
     reader.name = (char *)"read";
     reader.engine = (char *)"ticker";
     reader.first_job = 1;
     reader.job_count = 1;
     reader.inputs = inputs;
-    reader.n_inputs = 1;
+    reader.n_inputs = 2;
     reader.command = (char *)TICKER " 60 0.05 5";
     reader.setup = (char *)"test ! -e tick/tick/run.dump && cp tick/tick/result.txt seen.txt";
     b.context.groups = groups;
