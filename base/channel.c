@@ -55,6 +55,7 @@ struct ebb_channel {
     struct ebb_buffer in;  /* the start of a message that is not complete */
     struct ebb_buffer out; /* out_done bytes of it are written */
     size_t out_done;
+    size_t max_frame_bytes; /* of the peer's */
     bool flush_pending, write_blocked, held_back, accepted, finishing, destroyed;
     unsigned pins;
     struct ebb_error failure; /* found outside the loop's callbacks, reported by `flush` */
@@ -352,7 +353,7 @@ static size_t deliver(struct ebb_channel *c, const uint8_t *data, size_t len)
     while (takes_messages(c) && len - used >= LENGTH_BYTES) {
         const uint8_t *p = data + used;
         size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        if (n > EBB_CHANNEL_MAX_FRAME_BYTES) {
+        if (n > c->max_frame_bytes) {
             fail(c, EBB_ERR_CORRUPT, "the peer announces a message that is too long");
             return len;
         }
@@ -568,6 +569,7 @@ static struct ebb_channel *new_channel(struct ebb_loop *l, SSL_CTX *tls)
         SSL_CTX_up_ref(tls);
         c->tls = tls;
     }
+    c->max_frame_bytes = EBB_CHANNEL_MAX_FRAME_BYTES;
     c->flush = make_event(c, -1, 0, on_flush);
     c->again = make_event(c, -1, 0, on_again);
     c->timer = ebb_timer_new(l, on_timer, c);
@@ -622,6 +624,13 @@ void ebb_channel_set_handlers(struct ebb_channel *c, const struct ebb_channel_ha
 {
     c->handlers = *handlers;
     c->ctx = ctx;
+}
+
+void ebb_channel_limit(struct ebb_channel *c, size_t max_frame_bytes)
+{
+    c->max_frame_bytes = max_frame_bytes < EBB_CHANNEL_MAX_FRAME_BYTES
+                             ? max_frame_bytes
+                             : EBB_CHANNEL_MAX_FRAME_BYTES;
 }
 
 struct ssl_st *ebb_channel_ssl(struct ebb_channel *c)

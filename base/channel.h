@@ -2,7 +2,7 @@
  * message). Over a Unix socket (client <-> scheduler) or TLS (agent <-> scheduler).
  *
  *   +----------------+--------------------------+----------------+----
- *   | length (u32 BE)| payload, <= 16 MiB       | length         | ...
+ *   | length (u32 BE)| payload, <= 64 MiB       | length         | ...
  *   +----------------+--------------------------+----------------+----
  *
  * A longer frame closes the channel with an error. Everything runs on the loop's thread. */
@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/loop.h"
 
-#define EBB_CHANNEL_MAX_FRAME_BYTES (16u << 20)
+#define EBB_CHANNEL_MAX_FRAME_BYTES (64u << 20)
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -51,6 +51,9 @@ void ebb_channel_set_handlers(struct ebb_channel *c, const struct ebb_channel_ha
 void ebb_channel_send(struct ebb_channel *c, const void *data, size_t len); /* copies, queues */
 size_t ebb_channel_backlog_bytes(const struct ebb_channel *c); /* queued, not yet written */
 struct ssl_st *ebb_channel_ssl(struct ebb_channel *c);         /* NULL without TLS */
+/* Takes no longer frames than this from now on (at most, and at first,
+ * EBB_CHANNEL_MAX_FRAME_BYTES): for peers that have yet to show who they are. */
+void ebb_channel_limit(struct ebb_channel *c, size_t max_frame_bytes);
 /* Close when everything queued has been written. */
 void ebb_channel_finish(struct ebb_channel *c);
 void ebb_channel_destroy(struct ebb_channel *c);

@@ -23,6 +23,8 @@
 #define CERTIFICATE_DAYS  400
 #define REGRANT_AFTER_NS  (300 * EBB_NS_PER_MS)
 #define MAX_BACKLOG_BYTES (64u << 20)
+#define STRANGER_BYTES    (256u << 10)
+#define AGENT_BYTES       (16u << 20)
 #define PORT_NOTE         "agent-port"
 
 struct ebb_agent_link {
@@ -245,6 +247,7 @@ static void on_hello(struct ebb_agent_link *a, const Ebb__Hello *m)
         close_link(run->link);
     run->link = a;
     a->vm = vm->index;
+    ebb_channel_limit(a->channel, AGENT_BYTES);
     run->heard_ns = ebb_now_ns(NULL);
     if (!vm->joined)
         log_joined(a, vm, m);
@@ -447,6 +450,7 @@ static void on_accept(void *ctx, struct ebb_channel *c)
     a->vm = EBB_NONE;
     a->next = d->agents;
     d->agents = a;
+    ebb_channel_limit(c, STRANGER_BYTES);
     ebb_channel_set_handlers(c, &handlers, a);
 }
 

@@ -244,7 +244,8 @@ void ebb_daemon_destroy(struct ebb_daemon *d)
     if (d == NULL)
         return;
     ebb_workers_destroy(d->workers);
-    ebb_loop_run_posted(d->loop); /* results that came too late only free themselves */
+    for (int i = 0; i < 3; i++) /* results that came too late only free themselves */
+        ebb_loop_run_posted(d->loop);
     ebb_watch_destroy(d->on_term);
     ebb_watch_destroy(d->on_int);
     ebb_timer_destroy(d->tick);

@@ -230,6 +230,7 @@ struct ebb_user_data {
     const char *proxy;     /* NULL: none */
     const char *authority_pem;
     bool emulated; /* the machine's own boot time is not the VM's */
+    double bill_time_scale;
     double cpus;
     uint64_t memory_bytes;
 };

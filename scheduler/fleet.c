@@ -164,6 +164,7 @@ static char *make_user_data(struct ebb_daemon *d, const char *vm, const char *to
                                 .proxy = d->options.agent_proxy,
                                 .authority_pem = ebb_tls_authority_certificate(d->authority),
                                 .emulated = d->options.emulated,
+                                .bill_time_scale = d->options.bill_time_scale,
                                 .cpus = offer->cpus,
                                 .memory_bytes = offer->memory_bytes});
 }

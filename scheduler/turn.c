@@ -112,6 +112,14 @@ void ebb_turn_tell_agent(struct ebb_daemon *d, struct ebb_agent_link *a,
 
 void ebb_turn_answer(struct ebb_daemon *d, struct ebb_client_link *c, const Ebb__ClientAnswer *m)
 {
+    size_t size = ebb__client_answer__get_packed_size(m);
+    if (size > EBB_CHANNEL_MAX_FRAME_BYTES) {
+        struct ebb_error err = {0};
+        ebb_error_set(&err, EBB_ERR_INPUT, "the answer has %zu MiB: ask for less at a time",
+                      size >> 20);
+        ebb_client_fail(d, c, &err);
+        return;
+    }
     struct ebb_outgoing *o = add_outgoing(d, TO_CLIENT);
     o->client = c;
     ebb_client_ref(c);

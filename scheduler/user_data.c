@@ -1,8 +1,12 @@
 /* The boot script of a VM. It fetches this very program by a presigned URL (a VM needs no other
  * software and no credentials for it), leaves agent.conf beside it, and becomes the agent. When the
  * agent ends by itself the VM shuts down, which ends its bill. */
+#include <string.h>
+
 #include "base/text.h"
 #include "scheduler/daemon.h"
+
+#define FREE_BILLED_S 3600.0
 
 static const char fetch[] =
     "tries=0\n"
@@ -12,17 +16,25 @@ static const char fetch[] =
     "  sleep 1\n"
     "done\n"
     "chmod 700 ebb.part && mv ebb.part ebb\n"
-    "./ebb agent --config agent.conf\n"
+    "./ebb agent --config agent.conf\n";
+
+/* A spot VM that the cloud itself interrupts in its first hour is free; one that shuts down a
+ * moment before is not. So after a notice the cloud is let do it. */
+static const char end[] =
+    "imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}\n"
+    "token=$(curl -fs --noproxy '*' -m 2 -X PUT"
+    " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$imds/latest/api/token\")\n"
+    "if [ $(($(date +%s) - started_s)) -lt $free_s ] && curl -fs --noproxy '*' -m 2 -o /dev/null"
+    " -H \"X-aws-ec2-metadata-token: $token\""
+    " \"$imds/latest/meta-data/spot/instance-action\"; then sleep 180; fi\n"
     "shutdown -h now\n";
 
 static void append_indented(struct ebb_buffer *out, const char *text)
 {
     while (*text != '\0') {
-        const char *end = text;
-        while (*end != '\0' && *end != '\n')
-            end++;
-        ebb_buffer_printf(out, "  %.*s\n", (int)(end - text), text);
-        text = *end == '\n' ? end + 1 : end;
+        size_t len = strcspn(text, "\n");
+        ebb_buffer_printf(out, "  %.*s\n", (int)len, text);
+        text += len + (text[len] == '\n');
     }
 }
 
@@ -45,6 +57,8 @@ char *ebb_user_data_new(const struct ebb_user_data *u)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
     ebb_buffer_printf(&b, "#!/bin/bash\n# Boot script of %s, made by ebb.\n", u->vm);
+    ebb_buffer_printf(&b, "started_s=$(date +%%s) free_s=%.0f\n",
+                      FREE_BILLED_S / (u->bill_time_scale > 0 ? u->bill_time_scale : 1));
     if (u->emulated)
         ebb_buffer_append_text(&b, "started=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)\n");
     ebb_buffer_append_text(&b, "umask 077\n"
@@ -60,5 +74,6 @@ char *ebb_user_data_new(const struct ebb_user_data *u)
     ebb_shell_quote(&b, u->program_url);
     ebb_buffer_append_text(&b, "\n");
     ebb_buffer_append_text(&b, fetch);
+    ebb_buffer_append_text(&b, end);
     return ebb_buffer_take_text(&b);
 }

@@ -412,8 +412,24 @@ static void too_long_a_frame_closes_the_channel(void **state)
     struct world *w = *state;
     listen_at(w, "127.0.0.1:0", NULL);
     int fd = raw_connect(w);
-    assert_int_equal(write(fd, "\x01\x00\x00\x01", 4), 4); /* 16 MiB and one */
+    assert_int_equal(write(fd, "\x04\x00\x00\x01", 4), 4); /* 64 MiB and one */
     run_for(w, 50 * EBB_NS_PER_MS);
+    assert_int_equal(w->served_closes, 1);
+    close(fd);
+}
+
+static void limited_channel_takes_no_longer_frame(void **state)
+{
+    struct world *w = *state;
+    listen_at(w, "127.0.0.1:0", NULL);
+    int fd = raw_connect(w);
+    run_for(w, 20 * EBB_NS_PER_MS);
+    ebb_channel_limit(w->served, 2);
+    assert_int_equal(write(fd, "\0\0\0\2ab", 6), 6);
+    run_for(w, 20 * EBB_NS_PER_MS);
+    assert_int_equal(w->served_closes, 0);
+    assert_int_equal(write(fd, "\0\0\0\3", 4), 4);
+    run_for(w, 20 * EBB_NS_PER_MS);
     assert_int_equal(w->served_closes, 1);
     close(fd);
 }
@@ -674,6 +690,7 @@ int main(void)
         TEST(wrong_server_name_is_denied),
         TEST(plain_client_at_a_tls_server_is_dropped),
         TEST(too_long_a_frame_closes_the_channel),
+        TEST(limited_channel_takes_no_longer_frame),
         TEST(message_in_pieces_arrives_whole),
         TEST(sender_that_takes_no_answers_is_held_back),
         TEST(channel_goes_through_a_proxy),
