@@ -84,7 +84,7 @@ int ebb_engine_command(const struct ebb_task *t, const char *state, struct ebb_b
     struct template_values v = {.task = t, .command = "", .state = state};
     int r = fill(&v, t->group->command, &command, err);
     if (r < 0)
-        return ebb_error_wrap(err, "command");
+        return ebb_error_wrap(err, r, "command");
     v.command = ebb_buffer_text(&command);
     const char *text = t->profile->start;
     if (state != NULL)

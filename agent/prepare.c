@@ -38,7 +38,7 @@ static int open_and_claim(struct ebb_prepare *p)
     if (r == 0)
         r = ebb_lineage_open(p->store, t->store_root, &p->lineage, &p->err);
     if (r < 0)
-        return ebb_error_wrap(&p->err, "store");
+        return ebb_error_wrap(&p->err, r, "store");
     EBB_AUTO_FREE char *owner = ebb_sprintf("%s attempt %u", t->vm, t->attempt);
     p->claimed_ns = ebb_now_ns(NULL);
     r = ebb_lineage_claim(p->lineage, owner, t->attempt, &p->err);
@@ -48,7 +48,7 @@ static int open_and_claim(struct ebb_prepare *p)
         const Ebb__Head *head = ebb_lineage_head(p->lineage);
         p->resumed_sequence = head != NULL ? head->sequence : 0;
     }
-    return r < 0 ? ebb_error_wrap(&p->err, "claim") : 0;
+    return r < 0 ? ebb_error_wrap(&p->err, r, "claim") : 0;
 }
 
 static const char *value_here(const struct ebb_prepare *p, const char *name, char *cpus,
@@ -114,7 +114,7 @@ static int restore(struct ebb_prepare *p)
     atomic_store(&p->restoring, true);
     int r = ebb_lineage_restore(p->lineage, t->work, NULL, RESTORE_THREADS, &result, &p->err);
     if (r < 0)
-        return ebb_error_wrap(&p->err, "restore");
+        return ebb_error_wrap(&p->err, r, "restore");
     p->resumed = true;
     p->resumed_step = result.step;
     p->resumed_sequence = result.sequence;

@@ -207,7 +207,7 @@ int ebb_stage_files(const struct ebb_task *t, struct ebb_object_store *store, st
             continue;
         r = stage_file(t, store, input, err);
         if (r < 0)
-            return ebb_error_wrap(err, "input %s", input->path);
+            return ebb_error_wrap(err, r, "input %s", input->path);
     }
     return r;
 }
@@ -269,7 +269,7 @@ static int restore_outputs(const struct upstream *u, size_t i, struct ebb_error 
     EBB_AUTO_FREE const char **patterns = patterns_of(u->task->group, u->input->from_group);
     struct ebb_restore_result result = {0};
     r = ebb_lineage_restore(l, directory, patterns, 1, &result, err);
-    return r < 0 ? ebb_error_wrap(err, "outputs of %s", ebb_buffer_text(&name)) : 0;
+    return r < 0 ? ebb_error_wrap(err, r, "outputs of %s", ebb_buffer_text(&name)) : 0;
 }
 
 static void restore_one(void *ctx, size_t i)

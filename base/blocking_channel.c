@@ -90,10 +90,8 @@ int ebb_blocking_channel_connect(const char *address, double timeout_s,
     if (rc < 0)
         return rc;
     int fd = connect_any(&a, deadline_of(timeout_s), err);
-    if (fd < 0) {
-        ebb_error_wrap(err, "cannot connect to %s", address);
-        return fd;
-    }
+    if (fd < 0)
+        return ebb_error_wrap(err, fd, "cannot connect to %s", address);
     struct ebb_blocking_channel *c = ebb_alloc(sizeof *c);
     c->fd = fd;
     c->timeout_s = timeout_s;
@@ -187,7 +185,7 @@ int ebb_blocking_channel_call(struct ebb_blocking_channel *c, const void *reques
         rc = receive_message(c, &answer, deadline_ns, err);
     if (rc < 0) {
         c->broken = true;
-        return ebb_error_wrap(err, "%s", c->address);
+        return ebb_error_wrap(err, rc, "%s", c->address);
     }
     ebb_buffer_append(ret_answer, answer.data, answer.len);
     return 0;

@@ -478,7 +478,7 @@ static void shake_hands(struct ebb_channel *c)
     case IO_WAIT_READ:
         return;
     default:
-        ebb_error_wrap(&err, "TLS handshake");
+        (void)ebb_error_wrap(&err, err.code, "TLS handshake");
         close_with(c, &err);
     }
 }

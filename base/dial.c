@@ -71,7 +71,7 @@ static void fail(struct ebb_dial *d)
     drop_socket(d);
     ebb_timer_unset(d->timer);
     struct ebb_error err = d->failure;
-    ebb_error_wrap(&err, "cannot connect to %s", d->target);
+    (void)ebb_error_wrap(&err, err.code, "cannot connect to %s", d->target);
     d->done(d->ctx, -1, &err);
 }
 

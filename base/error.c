@@ -85,10 +85,10 @@ int ebb_error_set_errno(struct ebb_error *err, int code, int sys_errno, const ch
     return code;
 }
 
-int ebb_error_wrap(struct ebb_error *err, const char *fmt, ...)
+int ebb_error_wrap(struct ebb_error *err, int code, const char *fmt, ...)
 {
     if (err == NULL)
-        return EBB_ERR_INTERNAL;
+        return code;
     char context[sizeof(err->text)];
     va_list ap;
     va_start(ap, fmt);
@@ -98,7 +98,7 @@ int ebb_error_wrap(struct ebb_error *err, const char *fmt, ...)
     memcpy(inner, err->text, sizeof(inner));
     int n = snprintf(err->text, sizeof(err->text), "%s: %s", context, inner);
     finish_text(err, n);
-    return err->code;
+    return code;
 }
 
 void ebb_error_clear(struct ebb_error *err)

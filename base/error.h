@@ -4,8 +4,9 @@
  * `struct ebb_error *err` last. `err` may be NULL. Retry policy reads the class
  * alone (ebb_code_class), never the text.
  *
- *     if (ebb_file_read(path, &buf, err) < 0)
- *         return ebb_error_wrap(err, "bag %s", path);
+ *     int rc = ebb_file_read(path, 4096, &bytes, err);
+ *     if (rc < 0)
+ *         return ebb_error_wrap(err, rc, "bag %s", path);
  */
 #ifndef EBB_BASE_ERROR_H
 #define EBB_BASE_ERROR_H
@@ -58,9 +59,9 @@ int ebb_error_set(struct ebb_error *err, int code, const char *fmt, ...) EBB_PRI
  * EBB_ERR_NO_SPACE, ENOENT becomes EBB_ERR_NOT_FOUND, whatever `code` says. */
 int ebb_error_set_errno(struct ebb_error *err, int code, int sys_errno, const char *fmt, ...)
     EBB_PRINTF(4, 5);
-/* Put "context: " before the text already in `err`; returns err->code (EBB_ERR_INTERNAL when err
- * is NULL). */
-int ebb_error_wrap(struct ebb_error *err, const char *fmt, ...) EBB_PRINTF(2, 3);
+/* Put "context: " before the text already in `err` (if not NULL; its code and errno stay) and
+ * return `code`: what the failed call returned. */
+int ebb_error_wrap(struct ebb_error *err, int code, const char *fmt, ...) EBB_PRINTF(3, 4);
 void ebb_error_clear(struct ebb_error *err);
 void ebb_error_copy(struct ebb_error *to, const struct ebb_error *from);
 

@@ -111,7 +111,7 @@ static int write_and_sync(const char *path, const void *data, size_t len, unsign
         return io_error(err, "create", path);
     int rc = ebb_write_all(fd, data, len, err);
     if (rc < 0)
-        ebb_error_wrap(err, "%s", path);
+        (void)ebb_error_wrap(err, rc, "%s", path);
     else if (fsync(fd) != 0)
         rc = io_error(err, "sync", path);
     if (close(fd) != 0 && rc == 0)

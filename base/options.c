@@ -90,7 +90,7 @@ static int set_value(struct parse *p, const struct ebb_option *o, const char *va
         }
         return bad_choice(p, o, value);
     }
-    return rc < 0 ? ebb_error_wrap(p->err, "--%s", o->name) : 0;
+    return rc < 0 ? ebb_error_wrap(p->err, rc, "--%s", o->name) : 0;
 }
 
 /* `inline_value`: what stands after '=' or the letter, or NULL. */

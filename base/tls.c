@@ -296,7 +296,7 @@ int ebb_tls_authority_open(const char *directory, struct ebb_tls_authority **ret
                  ? load_authority_certificate(a, certificate_path, err)
                  : make_authority_certificate(a, certificate_path, err);
     if (rc < 0)
-        return ebb_error_wrap(err, "certificate authority in %s", directory);
+        return ebb_error_wrap(err, rc, "certificate authority in %s", directory);
     *ret = EBB_TAKE(a);
     return 0;
 }

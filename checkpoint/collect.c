@@ -27,10 +27,8 @@ static int mark(struct collect *c, bool previous, struct ebb_error *err)
         return 0;
     EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = NULL;
     int rc = ebb_lineage_load_manifest(c->l, &g, &m, err);
-    if (rc < 0) { /* what a damaged generation reaches is unknown: nothing is deleted */
-        (void)ebb_error_wrap(err, "collecting nothing");
-        return rc;
-    }
+    if (rc < 0) /* what a damaged generation reaches is unknown: nothing is deleted */
+        return ebb_error_wrap(err, rc, "collecting nothing");
     EBB_AUTO_FREE char *manifest = ebb_manifest_key(c->l->root, &g);
     ebb_map_set(c->reached, manifest, yes);
     for (size_t i = 0; i < m->n_packs; i++) {

@@ -82,10 +82,8 @@ static int fetch_range(struct fetch *f, const struct range *r, struct ebb_error 
             raw = ebb_alloc((size_t)room);
         }
         rc = ebb_chunk_decode(w->chunk, bytes.data + (w->chunk->offset - r->begin), raw, err);
-        if (rc < 0) {
-            (void)ebb_error_wrap(err, "%s at %llu", key, (unsigned long long)w->chunk->offset);
-            return rc;
-        }
+        if (rc < 0)
+            return ebb_error_wrap(err, rc, "%s at %llu", key, (unsigned long long)w->chunk->offset);
         rc = f->sink(f->ctx, w, raw, err);
         if (rc < 0)
             return rc;

@@ -55,10 +55,8 @@ static int adopt(struct ebb_lineage *l, const struct ebb_buffer *bytes, const ch
 {
     Ebb__Head *head = NULL;
     int rc = ebb_head_decode(bytes->data, bytes->len, &head, err);
-    if (rc < 0) {
-        (void)ebb_error_wrap(err, "%s", l->root);
-        return rc;
-    }
+    if (rc < 0)
+        return ebb_error_wrap(err, rc, "%s", l->root);
     ebb_head_free(l->head);
     l->head = head;
     ebb_sha256(bytes->data, bytes->len, l->head_sha256);
@@ -256,20 +254,16 @@ int ebb_lineage_load_manifest(struct ebb_lineage *l, const struct ebb_generation
     EBB_AUTO_FREE char *key = ebb_manifest_key(l->root, g);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer bytes = {0};
     int rc = ebb_object_get(l->store, key, 0, 0, EBB_MANIFEST_MAX_BYTES, &bytes, NULL, err);
-    if (rc < 0) {
-        (void)ebb_error_wrap(err, "checkpoint %" PRIu64, g->sequence);
-        return rc;
-    }
+    if (rc < 0)
+        return ebb_error_wrap(err, rc, "checkpoint %" PRIu64, g->sequence);
     uint8_t sha[EBB_SHA256_SIZE];
     ebb_sha256(bytes.data, bytes.len, sha);
     if (memcmp(sha, g->sha256, sizeof sha) != 0)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "%s: bytes do not match the hash", key);
     EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = NULL;
     rc = ebb_manifest_decode(bytes.data, bytes.len, &m, err);
-    if (rc < 0) {
-        (void)ebb_error_wrap(err, "checkpoint %" PRIu64, g->sequence);
-        return rc;
-    }
+    if (rc < 0)
+        return ebb_error_wrap(err, rc, "checkpoint %" PRIu64, g->sequence);
     if (m->epoch != g->epoch || m->sequence != g->sequence)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "%s: it names another generation", key);
     *ret = EBB_TAKE(m);

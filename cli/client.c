@@ -92,7 +92,7 @@ int ebb_client_call(struct ebb_client *c, const Ebb__ClientRequest *request,
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer answer = {0};
     int rc = ebb_blocking_channel_call(c->channel, bytes, len, &answer, err);
     if (rc < 0)
-        return ebb_error_wrap(err, "scheduler");
+        return ebb_error_wrap(err, rc, "scheduler");
     EBB_AUTO(ebb_answer_auto)
     Ebb__ClientAnswer *a = ebb__client_answer__unpack(NULL, answer.len, answer.data);
     if (a == NULL)

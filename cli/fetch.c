@@ -159,8 +159,9 @@ static void fetch_job(void *ctx, size_t i)
 {
     struct fetch *f = ctx;
     struct job *j = &f->jobs[i];
-    if (fetch_one(f, j, &j->error) < 0)
-        ebb_error_wrap(&j->error, "%s", j->name);
+    int rc = fetch_one(f, j, &j->error);
+    if (rc < 0)
+        (void)ebb_error_wrap(&j->error, rc, "%s", j->name);
 }
 
 /* ---- the whole ---- */

@@ -196,7 +196,7 @@ static int send_object(struct upload *u, const struct object *o, struct ebb_erro
     rc = ebb_object_put(u->store, o->key, ebb_buffer_text(&b), b.len, EBB_PUT_ALWAYS, NULL, NULL,
                         err);
     if (rc < 0)
-        return ebb_error_wrap(err, "upload of %s", o->path);
+        return ebb_error_wrap(err, rc, "upload of %s", o->path);
     atomic_fetch_add(&u->sent_files, 1);
     atomic_fetch_add(&u->sent_bytes, b.len);
     return 0;

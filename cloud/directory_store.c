@@ -466,8 +466,7 @@ int ebb_directory_store_open(const char *url, struct ebb_object_store **ret, str
                    : prepare(d, err);
     if (code < 0) {
         destroy(&d->base);
-        (void)ebb_error_wrap(err, "store %s", url);
-        return code;
+        return ebb_error_wrap(err, code, "store %s", url);
     }
     *ret = &d->base;
     return 0;

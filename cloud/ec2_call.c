@@ -72,16 +72,12 @@ static int send_once(struct ebb_ec2 *e, const struct ebb_buffer *form, const cha
         .max_answer_bytes = EBB_XML_MAX_BYTES};
     int code = ebb_aws_call(e->client, &q, &answer, err);
     *ret_status = answer.status;
-    if (code < 0) {
-        (void)ebb_error_wrap(err, "%s", action);
-        return code;
-    }
+    if (code < 0)
+        return ebb_error_wrap(err, code, "%s", action);
     if (answer.status != 200)
         return ebb_ec2_read_error(action, answer.status, answer.body.data, answer.body.len, err);
     code = ebb_xml_parse(answer.body.data, answer.body.len, ret, err);
-    if (code < 0)
-        (void)ebb_error_wrap(err, "%s", action);
-    return code;
+    return code < 0 ? ebb_error_wrap(err, code, "%s", action) : 0;
 }
 
 int ebb_ec2_call(struct ebb_ec2 *e, const struct ebb_buffer *form, double retry_for_s,

@@ -73,9 +73,7 @@ static int call(struct ebb_metadata *m, const char *method, const char *path, co
                                  .max_answer_bytes = MAX_ANSWER_BYTES,
                                  .no_proxy = 1};
     int code = ebb_http_call(m->http, &q, ret, err);
-    if (code < 0)
-        (void)ebb_error_wrap(err, "metadata service %s", m->endpoint);
-    return code;
+    return code < 0 ? ebb_error_wrap(err, code, "metadata service %s", m->endpoint) : code;
 }
 
 /* Copies a token that still holds into `out`; asks for a new one when there is none. */

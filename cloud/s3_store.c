@@ -88,10 +88,8 @@ static int send_once(struct s3_store *t, struct ebb_aws_request *q, const char *
     *ret = (struct ebb_http_answer){0};
     int code = ebb_aws_call(t->client, q, ret, err);
     q->timeout_s = timeout_s;
-    if (code < 0) {
-        (void)ebb_error_wrap(err, "%s", what);
-        return code;
-    }
+    if (code < 0)
+        return ebb_error_wrap(err, code, "%s", what);
     atomic_fetch_add(&t->base.bytes_down, ret->body.len);
     if (ret->status >= 200 && ret->status < 300)
         return 0;
@@ -426,8 +424,7 @@ int ebb_s3_store_open(const char *url, struct ebb_object_store **ret, struct ebb
     int code = ebb_aws_client_new(&t->client, err);
     if (code < 0) {
         free(t);
-        (void)ebb_error_wrap(err, "store %s", url);
-        return code;
+        return ebb_error_wrap(err, code, "store %s", url);
     }
     EBB_AUTO_FREE char *name = ebb_strndup(bucket, bucket_len);
     set_address(t, name);

@@ -478,7 +478,7 @@ int ebb_agents_listen(struct ebb_daemon *d, struct ebb_error *err)
     if (rc == 0)
         rc = listen_somewhere(d, err);
     if (rc < 0)
-        return ebb_error_wrap(err, "listening for agents");
+        return ebb_error_wrap(err, rc, "listening for agents");
     char port[16];
     snprintf(port, sizeof port, "%d", ebb_listener_port(d->agent_listener));
     d->advertised = d->options.advertise != NULL ? ebb_strdup(d->options.advertise)

@@ -60,7 +60,7 @@ static int replay_one(void *ctx, const Ebb__Event *e, struct ebb_error *err)
     struct ebb_daemon *d = ctx;
     int rc = ebb_state_apply(d->state, e, err);
     if (rc < 0)
-        return ebb_error_wrap(err, "event %llu (%s)", (unsigned long long)e->sequence,
+        return ebb_error_wrap(err, rc, "event %llu (%s)", (unsigned long long)e->sequence,
                               ebb_event_kind_name(e));
     return 0;
 }

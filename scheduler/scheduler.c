@@ -119,7 +119,7 @@ static int choose_duration(double *value, const char *variable, double otherwise
     if (text == NULL || text[0] == '\0')
         return 0;
     int rc = ebb_parse_duration(text, value, err);
-    return rc < 0 ? ebb_error_wrap(err, "%s", variable) : 0;
+    return rc < 0 ? ebb_error_wrap(err, rc, "%s", variable) : 0;
 }
 
 static int choose(struct ebb_error *err)

@@ -84,8 +84,10 @@ int ebb_emulator_write_bill(struct ebb_emulator *e, struct ebb_error *err)
     EBB_AUTO_FREE char *text = json_dumps(json, JSON_INDENT(1));
 
     json_decref(json);
-    if (text == NULL || ebb_file_write_atomic(path, text, strlen(text), 0600, err) < 0)
-        return ebb_error_wrap(err, "bill of the emulated cloud");
+    int code = text == NULL ? ebb_error_set(err, EBB_ERR_INTERNAL, "it is not UTF-8")
+                            : ebb_file_write_atomic(path, text, strlen(text), 0600, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "bill of the emulated cloud");
     e->bill_changed = false;
     return 0;
 }
@@ -100,8 +102,9 @@ static int load_bill(struct ebb_emulator *e, struct ebb_error *err)
 
     if (!ebb_file_exists(path))
         return 0;
-    if (ebb_file_read(path, MAX_BILL_BYTES, &text, err) < 0)
-        return ebb_error_wrap(err, "bill");
+    code = ebb_file_read(path, MAX_BILL_BYTES, &text, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "bill");
     json = json_loadb(ebb_buffer_text(&text), text.len, 0, &jerr);
     if (json == NULL)
         return ebb_error_set(err, EBB_ERR_CORRUPT,
@@ -169,8 +172,9 @@ static int open_state(struct ebb_emulator *e, const char *state_dir, struct ebb_
     char *absolute;
     int fd;
 
-    if (ebb_mkdir_p(state_dir, 0700, err) < 0)
-        return ebb_error_wrap(err, "state of the emulated cloud");
+    int code = ebb_mkdir_p(state_dir, 0700, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "state of the emulated cloud");
     absolute = realpath(state_dir, NULL);
     if (absolute == NULL)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot find %s", state_dir);
@@ -188,8 +192,9 @@ static int open_state(struct ebb_emulator *e, const char *state_dir, struct ebb_
     }
     e->lock_fd = fd;
     uploads = ebb_path_join(e->state_dir, "uploads");
-    if (ebb_remove_tree(uploads, err) < 0)
-        return ebb_error_wrap(err, "unfinished uploads");
+    code = ebb_remove_tree(uploads, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "unfinished uploads");
     return 0;
 }
 
@@ -235,11 +240,15 @@ static int publish(struct ebb_emulator *e, struct ebb_error *err)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer zones = {0};
     for (size_t i = 0; i < e->fleet->zone_count; i++)
         ebb_buffer_printf(&zones, "%s%s", i == 0 ? "" : " ", e->fleet->zones[i].name);
-    if (write_text(e, "zones", ebb_buffer_text(&zones), err) < 0 ||
-        write_text(e, "bill_time_scale", scale, err) < 0 ||
-        write_text(e, "region", e->fleet->region, err) < 0 ||
-        write_text(e, "endpoint", e->endpoint, err) < 0)
-        return ebb_error_wrap(err, "state of the emulated cloud");
+    int code = write_text(e, "zones", ebb_buffer_text(&zones), err);
+    if (code == 0)
+        code = write_text(e, "bill_time_scale", scale, err);
+    if (code == 0)
+        code = write_text(e, "region", e->fleet->region, err);
+    if (code == 0)
+        code = write_text(e, "endpoint", e->endpoint, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "state of the emulated cloud");
     return 0;
 }
 

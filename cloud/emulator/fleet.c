@@ -444,8 +444,9 @@ int ebb_fleet_load(const char *path, struct ebb_fleet **ret, struct ebb_buffer *
         directory[strlen(directory) > 0 ? 1 : 0] = '\0', directory[0] = '.';
     else
         slash[slash == directory ? 1 : 0] = '\0';
-    if (ebb_file_read(path, MAX_FILE_BYTES, &text, err) < 0)
-        return ebb_error_wrap(err, "fleet file");
+    int code = ebb_file_read(path, MAX_FILE_BYTES, &text, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "fleet file");
     return ebb_fleet_parse(path, directory, ebb_buffer_text(&text), text.len, ret, faults, err);
 }
 

@@ -212,8 +212,9 @@ static int load_one(void *ctx, const char *relative, const char *path, struct eb
 
     if (slash == NULL || strcmp(slash, "/record.json") != 0)
         return 0;
-    if (ebb_file_read(path, MAX_RECORD_SIZE, &text, err) < 0)
-        return ebb_error_wrap(err, "record of a VM");
+    int code = ebb_file_read(path, MAX_RECORD_SIZE, &text, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "record of a VM");
     record = json_loadb(ebb_buffer_text(&text), text.len, 0, NULL);
     vm = new_vm(e);
     if (record == NULL || !read_record(vm, record) ||
@@ -235,8 +236,9 @@ int ebb_guest_load_all(struct ebb_emulator *e, struct ebb_error *err)
 {
     EBB_AUTO_FREE char *root = ebb_path_join(e->state_dir, "vms");
 
-    if (ebb_mkdir_p(root, 0700, err) < 0)
-        return ebb_error_wrap(err, "folder of the VMs");
+    int code = ebb_mkdir_p(root, 0700, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "folder of the VMs");
     return ebb_walk(root, load_one, e, err);
 }
 
@@ -319,11 +321,14 @@ int ebb_guest_launch(struct ebb_emulator *e, const struct ebb_guest_request *q,
     vm->user_data_len = q->user_data_len;
     make_ids(e, vm);
     vm->launch_wall_ns = ebb_wall_ns(NULL);
-    if (ebb_guest_prepare(vm, err) < 0 || ebb_metadata_service_new(vm, &vm->metadata, err) < 0 ||
-        (ebb_fleet_has_fault(e->fleet, EBB_FLEET_FAULT_PARTITION) &&
-         ebb_gateway_new(vm, &vm->gateway, err) < 0)) {
+    int code = ebb_guest_prepare(vm, err);
+    if (code == 0)
+        code = ebb_metadata_service_new(vm, &vm->metadata, err);
+    if (code == 0 && ebb_fleet_has_fault(e->fleet, EBB_FLEET_FAULT_PARTITION))
+        code = ebb_gateway_new(vm, &vm->gateway, err);
+    if (code < 0) {
         ebb_guest_destroy(vm);
-        return ebb_error_wrap(err, "new VM");
+        return ebb_error_wrap(err, code, "new VM");
     }
     vm->ordinal = ++e->launches;
     adopt(e, vm);

@@ -51,8 +51,9 @@ static int make_shutdown(struct ebb_guest *vm, struct ebb_error *err)
 
         snprintf(relative, sizeof(relative), "bin/%s", names[i]);
         EBB_AUTO_FREE char *path = ebb_path_join(vm->directory, relative);
-        if (ebb_file_write_atomic(path, script.data, script.len, 0700, err) < 0)
-            return ebb_error_wrap(err, "shutdown of a VM");
+        int code = ebb_file_write_atomic(path, script.data, script.len, 0700, err);
+        if (code < 0)
+            return ebb_error_wrap(err, code, "shutdown of a VM");
     }
     return 0;
 }
@@ -90,12 +91,12 @@ int ebb_guest_prepare(struct ebb_guest *vm, struct ebb_error *err)
     for (size_t i = 0; i < EBB_ARRAY_LEN(folders); i++) {
         EBB_AUTO_FREE char *path = ebb_path_join(vm->directory, folders[i]);
 
-        if (ebb_mkdir_p(path, 0700, err) < 0)
-            return ebb_error_wrap(err, "folder of a VM");
+        int code = ebb_mkdir_p(path, 0700, err);
+        if (code < 0)
+            return ebb_error_wrap(err, code, "folder of a VM");
     }
-    if (make_shutdown(vm, err) < 0 || open_power(vm, err) < 0)
-        return err != NULL ? err->code : EBB_ERR_IO;
-    return 0;
+    int code = make_shutdown(vm, err);
+    return code < 0 ? code : open_power(vm, err);
 }
 
 /* ---- the environment ---- */
@@ -304,8 +305,9 @@ static int write_script(struct ebb_guest *vm, int console, char **ret, struct eb
             dprintf(console, "[user data does not begin with #! and is not run]\n");
         return 0;
     }
-    if (ebb_file_write_atomic(path, vm->user_data, vm->user_data_len, 0700, err) < 0)
-        return ebb_error_wrap(err, "boot script of a VM");
+    int code = ebb_file_write_atomic(path, vm->user_data, vm->user_data_len, 0700, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "boot script of a VM");
     *ret = EBB_TAKE(path);
     return 0;
 }

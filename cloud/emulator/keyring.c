@@ -56,10 +56,12 @@ int ebb_keyring_init(struct ebb_keyring *a, const char *state_dir, struct ebb_er
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
     uint8_t digest[EBB_SHA256_SIZE];
     uint64_t number = 0;
+    int code;
 
     if (ebb_file_exists(path)) {
-        if (ebb_file_read(path, 4096, &text, err) < 0)
-            return ebb_error_wrap(err, "credentials of the emulated cloud");
+        code = ebb_file_read(path, 4096, &text, err);
+        if (code < 0)
+            return ebb_error_wrap(err, code, "credentials of the emulated cloud");
         if (!read_setting(ebb_buffer_text(&text), "aws_access_key_id", a->own.access_key,
                           sizeof(a->own.access_key)) ||
             !read_setting(ebb_buffer_text(&text), "aws_secret_access_key", a->own.secret_key,
@@ -70,8 +72,9 @@ int ebb_keyring_init(struct ebb_keyring *a, const char *state_dir, struct ebb_er
         make_pair(&a->own, "AKIA");
         ebb_buffer_printf(&text, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
                           a->own.access_key, a->own.secret_key);
-        if (ebb_file_write_atomic(path, text.data, text.len, 0600, err) < 0)
-            return ebb_error_wrap(err, "credentials of the emulated cloud");
+        code = ebb_file_write_atomic(path, text.data, text.len, 0600, err);
+        if (code < 0)
+            return ebb_error_wrap(err, code, "credentials of the emulated cloud");
     }
     ebb_sha256(a->own.access_key, strlen(a->own.access_key), digest);
     memcpy(&number, digest, sizeof(number));

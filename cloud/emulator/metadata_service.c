@@ -253,10 +253,11 @@ int ebb_metadata_service_new(struct ebb_guest *vm, struct ebb_metadata_service *
     struct ebb_metadata_service *m = ebb_alloc(sizeof(*m));
 
     m->vm = vm;
-    if (ebb_exchange_listen(vm->emulator, EBB_METADATA_ADDRESS, 0, 1 << 16, handle, m, &m->http,
-                            &m->port, err) < 0) {
+    int code = ebb_exchange_listen(vm->emulator, EBB_METADATA_ADDRESS, 0, 1 << 16, handle, m,
+                                   &m->http, &m->port, err);
+    if (code < 0) {
         free(m);
-        return ebb_error_wrap(err, "metadata service");
+        return ebb_error_wrap(err, code, "metadata service");
     }
     *ret = m;
     return 0;

@@ -220,10 +220,14 @@ int ebb_objects_open(const char *state_dir, struct ebb_objects **ret, struct ebb
     struct ebb_objects *o = ebb_alloc(sizeof(*o));
 
     o->root = ebb_path_join(state_dir, "objects");
-    if (ebb_mkdir_p(o->root, 0700, err) < 0 || ebb_walk(o->root, load_bucket, o, err) < 0 ||
-        ebb_walk(o->root, load_object, o, err) < 0) {
+    int code = ebb_mkdir_p(o->root, 0700, err);
+    if (code == 0)
+        code = ebb_walk(o->root, load_bucket, o, err);
+    if (code == 0)
+        code = ebb_walk(o->root, load_object, o, err);
+    if (code < 0) {
         ebb_objects_destroy(o);
-        return ebb_error_wrap(err, "objects of the emulated S3");
+        return ebb_error_wrap(err, code, "objects of the emulated S3");
     }
     *ret = o;
     return 0;
@@ -260,8 +264,11 @@ int ebb_objects_create_bucket(struct ebb_objects *o, const char *name, struct eb
     EBB_AUTO_FREE char *folder = ebb_path_join(o->root, name);
     EBB_AUTO_FREE char *mark = ebb_path_join(folder, "bucket.json");
 
-    if (ebb_mkdir_p(folder, 0700, err) < 0 || ebb_file_write_atomic(mark, "{}\n", 3, 0600, err) < 0)
-        return ebb_error_wrap(err, "bucket %s", name);
+    int code = ebb_mkdir_p(folder, 0700, err);
+    if (code == 0)
+        code = ebb_file_write_atomic(mark, "{}\n", 3, 0600, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "bucket %s", name);
     add_bucket(o, name, ebb_wall_ns(NULL));
     return 0;
 }
@@ -274,8 +281,9 @@ int ebb_objects_delete_bucket(struct ebb_objects *o, const char *name, struct eb
         if (strcmp(b->name, name) != 0)
             continue;
         assert(b->count == 0);
-        if (ebb_remove_tree(b->path, err) < 0)
-            return ebb_error_wrap(err, "bucket %s", name);
+        int code = ebb_remove_tree(b->path, err);
+        if (code < 0)
+            return ebb_error_wrap(err, code, "bucket %s", name);
         bucket_destroy(b);
         memmove(o->buckets + i, o->buckets + i + 1,
                 (o->bucket_count - i - 1) * sizeof(struct ebb_bucket *));
@@ -368,8 +376,9 @@ int ebb_bucket_put(struct ebb_bucket *b, const struct ebb_stored *what,
     json_decref(head);
     if (line == NULL) /* jansson takes UTF-8 alone */
         return ebb_error_set(err, EBB_ERR_INPUT, "key or metadata is not UTF-8");
-    if (write_file(b, path, line, write_body, ctx, err) < 0)
-        return ebb_error_wrap(err, "object");
+    int code = write_file(b, path, line, write_body, ctx, err);
+    if (code < 0)
+        return ebb_error_wrap(err, code, "object");
     s = ebb_memdup(what, sizeof(*what));
     s->key = ebb_strdup(what->key);
     s->content_type = ebb_strdup(what->content_type);

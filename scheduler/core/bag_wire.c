@@ -133,10 +133,8 @@ int ebb_bag_check(const Ebb__BagSpec *spec, struct ebb_error *err)
         int rc = check_group(spec, g, err);
         if (rc == 0 && spec->groups[g]->first_job != first)
             rc = ebb_error_set(err, EBB_ERR_INPUT, "its jobs are misnumbered");
-        if (rc < 0) {
-            ebb_error_wrap(err, "job group '%.80s'", spec->groups[g]->name);
-            return rc;
-        }
+        if (rc < 0)
+            return ebb_error_wrap(err, rc, "job group '%.80s'", spec->groups[g]->name);
         first += spec->groups[g]->job_count;
     }
     if (first > MOST_JOBS)

@@ -323,11 +323,9 @@ int ebb_state_apply(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *
     for (size_t i = 0; i < EBB_ARRAY_LEN(folds); i++) {
         if (folds[i].kind != e->kind_case)
             continue;
-        if (folds[i].fold(s, e, err) < 0) {
-            int code = err == NULL ? EBB_ERR_CORRUPT : err->code;
-            ebb_error_wrap(err, "event %llu", (unsigned long long)sequence);
-            return code;
-        }
+        int rc = folds[i].fold(s, e, err);
+        if (rc < 0)
+            return ebb_error_wrap(err, rc, "event %llu", (unsigned long long)sequence);
         s->last_sequence = sequence;
         s->last_wall_ns = e->wall_ns;
         return 0;

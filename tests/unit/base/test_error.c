@@ -26,7 +26,7 @@ static void null_error_is_allowed_everywhere(void **state)
     (void)state;
     assert_int_equal(ebb_error_set(NULL, EBB_ERR_IO, "x"), EBB_ERR_IO);
     assert_int_equal(ebb_error_set_errno(NULL, EBB_ERR_IO, ENOSPC, "x"), EBB_ERR_NO_SPACE);
-    assert_int_equal(ebb_error_wrap(NULL, "x"), EBB_ERR_INTERNAL);
+    assert_int_equal(ebb_error_wrap(NULL, EBB_ERR_THROTTLED, "x"), EBB_ERR_THROTTLED);
     ebb_error_clear(NULL);
     ebb_error_copy(NULL, NULL);
 }
@@ -47,8 +47,9 @@ static void wrap_puts_context_before_and_keeps_the_code(void **state)
     (void)state;
     struct ebb_error err;
     ebb_error_set(&err, EBB_ERR_CORRUPT, "bad hash");
-    assert_int_equal(ebb_error_wrap(&err, "chunk %d", 3), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_error_wrap(&err, EBB_ERR_CORRUPT, "chunk %d", 3), EBB_ERR_CORRUPT);
     assert_string_equal(err.text, "chunk 3: bad hash");
+    assert_int_equal(err.code, EBB_ERR_CORRUPT);
 }
 
 static void text_is_cut_to_whole_characters_and_one_line(void **state)
@@ -63,7 +64,7 @@ static void text_is_cut_to_whole_characters_and_one_line(void **state)
     assert_int_equal(strlen(err.text), sizeof(err.text) - 2);
     ebb_error_set(&err, EBB_ERR_INPUT, "a\nb\r\n");
     assert_string_equal(err.text, "a b  ");
-    ebb_error_wrap(&err, "%s", big);
+    (void)ebb_error_wrap(&err, err.code, "%s", big);
     assert_true(strlen(err.text) < sizeof(err.text));
 }
 
