@@ -166,9 +166,24 @@ static void cancel_job(struct ebb_daemon *d, struct ebb_client_link *c, struct e
     answer_done(d, c);
 }
 
+/* "BAG|JOB": a word that is no bag may be a job of the newest one. */
+static bool names_a_job(const struct ebb_daemon *d, const char *word)
+{
+    uint64_t job;
+    const struct ebb_bag *newest = ebb_state_find_bag(d->state, "last");
+    return word[0] != '\0' && newest != NULL && ebb_state_find_bag(d->state, word) == NULL &&
+           ebb_bag_find_job(newest->spec, word, &job);
+}
+
 static void on_cancel(struct ebb_daemon *d, struct ebb_client_link *c, const Ebb__CancelRequest *q)
 {
     uint64_t job;
+    if (q->job[0] == '\0' && names_a_job(d, q->bag)) {
+        struct ebb_bag *b = ebb_request_find_job(d, c, "last", q->bag, &job);
+        if (b != NULL)
+            cancel_job(d, c, b, job);
+        return;
+    }
     if (q->job[0] != '\0') {
         struct ebb_bag *b = ebb_request_find_job(d, c, q->bag, q->job, &job);
         if (b != NULL)

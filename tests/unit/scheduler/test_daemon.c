@@ -231,6 +231,24 @@ static void cancelled_bag_stops_its_running_job(void **state)
     assert_int_equal(w->answer->code, EBB_ERR_INPUT); /* it has ended already */
 }
 
+static void job_is_cancelled_by_its_name_alone(void **state)
+{
+    struct world *w = *state;
+    world_submit(w, FOUR_JOBS, "");
+    Ebb__ClientRequest q = EBB__CLIENT_REQUEST__INIT;
+    Ebb__CancelRequest cancel = EBB__CANCEL_REQUEST__INIT;
+    q.kind_case = EBB__CLIENT_REQUEST__KIND_CANCEL;
+    q.cancel = &cancel;
+    cancel.bag = (char *)"j,i=2";
+    world_ask(w, &q);
+    assert_int_equal(w->answer->code, 0);
+    assert_int_equal(bag_of(w)->jobs[1].state, EBB_JOB_CANCELLED);
+    assert_int_equal(bag_of(w)->counts[EBB_JOB_CANCELLED], 1);
+    cancel.bag = (char *)"j,i=9";
+    world_ask(w, &q);
+    assert_int_equal(w->answer->code, EBB_ERR_NOT_FOUND);
+}
+
 static void bag_cancelled_before_its_vm_came_launches_no_second(void **state)
 {
     struct world *w = *state;
@@ -376,6 +394,7 @@ int main(void)
         TEST(grant_that_never_arrived_is_sent_again),
         TEST(attempt_that_is_not_leased_is_cancelled),
         TEST(cancelled_bag_stops_its_running_job),
+        TEST(job_is_cancelled_by_its_name_alone),
         TEST(bag_cancelled_before_its_vm_came_launches_no_second),
         TEST(silent_vm_is_lost_terminated_and_refused_when_it_wakes),
         TEST(silent_boot_is_given_up),
