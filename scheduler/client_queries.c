@@ -34,8 +34,11 @@ enum ebb_request_result ebb_request_plan(struct ebb_daemon *d, struct ebb_client
     if (!d->offers_known && !last)
         return EBB_REQUEST_WAIT;
     if (!d->offers_known) {
-        ebb_request_refuse(d, c, EBB_ERR_UNAVAILABLE,
-                           "the cloud has not told its offers yet; `ebb doctor` says why");
+        bool failed = d->offers_error.code != 0;
+        ebb_request_refuse(d, c, failed ? d->offers_error.code : EBB_ERR_UNAVAILABLE,
+                           "the cloud has not told its offers yet%s%s; it is asked again and "
+                           "again. `ebb doctor` checks the set-up",
+                           failed ? ": " : "", d->offers_error.text);
         return EBB_REQUEST_ANSWERED;
     }
     if (q->spec == NULL || ebb_bag_check(q->spec, &err) < 0) {

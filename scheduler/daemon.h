@@ -112,6 +112,7 @@ struct ebb_daemon {
     size_t run_count;
     Ebb__Offer **offers;
     size_t offer_count;
+    struct ebb_error offers_error; /* why they are not known; code 0: they are, or no answer yet */
     bool offers_known, fetching_offers, listing, listed_once;
     bool list_soon;
     int64_t list_ns, offers_ns; /* next time */

@@ -59,6 +59,7 @@ static void fetch_done(void *ctx)
     d->fetching_offers = false;
     if (t->rc < 0) {
         ebb_log_warn("cannot read what the cloud offers: %s", t->err.text);
+        d->offers_error = t->err;
         d->offers_ns = ebb_now_ns(NULL) + ebb_daemon_back_off(d, 2);
         free_offers(t->offers, t->count);
     } else {

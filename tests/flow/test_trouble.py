@@ -71,7 +71,7 @@ class Trouble(FlowTest):
         self.cloud.revoke(vm["instance"])
         second = self.cloud.wait_event("attempt_started", 2)[-1]
         self.assertGreater(int(second["resumed_step"]), 0)
-        self.assertIn("generation", second["note"])
+        self.assertIn("is damaged", second["note"])
         self.cloud.ebb("wait", "last", timeout=90)
         self.cloud.results(400, (1,))
 

@@ -78,7 +78,7 @@ static void a_ready_job_tells_vms_offers_and_refusals(void **state)
     expect_line(&t, 0, "offer m5 zone-a spot:");
     expect_line(&t, 0, "refused a launch and is left alone for now");
     expect_line(&t, 0, "refused by zone-a/m5/spot: 1 times in a row, last 3 s ago (no-capacity)");
-    expect_line(&t, 0, "planner: 'g': all 1 offers that fit have just refused a launch");
+    expect_line(&t, 0, "planner: 'g': the 1 offers that fit have just refused a launch");
     world_destroy(&t.w);
 }
 
