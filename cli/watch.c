@@ -114,7 +114,7 @@ static int take_events(struct watch *w, int64_t since_wall_ns, struct ebb_error 
 static const char *vm_note(const Ebb__VmStatus *vm, int64_t now_wall_ns, char *out)
 {
     char text[EBB_QUANTITY_TEXT_SIZE];
-    if (vm->notice_deadline_wall_ns <= now_wall_ns || strcmp(vm->state, "noticed") != 0)
+    if (vm->notice_deadline_wall_ns <= now_wall_ns)
         return vm->note;
     double left_s = (double)(vm->notice_deadline_wall_ns - now_wall_ns) / EBB_NS_PER_S;
     (void)snprintf(out, 64, "taken in %s", ebb_format_duration(left_s, text));

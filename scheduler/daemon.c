@@ -102,8 +102,10 @@ static void take_up(struct ebb_daemon *d)
     for (size_t i = 0; i < d->state->live_count; i++) {
         struct ebb_vm *vm = d->state->vms[d->state->live[i]];
         struct ebb_vm_run *run = ebb_daemon_run_of(d, vm->index);
-        if (vm->state == EBB_VM_TERMINATING)
-            run->end_ns = now_ns + (vm->lease_count > 0 ? (int64_t)(d->options.drain_s * 1e9) : 0);
+        if (vm->state == EBB_VM_TERMINATING && vm->lease_count > 0)
+            run->end_ns = now_ns + (int64_t)(d->options.drain_s * 1e9);
+        else if (vm->state == EBB_VM_TERMINATING)
+            run->end_ns = vm->notice_deadline_wall_ns != 0 ? ebb_fleet_taken_ns(vm) : now_ns;
         else if (vm->instance[0] == '\0')
             run->launch_again_ns = now_ns;
         ebb_log_info("%s was %s with %zu leases", vm->id, ebb_vm_state_name(vm->state),

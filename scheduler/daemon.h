@@ -192,10 +192,14 @@ void ebb_fleet_plan(struct ebb_daemon *d);
 void ebb_fleet_tick(struct ebb_daemon *d, int64_t now_ns);
 /* The VM goes: VmLost (when `lost`), its attempts lost, then terminated in the cloud. */
 void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
-/* The VM is no longer wanted; with leases it is told to hand them back first. */
+/* The VM is no longer wanted; with leases and `drain` it is told to hand them back first. Without
+ * `drain` one that is on its way out is ended at once. */
 void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const char *reason);
-/* Its agent has ended the VM by itself. */
+/* Its agent has said goodbye. After a notice the cloud is left to end the VM: what it takes in the
+ * first hour is free. */
 void ebb_fleet_left(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
+/* Until when the cloud should have taken a VM that was given notice; 0: it was given none. */
+int64_t ebb_fleet_taken_ns(const struct ebb_vm *vm);
 void ebb_fleet_terminate_instance(struct ebb_daemon *d, const char *instance);
 
 /* ---- reconcile.c ---- */

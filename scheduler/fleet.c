@@ -19,7 +19,7 @@
 
 #define GIVE_UP_LAUNCH_NS (300 * EBB_NS_PER_S)
 #define END_AGAIN_NS      (10 * EBB_NS_PER_S)
-#define NOTICED_GRACE_NS  (10 * EBB_NS_PER_S)
+#define NOTICED_GRACE_NS  (60 * EBB_NS_PER_S) /* the cloud is not punctual */
 #define JOIN_TOKEN_BYTES  24
 
 /* ---- launching ---- */
@@ -325,8 +325,15 @@ static void end_now(struct ebb_daemon *d, struct ebb_vm *vm)
 void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const char *reason)
 {
     struct ebb_vm_run *run = ebb_daemon_run_of(d, vm->index);
-    if (!ebb_vm_is_live(vm) || vm->state == EBB_VM_TERMINATING)
+    if (!ebb_vm_is_live(vm))
         return;
+    if (vm->state == EBB_VM_TERMINATING) {
+        if (!drain) { /* nor does it wait for the cloud, or for its jobs, any longer */
+            ebb_leases_lose(d, vm, reason);
+            end_now(d, vm);
+        }
+        return;
+    }
     log_terminating(d, vm, reason);
     if (!drain || vm->lease_count == 0 || run->link == NULL) {
         ebb_leases_lose(d, vm, reason);
@@ -363,7 +370,14 @@ void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
     end_now(d, vm);
 }
 
-/* After a notice the cloud is left to end it: what it takes in the first hour is free. */
+int64_t ebb_fleet_taken_ns(const struct ebb_vm *vm)
+{
+    int64_t left_ns = vm->notice_deadline_wall_ns - ebb_wall_ns(NULL);
+    if (vm->notice_deadline_wall_ns == 0)
+        return 0;
+    return ebb_now_ns(NULL) + (left_ns > 0 ? left_ns : 0) + NOTICED_GRACE_NS;
+}
+
 void ebb_fleet_left(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
 {
     if (!ebb_vm_is_live(vm))
@@ -371,12 +385,9 @@ void ebb_fleet_left(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
     struct ebb_vm_run *run = ebb_daemon_run_of(d, vm->index);
     if (vm->state != EBB_VM_TERMINATING)
         log_terminating(d, vm, reason);
-    if (vm->notice_deadline_wall_ns == 0) {
+    run->end_ns = ebb_fleet_taken_ns(vm);
+    if (run->end_ns == 0)
         end_now(d, vm);
-        return;
-    }
-    int64_t left_ns = vm->notice_deadline_wall_ns - ebb_wall_ns(NULL);
-    run->end_ns = ebb_now_ns(NULL) + (left_ns > 0 ? left_ns : 0) + NOTICED_GRACE_NS;
 }
 
 /* ---- deadlines ---- */

@@ -1,6 +1,7 @@
 """Revocations of every kind: no committed step is lost, nothing is published twice."""
 import os
 import signal
+import time
 import unittest
 
 import harness
@@ -39,6 +40,33 @@ class Revocations(FlowTest):
         self.assertEqual("released", ended["outcome"])
         self.assertLess(ended["times"].get("lost_s", 0), 0.5)
         self.finish(300, (1,))
+
+    def test_a_young_vm_that_was_given_notice_is_left_to_the_cloud_and_costs_nothing(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=300))
+        taken = self.running_vm()
+        self.cloud.revoke(taken["instance"], "15s")
+        self.cloud.wait_event("attempt_ended", seconds=10)  # long before the deadline
+        self.finish(300, (1,))
+        ends = self.cloud.wait_event("vm_terminated", 2, seconds=20)
+        end = [e for e in ends if e["interrupted"]][0]
+        leased = [e for e in self.cloud.events() if e["kind"] == "attempt_leased" and e["vm"] == end["vm"]]
+        self.assertEqual(1, len(leased))
+        lines = {v["instance"]: v["usd_micros"] for v in self.cloud.bill()["vms"]}
+        self.assertEqual(0, lines.pop(taken["instance"]))
+        self.assertGreater(sum(lines.values()), 0)
+        report = self.cloud.json("report", "last")
+        self.assertEqual(self.cloud.bill()["vm_usd_micros"], round(report["vm_usd"] * 1e6))
+
+    def test_stop_does_not_wait_for_the_cloud_to_take_a_vm(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=250))
+        taken = self.running_vm()
+        self.cloud.revoke(taken["instance"], "110s")
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.assertIn(taken["instance"], [v["instance"] for v in self.cloud.live_vms()])
+        self.assertFalse(self.cloud.json("report", "last")["is_final"])
+        began = time.monotonic()
+        self.cloud.ebb("stop")
+        self.assertLess(time.monotonic() - began, 30)
 
     def test_a_whole_zone_goes_at_once(self):
         fleet = harness.FLEET.replace("capacity: 8", "capacity: 2")
