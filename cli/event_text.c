@@ -2,6 +2,7 @@
  * that a kind without words falls back to its name instead of silence. */
 #include "cli/event_text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,9 +13,24 @@
 struct ebb_event_names {
     const Ebb__BagSpec *(*spec)(void *ctx, const char *bag);
     void *ctx;
-    struct ebb_map *places; /* VM -> "c5.large, us-east-1b" */
+    struct ebb_map *vms;    /* VM -> struct wish */
     struct ebb_map *leases; /* "bag/job" -> VM of the newest attempt */
 };
+
+/* What was asked of the cloud for a VM. */
+struct wish {
+    char *type, *zone;
+    const char *market; /* "spot", "on demand" */
+    int64_t usd_micros_per_hour;
+};
+
+static void wish_free(void *value)
+{
+    struct wish *w = value;
+    free(w->type);
+    free(w->zone);
+    free(w);
+}
 
 struct ebb_event_names *ebb_event_names_new(const Ebb__BagSpec *(*spec)(void *ctx, const char *bag),
                                             void *ctx)
@@ -22,7 +38,7 @@ struct ebb_event_names *ebb_event_names_new(const Ebb__BagSpec *(*spec)(void *ct
     struct ebb_event_names *n = ebb_alloc(sizeof(*n));
     n->spec = spec;
     n->ctx = ctx;
-    n->places = ebb_map_new(free);
+    n->vms = ebb_map_new(wish_free);
     n->leases = ebb_map_new(free);
     return n;
 }
@@ -31,7 +47,7 @@ void ebb_event_names_destroy(struct ebb_event_names *n)
 {
     if (n == NULL)
         return;
-    ebb_map_destroy(n->places);
+    ebb_map_destroy(n->vms);
     ebb_map_destroy(n->leases);
     free(n);
 }
@@ -45,7 +61,11 @@ void ebb_event_names_learn(struct ebb_event_names *n, const Ebb__Event *e)
 {
     if (e->kind_case == EBB__EVENT__KIND_VM_INTENDED && e->vm_intended->offer != NULL) {
         const Ebb__Offer *o = e->vm_intended->offer;
-        ebb_map_set(n->places, e->vm_intended->vm, ebb_sprintf("%s, %s", o->type, o->zone));
+        struct wish *w = ebb_alloc(sizeof(*w));
+        *w = (struct wish){ebb_strdup(o->type), ebb_strdup(o->zone),
+                           o->market == EBB__MARKET__SPOT ? "spot" : "on demand",
+                           o->usd_micros_per_hour};
+        ebb_map_set(n->vms, e->vm_intended->vm, w);
     } else if (e->kind_case == EBB__EVENT__KIND_ATTEMPT_LEASED) {
         const Ebb__AttemptLeased *m = e->attempt_leased;
         EBB_AUTO_FREE char *key = lease_key(m->bag, m->job);
@@ -70,10 +90,10 @@ void ebb_event_job_name(struct ebb_event_names *n, const char *bag, uint64_t job
 
 static void say_vm(struct ebb_event_names *n, const char *vm, struct ebb_buffer *out)
 {
-    const char *place = ebb_map_get(n->places, vm);
+    const struct wish *w = ebb_map_get(n->vms, vm);
     ebb_buffer_append_text(out, vm);
-    if (place != NULL)
-        ebb_buffer_printf(out, " (%s)", place);
+    if (w != NULL)
+        ebb_buffer_printf(out, " (%s, %s)", w->type, w->zone);
 }
 
 static void say_reason(const char *reason, struct ebb_buffer *out)
@@ -149,7 +169,9 @@ static enum ebb_event_tone say_started(struct ebb_event_names *n, const Ebb__Att
         ebb_buffer_append_text(out, " on ");
         say_vm(n, vm, out);
     }
-    ebb_buffer_printf(out, " after %s", duration(m->staging_s + m->restore_s + m->setup_s));
+    double before_s = m->staging_s + m->restore_s + m->setup_s;
+    if (before_s >= 0.05)
+        ebb_buffer_printf(out, ", made ready in %s", duration(before_s));
     if (m->note != NULL && m->note[0] != '\0')
         ebb_buffer_printf(out, " (%s)", m->note);
     return resumed ? EBB_TONE_GOOD : EBB_TONE_PLAIN;
@@ -177,7 +199,7 @@ static enum ebb_event_tone say_ended(struct ebb_event_names *n, const Ebb__Attem
     } outcomes[] = {
         [EBB__ATTEMPT_ENDED__OUTCOME__DONE] = {"done", EBB_TONE_GOOD},
         [EBB__ATTEMPT_ENDED__OUTCOME__FAILED] = {"failed", EBB_TONE_BAD},
-        [EBB__ATTEMPT_ENDED__OUTCOME__RELEASED] = {"checkpointed and released", EBB_TONE_WARN},
+        [EBB__ATTEMPT_ENDED__OUTCOME__RELEASED] = {"released", EBB_TONE_WARN},
         [EBB__ATTEMPT_ENDED__OUTCOME__LOST] = {"lost its VM", EBB_TONE_WARN},
         [EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED] = {"cancelled", EBB_TONE_PLAIN},
         [EBB__ATTEMPT_ENDED__OUTCOME__FENCED] = {"stopped, a later attempt owns it", EBB_TONE_WARN},
@@ -186,9 +208,17 @@ static enum ebb_event_tone say_ended(struct ebb_event_names *n, const Ebb__Attem
     size_t i = (size_t)m->outcome;
     bool known = i < EBB_ARRAY_LEN(outcomes) && outcomes[i].words != NULL;
     ebb_event_job_name(n, m->bag, m->job, out);
+    bool released = m->outcome == EBB__ATTEMPT_ENDED__OUTCOME__RELEASED;
+    bool ran = m->times != NULL && m->times->run_s > 0;
+    bool lost = m->times != NULL && m->times->lost_s >= 0.05;
+    if (released && ran && !lost)
+        ebb_buffer_append_text(out, " checkpointed and");
     ebb_buffer_printf(out, " %s", known ? outcomes[i].words : "ended");
-    if (m->times != NULL && m->times->lost_s >= 0.05)
-        ebb_buffer_printf(out, ", %s of work lost", duration(m->times->lost_s));
+    if (released && !ran)
+        ebb_buffer_append_text(out, " before it ran");
+    if (lost)
+        ebb_buffer_printf(out, ", %s of work lost%s", duration(m->times->lost_s),
+                          released ? " for want of time for a checkpoint" : "");
     say_reason(m->reason, out);
     return known ? outcomes[i].tone : EBB_TONE_PLAIN;
 }
@@ -205,15 +235,58 @@ static enum ebb_event_tone say_verified(const Ebb__OutputsVerified *m, struct eb
 
 /* ---- VMs ---- */
 
-static enum ebb_event_tone say_intended(const Ebb__VmIntended *m, struct ebb_buffer *out)
+/* "c5.large spot in us-east-1b at $0.0343 an hour" */
+static void say_wish(const struct wish *w, bool price, struct ebb_buffer *out)
 {
+    ebb_buffer_printf(out, "%s %s in %s", w->type, w->market, w->zone);
+    if (price)
+        ebb_buffer_printf(out, " at %s an hour", usd(w->usd_micros_per_hour));
+}
+
+/* Quiet: the launch that follows says the same, and a refusal need not. */
+static enum ebb_event_tone say_intended(struct ebb_event_names *n, const Ebb__VmIntended *m,
+                                        struct ebb_buffer *out)
+{
+    const struct wish *w = ebb_map_get(n->vms, m->vm);
     ebb_buffer_printf(out, "%s wanted", m->vm);
-    const Ebb__Offer *o = m->offer;
-    if (o != NULL)
-        ebb_buffer_printf(out, ": %s %s in %s at %s an hour", o->type,
-                          o->market == EBB__MARKET__SPOT ? "spot" : "on demand", o->zone,
-                          usd(o->usd_micros_per_hour));
+    if (w != NULL) {
+        ebb_buffer_append_text(out, ": ");
+        say_wish(w, true, out);
+    }
+    return EBB_TONE_QUIET;
+}
+
+static enum ebb_event_tone say_launched(struct ebb_event_names *n, const Ebb__VmLaunched *m,
+                                        struct ebb_buffer *out)
+{
+    const struct wish *w = ebb_map_get(n->vms, m->vm);
+    ebb_buffer_printf(out, "%s launched", m->vm);
+    if (w != NULL) {
+        ebb_buffer_append_text(out, ": ");
+        say_wish(w, true, out);
+    }
+    ebb_buffer_printf(out, " (%s)", m->instance);
     return EBB_TONE_PLAIN;
+}
+
+/* Names no VM, as it never was one, so that equal refusals read alike. */
+static enum ebb_event_tone say_launch_failed(struct ebb_event_names *n,
+                                             const Ebb__VmLaunchFailed *m, struct ebb_buffer *out)
+{
+    const struct wish *w = ebb_map_get(n->vms, m->vm);
+    if (w == NULL) {
+        ebb_buffer_printf(out, "%s was not launched", m->vm);
+        say_reason(m->reason, out);
+    } else if (m->code == EBB_ERR_NO_CAPACITY) {
+        ebb_buffer_printf(out, "%s has no %s %s capacity", w->zone, w->type, w->market);
+    } else if (m->code == EBB_ERR_QUOTA) {
+        ebb_buffer_printf(out, "the account's limit allows no more %s %s", w->type, w->market);
+    } else {
+        ebb_buffer_append_text(out, "no launch of ");
+        say_wish(w, false, out);
+        say_reason(m->reason, out);
+    }
+    return m->code == EBB_ERR_CANCELLED ? EBB_TONE_QUIET : EBB_TONE_WARN;
 }
 
 static enum ebb_event_tone say_noticed(struct ebb_event_names *n, const Ebb__Event *e,
@@ -241,7 +314,8 @@ static enum ebb_event_tone say_terminated(struct ebb_event_names *n, const Ebb__
         ebb_buffer_printf(
             out, " after %s",
             duration((double)(m->ended_wall_ns - m->launched_wall_ns) / EBB_NS_PER_S));
-    say_reason(m->reason, out);
+    if (strncmp(m->reason, "Server.Spot", 11) != 0 && strncmp(m->reason, "Client.", 7) != 0)
+        say_reason(m->reason, out); /* those codes say again that the cloud, or ebb, ended it */
     return m->interrupted ? EBB_TONE_WARN : EBB_TONE_PLAIN;
 }
 
@@ -250,16 +324,11 @@ static enum ebb_event_tone say_vm_event(struct ebb_event_names *n, const Ebb__Ev
 {
     switch (e->kind_case) {
     case EBB__EVENT__KIND_VM_INTENDED:
-        return say_intended(e->vm_intended, out);
+        return say_intended(n, e->vm_intended, out);
     case EBB__EVENT__KIND_VM_LAUNCHED:
-        say_vm(n, e->vm_launched->vm, out);
-        ebb_buffer_printf(out, " launched as %s", e->vm_launched->instance);
-        return EBB_TONE_QUIET;
+        return say_launched(n, e->vm_launched, out);
     case EBB__EVENT__KIND_VM_LAUNCH_FAILED:
-        say_vm(n, e->vm_launch_failed->vm, out);
-        ebb_buffer_append_text(out, " was not launched");
-        say_reason(e->vm_launch_failed->reason, out);
-        return EBB_TONE_WARN;
+        return say_launch_failed(n, e->vm_launch_failed, out);
     case EBB__EVENT__KIND_VM_JOINED:
         say_vm(n, e->vm_joined->vm, out);
         ebb_buffer_printf(out, " ready, booted in %s", duration(e->vm_joined->boot_s));
@@ -290,7 +359,8 @@ static enum ebb_event_tone say_bookkeeping(const Ebb__Event *e, struct ebb_buffe
                           e->cloud_configured->emulated ? " (emulated)" : "");
         return EBB_TONE_QUIET;
     case EBB__EVENT__KIND_PRICES_OBSERVED:
-        ebb_buffer_printf(out, "%zu prices observed", e->prices_observed->n_points);
+        ebb_buffer_printf(out, "%zu price%s observed", e->prices_observed->n_points,
+                          e->prices_observed->n_points == 1 ? "" : "s");
         return EBB_TONE_QUIET;
     case EBB__EVENT__KIND_REQUESTS_COUNTED:
         ebb_buffer_printf(out, "%llu puts and %llu gets counted",
@@ -320,8 +390,8 @@ enum ebb_event_tone ebb_event_text(struct ebb_event_names *n, const Ebb__Event *
     case EBB__EVENT__KIND_BAG_FINISHED:
         return say_bag_finished(e->bag_finished, out);
     case EBB__EVENT__KIND_JOBS_RETRIED:
-        ebb_buffer_printf(out, "bag %s: %zu jobs tried again", e->jobs_retried->bag,
-                          e->jobs_retried->n_jobs);
+        ebb_buffer_printf(out, "bag %s: %zu job%s tried again", e->jobs_retried->bag,
+                          e->jobs_retried->n_jobs, e->jobs_retried->n_jobs == 1 ? "" : "s");
         return EBB_TONE_PLAIN;
     case EBB__EVENT__KIND_JOB_CANCELLED:
         ebb_event_job_name(n, e->job_cancelled->bag, e->job_cancelled->job, out);

@@ -9,8 +9,8 @@
 #include "proto/event.pb-c.h"
 
 /* What the lines need to know and events leave out: names of jobs, where a VM is, which VM
- * runs a job. It learns from
- * the events it is shown (show it all of them, in order) and asks for the rest. */
+ * runs a job. It learns from the events it is shown (show it all of them, in order) and asks for
+ * the rest. */
 struct ebb_event_names;
 
 /* `spec` returns the bag's spec, owned by the callee for the names' life, or NULL. */

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "cli/client.h"
-#include "cli/event_text.h"
+#include "cli/event_lines.h"
 #include "cli/json_out.h"
 #include "cli/spec_cache.h"
 
@@ -32,18 +32,29 @@ static int print_json(const Ebb__Event *e)
     return ebb_json_print(v);
 }
 
-static int print_event(struct ebb_event_names *names, const Ebb__Event *e)
+static void print_line(void *ctx, const struct ebb_event_line *l)
+{
+    (void)ctx;
+    char when[EBB_TIME_TEXT_SIZE];
+    (void)printf("%llu  %s  %s\n", (unsigned long long)l->sequence,
+                 ebb_time_format(l->wall_ns, when), l->text);
+}
+
+static int print_event(struct ebb_event_names *names, struct ebb_event_lines *lines,
+                       const Ebb__Event *e)
 {
     ebb_event_names_learn(names, e);
     if (as_json)
         return print_json(e);
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
-    if (ebb_event_text(names, e, &text) == EBB_TONE_QUIET && !all)
-        return 0;
-    char when[EBB_TIME_TEXT_SIZE];
-    int n = printf("%llu  %s  %s\n", (unsigned long long)e->sequence,
-                   ebb_time_format(e->wall_ns, when), ebb_buffer_text(&text));
-    return n < 0 || fflush(stdout) != 0 ? 1 : 0;
+    if (all) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+        enum ebb_event_tone tone = ebb_event_text(names, e, &text);
+        print_line(NULL,
+                   &(struct ebb_event_line){e->sequence, e->wall_ns, tone, ebb_buffer_text(&text)});
+    } else {
+        ebb_event_lines_add(lines, e);
+    }
+    return ferror(stdout) ? 1 : 0;
 }
 
 static int print_events(struct ebb_client *client, const char *bag, struct ebb_error *err)
@@ -51,6 +62,8 @@ static int print_events(struct ebb_client *client, const char *bag, struct ebb_e
     EBB_AUTO(ebb_spec_cache_auto) struct ebb_spec_cache *specs = ebb_spec_cache_new(client);
     EBB_AUTO(ebb_event_names_auto)
     struct ebb_event_names *names = ebb_event_names_new(ebb_spec_cache_get, specs);
+    EBB_AUTO(ebb_event_lines_auto)
+    struct ebb_event_lines *lines = ebb_event_lines_new(names, print_line, NULL);
     uint64_t last = (uint64_t)after;
     for (;;) {
         EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;
@@ -58,9 +71,12 @@ static int print_events(struct ebb_client *client, const char *bag, struct ebb_e
         if (rc < 0)
             return rc;
         for (size_t i = 0; i < a->events->n_events; i++) {
-            if (print_event(names, a->events->events[i]) != 0)
+            if (print_event(names, lines, a->events->events[i]) != 0)
                 return ebb_error_set(err, EBB_ERR_IO, "cannot write to stdout");
         }
+        ebb_event_lines_flush(lines);
+        if (fflush(stdout) != 0)
+            return ebb_error_set(err, EBB_ERR_IO, "cannot write to stdout");
         if (a->events->last == last && !follow)
             return 0;
         last = a->events->last;
@@ -90,7 +106,8 @@ static const struct ebb_option options[] = {
     {.name = "all",
      .letter = 'a',
      .target = &all,
-     .help = "Also leases, checkpoints, prices and other bookkeeping (--json has them always)."},
+     .help = "Also leases, checkpoints, prices and other bookkeeping, and each refused launch by "
+             "itself (--json has all of it always)."},
     {.name = "json", .target = &as_json, .help = "One JSON value a line."},
     {.name = NULL},
 };

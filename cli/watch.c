@@ -12,7 +12,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "cli/bag_view.h"
-#include "cli/event_text.h"
+#include "cli/event_lines.h"
 #include "cli/spec_cache.h"
 #include "cli/table.h"
 
@@ -33,6 +33,7 @@ struct watch {
     bool color;
     struct ebb_spec_cache *specs;
     struct ebb_event_names *names;
+    struct ebb_event_lines *lines;
     uint64_t last; /* sequence of the last event seen */
     bool caught_up;
     struct line recent[RECENT_LINES];
@@ -60,11 +61,19 @@ static const char *tone_end(const struct watch *w, enum ebb_event_tone tone)
 
 /* ---- events ---- */
 
-static void keep_line(struct watch *w, const struct ebb_buffer *text, enum ebb_event_tone tone)
+static void show_line(void *ctx, const struct ebb_event_line *e)
 {
-    struct line *l = &w->recent[w->recent_count++ % RECENT_LINES];
-    free(l->text);
-    *l = (struct line){ebb_strdup(ebb_buffer_text(text)), tone};
+    struct watch *w = ctx;
+    if (w->terminal) {
+        struct line *l = &w->recent[w->recent_count++ % RECENT_LINES];
+        free(l->text);
+        *l = (struct line){ebb_strdup(e->text), e->tone};
+        return;
+    }
+    char when[EBB_TIME_TEXT_SIZE];
+    ebb_time_format(e->wall_ns, when);
+    (void)printf("%.8s  %s\n", when + 11, e->text);
+    (void)fflush(stdout);
 }
 
 static bool is_shown(const struct watch *w, const Ebb__Event *e)
@@ -78,20 +87,8 @@ static void take_event(struct watch *w, const Ebb__Event *e, int64_t since_wall_
     ebb_event_names_learn(w->names, e);
     if (e->sequence > w->last)
         w->last = e->sequence;
-    if (!is_shown(w, e) || e->wall_ns < since_wall_ns)
-        return;
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
-    enum ebb_event_tone tone = ebb_event_text(w->names, e, &text);
-    if (tone == EBB_TONE_QUIET)
-        return;
-    if (w->terminal) {
-        keep_line(w, &text, tone);
-        return;
-    }
-    char when[EBB_TIME_TEXT_SIZE];
-    ebb_time_format(e->wall_ns, when);
-    (void)printf("%.8s  %s\n", when + 11, ebb_buffer_text(&text));
-    (void)fflush(stdout);
+    if (is_shown(w, e) && e->wall_ns >= since_wall_ns)
+        ebb_event_lines_add(w->lines, e);
 }
 
 static int take_events(struct watch *w, int64_t since_wall_ns, struct ebb_error *err)
@@ -103,6 +100,7 @@ static int take_events(struct watch *w, int64_t since_wall_ns, struct ebb_error 
         return rc;
     for (size_t i = 0; i < a->events->n_events; i++)
         take_event(w, a->events->events[i], since_wall_ns);
+    ebb_event_lines_flush(w->lines);
     if (a->events->last > w->last)
         w->last = a->events->last; /* events of other bags were passed over */
     w->caught_up = a->events->n_events == 0 || (w->caught_up && a->events->n_events < FEW_EVENTS);
@@ -276,6 +274,7 @@ static void leave_screen(const struct watch *w)
 
 static void clean_up(struct watch *w)
 {
+    ebb_event_lines_destroy(w->lines);
     ebb_event_names_destroy(w->names);
     ebb_spec_cache_destroy(w->specs);
     for (size_t i = 0; i < RECENT_LINES; i++)
@@ -292,6 +291,7 @@ int ebb_watch_bag(struct ebb_client *client, const char *bag)
                       .specs = ebb_spec_cache_new(client)};
     w.color = w.terminal && (no_color == NULL || no_color[0] == '\0');
     w.names = ebb_event_names_new(ebb_spec_cache_get, w.specs);
+    w.lines = ebb_event_lines_new(w.names, show_line, &w);
     struct sigaction act = {.sa_handler = on_interrupt}, before;
     (void)sigaction(SIGINT, &act, &before);
     interrupted = 0;

@@ -33,6 +33,7 @@ static void learn_vm(struct ebb_event_names *n)
     Ebb__Event e = EBB__EVENT__INIT;
     offer.type = (char *)"c5.large";
     offer.zone = (char *)"us-east-1b";
+    offer.usd_micros_per_hour = 34300;
     m.vm = (char *)"vm-000004";
     m.offer = &offer;
     e.kind_case = EBB__EVENT__KIND_VM_INTENDED;
@@ -63,17 +64,17 @@ static void an_attempt_says_where_it_resumed(void **state)
     m.resumed_step = 12000;
     m.resumed_sequence = 3;
     m.restore_s = 0.4;
-    check(&e, EBB_TONE_GOOD, "train resumed at step 12000 after 0.4s");
+    check(&e, EBB_TONE_GOOD, "train resumed at step 12000, made ready in 0.4s");
     m.resumed_step = -1;
-    check(&e, EBB_TONE_GOOD, "train resumed from checkpoint 3 after 0.4s");
+    check(&e, EBB_TONE_GOOD, "train resumed from checkpoint 3, made ready in 0.4s");
     m.resumed_sequence = 0;
-    check(&e, EBB_TONE_PLAIN, "train started over after 0.4s");
+    check(&e, EBB_TONE_PLAIN, "train started over, made ready in 0.4s");
     m.attempt = 1;
     m.note = (char *)"why";
-    check(&e, EBB_TONE_PLAIN, "train started after 0.4s (why)");
+    check(&e, EBB_TONE_PLAIN, "train started, made ready in 0.4s (why)");
     m.bag = (char *)"unknown";
     m.job = 7;
-    check(&e, EBB_TONE_PLAIN, "job 7 started after 0.4s (why)");
+    check(&e, EBB_TONE_PLAIN, "job 7 started, made ready in 0.4s (why)");
 }
 
 static void an_end_says_what_was_lost(void **state)
@@ -94,6 +95,15 @@ static void an_end_says_what_was_lost(void **state)
     times.lost_s = 0;
     m.reason = (char *)"";
     check(&e, EBB_TONE_GOOD, "train done");
+    m.outcome = EBB__ATTEMPT_ENDED__OUTCOME__RELEASED;
+    check(&e, EBB_TONE_WARN, "train released before it ran");
+    times.run_s = 9;
+    check(&e, EBB_TONE_WARN, "train checkpointed and released");
+    times.lost_s = 2.4;
+    m.reason = (char *)"the cloud takes the VM";
+    check(&e, EBB_TONE_WARN,
+          "train released, 2.4s of work lost for want of time for a checkpoint: the cloud takes "
+          "the VM");
 }
 
 static void a_notice_says_how_long_is_left(void **state)
@@ -111,6 +121,56 @@ static void a_notice_says_how_long_is_left(void **state)
     m.rebalance = true;
     check(&e, EBB_TONE_WARN,
           "vm-000004 (c5.large, us-east-1b) is at risk (the cloud's rebalance recommendation)");
+}
+
+static void a_launch_says_what_and_for_how_much(void **state)
+{
+    (void)state;
+    Ebb__VmLaunched m = EBB__VM_LAUNCHED__INIT;
+    Ebb__Event e = EBB__EVENT__INIT;
+    e.kind_case = EBB__EVENT__KIND_VM_LAUNCHED;
+    e.vm_launched = &m;
+    m.vm = (char *)"vm-000004";
+    m.instance = (char *)"i-0a1b";
+    check(&e, EBB_TONE_PLAIN,
+          "vm-000004 launched: c5.large spot in us-east-1b at $0.0343 an hour (i-0a1b)");
+}
+
+static void a_refused_launch_says_what_is_lacking(void **state)
+{
+    (void)state;
+    Ebb__VmLaunchFailed m = EBB__VM_LAUNCH_FAILED__INIT;
+    Ebb__Event e = EBB__EVENT__INIT;
+    e.kind_case = EBB__EVENT__KIND_VM_LAUNCH_FAILED;
+    e.vm_launch_failed = &m;
+    m.vm = (char *)"vm-000004";
+    m.code = EBB_ERR_NO_CAPACITY;
+    m.reason = (char *)"RunInstances: InsufficientInstanceCapacity: a long sentence";
+    check(&e, EBB_TONE_WARN, "us-east-1b has no c5.large spot capacity");
+    m.code = EBB_ERR_QUOTA;
+    check(&e, EBB_TONE_WARN, "the account's limit allows no more c5.large spot");
+    m.code = EBB_ERR_DENIED;
+    m.reason = (char *)"UnauthorizedOperation";
+    check(&e, EBB_TONE_WARN, "no launch of c5.large spot in us-east-1b: UnauthorizedOperation");
+}
+
+static void the_clouds_codes_are_not_repeated_when_a_vm_ends(void **state)
+{
+    (void)state;
+    Ebb__VmTerminated m = EBB__VM_TERMINATED__INIT;
+    Ebb__Event e = EBB__EVENT__INIT;
+    e.kind_case = EBB__EVENT__KIND_VM_TERMINATED;
+    e.vm_terminated = &m;
+    m.vm = (char *)"vm-000004";
+    m.launched_wall_ns = 1000 * EBB_NS_PER_S;
+    m.ended_wall_ns = 1060 * EBB_NS_PER_S;
+    m.interrupted = true;
+    m.reason = (char *)"Server.SpotInstanceTermination";
+    check(&e, EBB_TONE_WARN, "vm-000004 (c5.large, us-east-1b) was taken by the cloud after 1m00s");
+    m.interrupted = false;
+    m.reason = (char *)"Server.InternalError";
+    check(&e, EBB_TONE_PLAIN,
+          "vm-000004 (c5.large, us-east-1b) ended after 1m00s: Server.InternalError");
 }
 
 static void an_attempt_says_on_which_vm_it_runs(void **state)
@@ -131,8 +191,7 @@ static void an_attempt_says_on_which_vm_it_runs(void **state)
     e.kind_case = EBB__EVENT__KIND_ATTEMPT_STARTED;
     e.attempt_started = &started;
     (void)ebb_event_text(n, &e, &out);
-    assert_string_equal(ebb_buffer_text(&out),
-                        "train started on vm-000004 (c5.large, us-east-1b) after 0s");
+    assert_string_equal(ebb_buffer_text(&out), "train started on vm-000004 (c5.large, us-east-1b)");
     ebb_buffer_clean_up(&out);
     ebb_event_names_destroy(n);
 }
@@ -192,6 +251,9 @@ int main(void)
         cmocka_unit_test(an_attempt_says_where_it_resumed),
         cmocka_unit_test(an_attempt_says_on_which_vm_it_runs),
         cmocka_unit_test(an_end_says_what_was_lost),
+        cmocka_unit_test(a_launch_says_what_and_for_how_much),
+        cmocka_unit_test(a_refused_launch_says_what_is_lacking),
+        cmocka_unit_test(the_clouds_codes_are_not_repeated_when_a_vm_ends),
         cmocka_unit_test(a_notice_says_how_long_is_left),
         cmocka_unit_test(every_kind_has_words_and_survives_empty_fields),
         cmocka_unit_test(an_event_knows_its_bag),
