@@ -595,7 +595,7 @@ extern const struct ebb_command ebb_command_agent;
 const struct ebb_command ebb_command_agent = {
     .name = "agent",
     .arguments = "",
-    .summary = "Run jobs on a VM for a scheduler (started by the VM's boot script)",
+    .summary = "Run jobs on a VM; its boot script starts this",
     .details = "Joins the scheduler over mutual TLS, takes leases, runs jobs under their "
                "application profiles, checkpoints them, and ends when the VM is revoked, drained "
                "or forgotten.",

@@ -11,13 +11,13 @@ static void pad(struct ebb_buffer *out, size_t spaces)
     ebb_buffer_printf(out, "%*s", (int)spaces, "");
 }
 
-/* One line of text, wrapped; each further line begins at column `indent`. */
-static void wrap_line(struct ebb_buffer *out, const char *text, size_t len, size_t indent)
+/* Words, filled to the width; each further line begins at column `indent`. */
+static void wrap_paragraph(struct ebb_buffer *out, const char *text, size_t len, size_t indent)
 {
     size_t column = indent;
     for (size_t i = 0; i < len;) {
         size_t word = 0;
-        while (i + word < len && text[i + word] != ' ')
+        while (i + word < len && text[i + word] != ' ' && text[i + word] != '\n')
             word++;
         if (word > 0) {
             if (column > indent && column + 1 + word > WIDTH) {
@@ -36,21 +36,34 @@ static void wrap_line(struct ebb_buffer *out, const char *text, size_t len, size
     ebb_buffer_append_text(out, "\n");
 }
 
-/* Lines that begin with a space are examples and stay as they are. */
+/* Where the paragraph, or the line of an example, that begins at `text` ends. */
+static size_t block_length(const char *text)
+{
+    size_t len = strcspn(text, "\n");
+    if (len == 0 || text[0] == ' ')
+        return len;
+    while (text[len] == '\n' && text[len + 1] != '\n' && text[len + 1] != ' ' &&
+           text[len + 1] != '\0')
+        len += 1 + strcspn(text + len + 1, "\n");
+    return len;
+}
+
+/* Paragraphs are filled anew, wherever their lines were broken; lines that begin with a space are
+ * examples and stay as they are. */
 static void wrap_text(struct ebb_buffer *out, const char *text, size_t indent)
 {
     while (*text != '\0') {
-        size_t len = strcspn(text, "\n");
+        size_t len = block_length(text);
         if (text[0] == ' ') {
             ebb_buffer_append(out, text, len);
             ebb_buffer_append_text(out, "\n");
         } else {
-            wrap_line(out, text, len, indent);
+            wrap_paragraph(out, text, len, indent);
         }
         text += len;
         if (*text == '\n')
             text++;
-        if (*text != '\0' && *text != '\n')
+        if (*text != '\0' && *text != '\n' && *text != ' ')
             pad(out, indent);
     }
 }

@@ -92,7 +92,7 @@ static const struct ebb_option options[] = {
 
 const struct ebb_command ebb_command_verify = {
     .name = "verify",
-    .arguments = "BAG",
+    .arguments = "BAG --against BAG",
     .summary = "Compare the outputs of two finished bags byte for byte",
     .details =
         "Compares by the hashes in the final manifests; nothing is downloaded. Outputs that\n"

@@ -78,6 +78,7 @@ static const struct ebb_option options[] = {
     {.name = "timeout",
      .kind = EBB_OPTION_DURATION,
      .target = &timeout_s,
+     .value = "TIME",
      .help = "Give up after this long, with exit status 3; the bag runs on."},
     {.name = "json", .target = &as_json, .help = "Print one JSON value."},
     {.name = NULL},

@@ -19,7 +19,7 @@ static const struct ebb_option options[] = {
     {.name = "state",
      .kind = EBB_OPTION_TEXT,
      .target = &state_dir,
-     .value = "dir",
+     .value = "DIR",
      .help = "Folder for objects, VMs, keys and the bill. Default: emulator/ in the state folder "
              "of ebb."},
     {.name = "port",

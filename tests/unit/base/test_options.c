@@ -165,6 +165,25 @@ static void help_tells_every_option_within_80_columns(void **state)
         assert_in_range(strcspn(line, "\n"), 0, 80);
 }
 
+static void details_are_filled_anew_but_for_indented_lines(void **state)
+{
+    (void)state;
+    struct ebb_buffer out = {0};
+    const struct ebb_command command = {
+        .name = "wrap",
+        .summary = "Show how text is filled",
+        .details =
+            "One line that was broken\nby hand, and goes on for so long that it must be broken "
+            "again\nelsewhere.\n\nAnother\nparagraph.\n  an   example\n  two\nThe end."};
+    ebb_options_help(&command, &out);
+    assert_non_null(
+        strstr(ebb_buffer_text(&out),
+               "\nOne line that was broken by hand, and goes on for so long that it must "
+               "be broken\nagain elsewhere.\n\nAnother paragraph.\n  an   example\n  "
+               "two\nThe end.\n\noptions:"));
+    ebb_buffer_clean_up(&out);
+}
+
 static void the_markdown_page_has_a_row_for_each_option(void **state)
 {
     (void)state;
@@ -315,6 +334,7 @@ int main(void)
         cmocka_unit_test(wrong_use_is_refused_with_advice),
         cmocka_unit_test(help_is_asked_for_anywhere),
         cmocka_unit_test(help_tells_every_option_within_80_columns),
+        cmocka_unit_test(details_are_filled_anew_but_for_indented_lines),
         cmocka_unit_test(the_markdown_page_has_a_row_for_each_option),
         cmocka_unit_test(commands_of_one_and_two_words_run),
         cmocka_unit_test(help_has_all_its_ways),
