@@ -52,8 +52,8 @@ static bool parse_date(const char *text, int64_t *ret_wall_ns)
     if (strlen(text) != EBB_SIGV4_DATE_SIZE - 1)
         return false;
     const char *end = strptime(text, "%Y%m%dT%H%M%SZ", &tm);
-    if (end == NULL || *end != '\0')
-        return false;
+    if (end == NULL || *end != '\0' || tm.tm_year < 70 || tm.tm_year > 300)
+        return false; /* other years do not fit into nanoseconds */
     *ret_wall_ns = (int64_t)timegm(&tm) * EBB_NS_PER_S;
     return true;
 }

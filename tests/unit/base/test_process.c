@@ -376,7 +376,7 @@ static void child_dies_with_its_parent(void **unused)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     pid_t middle = fork();
     if (middle == 0) {
-        const char *argv[] = {"sh", "-c", "sleep 60 & echo x; wait", NULL};
+        const char *argv[] = {"sh", "-c", "echo x; exec sleep 60", NULL};
         pid_t pid;
         struct ebb_process_options o = {.argv = argv,
                                         .stdin_fd = -1,
