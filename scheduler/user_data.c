@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "scheduler/daemon.h"
 
-#define FREE_BILLED_S 3600.0
+#define FREE_BILLED_S 3480.0 /* an hour but for what passed before the boot script began */
 
 static const char fetch[] =
     "tries=0\n"
@@ -19,14 +19,20 @@ static const char fetch[] =
     "./ebb agent --config agent.conf\n";
 
 /* A spot VM that the cloud itself interrupts in its first hour is free; one that shuts down a
- * moment before is not. So after a notice the cloud is let do it. */
+ * moment before is not. So after a notice whose deadline lies within that hour the cloud is let do
+ * it; a later one would only be paid for longer. */
 static const char end[] =
     "imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}\n"
     "token=$(curl -fs --noproxy '*' -m 2 -X PUT"
     " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$imds/latest/api/token\")\n"
-    "if [ $(($(date +%s) - started_s)) -lt $free_s ] && curl -fs --noproxy '*' -m 2 -o /dev/null"
-    " -H \"X-aws-ec2-metadata-token: $token\""
-    " \"$imds/latest/meta-data/spot/instance-action\"; then sleep 180; fi\n"
+    "taken=$(curl -fs --noproxy '*' -m 2 -H \"X-aws-ec2-metadata-token: $token\""
+    " \"$imds/latest/meta-data/spot/instance-action\""
+    " | sed -n 's/.*\"time\": *\"\\([^\"]*\\)\".*/\\1/p')\n"
+    "taken_s=; [ -z \"$taken\" ] || taken_s=$(date -d \"$taken\" +%s)\n"
+    "if [ -n \"$taken_s\" ] && [ $((taken_s - started_s)) -lt $free_s ]; then\n"
+    "  wait_s=$((taken_s - $(date +%s) + 30))\n"
+    "  [ $wait_s -le 0 ] || sleep $wait_s\n"
+    "fi\n"
     "shutdown -h now\n";
 
 static void append_indented(struct ebb_buffer *out, const char *text)

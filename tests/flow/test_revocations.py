@@ -57,6 +57,15 @@ class Revocations(FlowTest):
         report = self.cloud.json("report", "last")
         self.assertEqual(self.cloud.bill()["vm_usd_micros"], round(report["vm_usd"] * 1e6))
 
+    def test_a_vm_past_its_free_hour_ends_itself(self):
+        self.cloud.write("fleet.yaml", harness.FLEET + "time_scale: 300\n")
+        self.cloud.submit(counter_bag(jobs=1, steps=200))
+        taken = self.running_vm()
+        self.cloud.revoke(taken["instance"], "100s")
+        self.cloud.wait_for("the VM gone", lambda: taken["instance"] not in [
+            v["instance"] for v in self.cloud.live_vms()], 20)
+        self.finish(200, (1,))
+
     def test_stop_does_not_wait_for_the_cloud_to_take_a_vm(self):
         self.cloud.submit(counter_bag(jobs=1, steps=250))
         taken = self.running_vm()
