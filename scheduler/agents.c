@@ -88,7 +88,7 @@ static void close_link(struct ebb_agent_link *a)
     *at = a->next;
     if (a->vm != EBB_NONE && d->runs[a->vm].link == a) {
         d->runs[a->vm].link = NULL;
-        d->list_soon = true; /* perhaps the cloud took the VM */
+        d->list_soon = true;
     }
     ebb_agent_unref(a);
 }
@@ -435,6 +435,8 @@ static void on_close(void *ctx, struct ebb_channel *c, const struct ebb_error *e
     if (a->vm != EBB_NONE)
         ebb_log_debug("%s: connection ended: %s", a->daemon->state->vms[a->vm]->id,
                       err->code != 0 ? err->text : "orderly");
+    if (a->vm != EBB_NONE)
+        ebb_reconcile_hurry(a->daemon); /* perhaps the cloud took the VM */
     close_link(a);
 }
 

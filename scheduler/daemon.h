@@ -117,6 +117,7 @@ struct ebb_daemon {
     bool list_soon;
     int64_t list_ns, offers_ns; /* next time */
     int64_t looked_ns;          /* last time */
+    int64_t hurried_ns;         /* the last look out of turn */
     int64_t prices_since_ns;    /* wall */
 
     /* stores.c */
@@ -192,6 +193,9 @@ void ebb_fleet_plan(struct ebb_daemon *d);
 void ebb_fleet_tick(struct ebb_daemon *d, int64_t now_ns);
 /* The VM goes: VmLost (when `lost`), its attempts lost, then terminated in the cloud. */
 void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
+/* The cloud is ending the VM and its agent is gone: its attempts are lost now, and the cloud says
+ * later when it ended. It is terminated only if that takes strangely long. */
+void ebb_fleet_vanish(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
 /* The VM is no longer wanted; with leases and `drain` it is told to hand them back first. Without
  * `drain` one that is on its way out is ended at once. */
 void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const char *reason);
@@ -205,6 +209,8 @@ void ebb_fleet_terminate_instance(struct ebb_daemon *d, const char *instance);
 /* ---- reconcile.c ---- */
 
 void ebb_reconcile_tick(struct ebb_daemon *d, int64_t now_ns);
+/* A look at once, if the last out of turn was not just now. */
+void ebb_reconcile_hurry(struct ebb_daemon *d);
 
 /* ---- offers.c ---- */
 

@@ -350,10 +350,8 @@ void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const ch
     run->end_ns = ebb_now_ns(NULL) + (int64_t)((d->options.drain_s + 5) * 1e9);
 }
 
-void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
+static void give_up(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
 {
-    if (!ebb_vm_is_live(vm))
-        return;
     if (vm->state != EBB_VM_LOST && vm->state != EBB_VM_TERMINATING) {
         Ebb__Event e = EBB__EVENT__INIT;
         Ebb__VmLost m = EBB__VM_LOST__INIT;
@@ -367,7 +365,23 @@ void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
     ebb_leases_lose(d, vm, reason);
     if (vm->state != EBB_VM_TERMINATING)
         log_terminating(d, vm, reason);
+    d->plan_not_before_ns = 0; /* a replacement is not put off */
+}
+
+void ebb_fleet_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
+{
+    if (!ebb_vm_is_live(vm))
+        return;
+    give_up(d, vm, reason);
     end_now(d, vm);
+}
+
+void ebb_fleet_vanish(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
+{
+    if (!ebb_vm_is_live(vm) || vm->state >= EBB_VM_LOST)
+        return;
+    give_up(d, vm, reason);
+    ebb_daemon_run_of(d, vm->index)->end_ns = ebb_now_ns(NULL) + END_AGAIN_NS;
 }
 
 int64_t ebb_fleet_taken_ns(const struct ebb_vm *vm)

@@ -98,6 +98,7 @@ static void log_end(struct ebb_daemon *d, struct ebb_vm *vm, int64_t launched_wa
     e.kind_case = EBB__EVENT__KIND_VM_TERMINATED;
     e.vm_terminated = &m;
     ebb_turn_emit_own(d, &e);
+    d->plan_not_before_ns = 0;
     ebb_log_info("%s ended: %s", vm->id, reason);
 }
 
@@ -113,8 +114,11 @@ static void compare_owned(struct ebb_daemon *d, struct ebb_vm *vm, const struct 
     }
     if (vm->state == EBB_VM_TERMINATING && run->end_ns == 0)
         run->end_ns = ebb_now_ns(NULL);
-    if (i->state == EBB_INSTANCE_STOPPING)
+    if (i->state == EBB_INSTANCE_STOPPING) {
         d->list_soon = true;
+        if (run->link == NULL) /* what ends does not come back */
+            ebb_fleet_vanish(d, vm, "the cloud is ending its VM");
+    }
 }
 
 static void compare(struct ebb_daemon *d, const struct ebb_instance *i)
@@ -136,6 +140,14 @@ static bool is_listed(const struct look *t, const struct ebb_vm *vm)
             return true;
     }
     return false;
+}
+
+/* Its agent was there, has jobs, and is cut off: perhaps the cloud's answer lags behind its death.
+ */
+static bool is_doubtful(struct ebb_daemon *d, const struct ebb_vm *vm)
+{
+    return vm->joined && vm->lease_count > 0 && vm->state < EBB_VM_LOST &&
+           ebb_daemon_run_of(d, vm->index)->link == NULL;
 }
 
 static void check_missing(struct ebb_daemon *d, const struct look *t, struct ebb_vm *vm)
@@ -180,10 +192,23 @@ static void look_done(void *ctx)
         compare(d, &t->instances[i]);
     size_t count = d->state->live_count;
     EBB_AUTO_FREE uint32_t *live = ebb_memdup(d->state->live, count * sizeof *live);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         check_missing(d, t, d->state->vms[live[i]]);
+        d->list_soon |= is_doubtful(d, d->state->vms[live[i]]);
+    }
     d->listed_once = true;
     look_free(t);
+}
+
+void ebb_reconcile_hurry(struct ebb_daemon *d)
+{
+    int64_t now_ns = ebb_now_ns(NULL);
+    d->list_soon = true;
+    if (now_ns - d->hurried_ns < SOON_NS)
+        return; /* many at once are one look */
+    d->hurried_ns = now_ns;
+    d->looked_ns = 0;
+    ebb_timer_set(d->tick, 0);
 }
 
 void ebb_reconcile_tick(struct ebb_daemon *d, int64_t now_ns)

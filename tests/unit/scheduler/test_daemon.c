@@ -152,6 +152,33 @@ static void vm_ended_by_the_cloud_gives_its_job_back_at_once(void **state)
     assert_int_equal(b->attempt, 2);
 }
 
+static void vm_that_the_cloud_is_ending_gives_its_job_back_before_it_has_ended(void **state)
+{
+    struct world *w = *state;
+    struct fake_agent *a = one_lease(w);
+    w->daemon->options.list_interval_s = 60; /* what follows does not wait for it */
+    world_run(w, 600);
+    agent_drop(a);
+    world_run(w, 1200); /* two looks: a lost connection alone is no reason */
+    assert_int_equal(EVENTS(VM_LOST), 0);
+    pthread_mutex_lock(&w->cloud.lock);
+    struct ebb_instance *i = &w->cloud.vms[0].instance;
+    i->state = EBB_INSTANCE_STOPPING;
+    pthread_mutex_unlock(&w->cloud.lock);
+    world_wait(w, 5, EVENTS(VM_LOST) == 1);
+    assert_int_equal(EVENTS(VM_TERMINATED), 0);
+    world_wait(w, 20, EVENTS(VM_LAUNCHED) == 2);
+    assert_int_equal(w->cloud.terminate_calls, 0);
+    pthread_mutex_lock(&w->cloud.lock);
+    i->state = EBB_INSTANCE_TERMINATED;
+    i->interrupted = true;
+    i->ended_wall_ns = ebb_wall_ns(NULL);
+    pthread_mutex_unlock(&w->cloud.lock);
+    world_wait(w, 10, EVENTS(VM_TERMINATED) == 1);
+    assert_int_equal(bag_of(w)->revocations, 1);
+    assert_true(ebb_state_vm(w->daemon->state, "vm-000001")->interrupted);
+}
+
 static void report_told_twice_counts_once_and_is_acknowledged_twice(void **state)
 {
     struct world *w = *state;
@@ -389,6 +416,7 @@ int main(void)
         TEST(vm_that_nobody_owns_is_terminated),
         TEST(lagging_list_loses_no_vm),
         TEST(vm_ended_by_the_cloud_gives_its_job_back_at_once),
+        TEST(vm_that_the_cloud_is_ending_gives_its_job_back_before_it_has_ended),
         TEST(report_told_twice_counts_once_and_is_acknowledged_twice),
         TEST(end_reported_to_the_next_scheduler_is_taken),
         TEST(grant_that_never_arrived_is_sent_again),
