@@ -67,7 +67,7 @@ gmx grompp -f nvt.mdp -c em.gro -p topol.top -o nvt.tpr -po nvt.out.mdp
 
 
 def gromacs_bag(inputs, command, setup, interval_s, time_s=30):
-    indented = "".join(f"      {line}\n" for line in setup.splitlines())
+    indented = "".join(f"      {line}\n" for line in (setup or "").splitlines())
     return f"""
 name: bench
 jobs:
