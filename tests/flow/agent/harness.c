@@ -627,6 +627,19 @@ void harness_wait_commits(struct harness *h, uint64_t job, uint32_t attempt, siz
     harness_wait(h, has_commits, &w, limit_s, "a checkpoint");
 }
 
+static bool has_commits_or_ended(void *ctx)
+{
+    return has_commits(ctx) || has_ended(ctx);
+}
+
+bool harness_wait_commits_or_end(struct harness *h, uint64_t job, uint32_t attempt, size_t count,
+                                 double limit_s)
+{
+    struct wanted w = {.h = h, .job = job, .attempt = attempt, .count = count};
+    harness_wait(h, has_commits_or_ended, &w, limit_s, "a checkpoint or the attempt's end");
+    return has_commits(&w) && !has_ended(&w);
+}
+
 void harness_wait_vm_end(struct harness *h, struct vm *vm, double limit_s)
 {
     harness_wait(h, vm_is_gone, vm, limit_s, "the VM's end");

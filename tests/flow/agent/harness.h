@@ -71,6 +71,9 @@ const Ebb__AttemptEnded *harness_wait_ended(struct harness *h, uint64_t job, uin
                                             double limit_s);
 void harness_wait_commits(struct harness *h, uint64_t job, uint32_t attempt, size_t count,
                           double limit_s);
+/* The same; false when the attempt ended before. */
+bool harness_wait_commits_or_end(struct harness *h, uint64_t job, uint32_t attempt, size_t count,
+                                 double limit_s);
 void harness_wait_vm_end(struct harness *h, struct vm *vm, double limit_s);
 
 /* Content of an output in the job's final checkpoint, malloc'ed; NULL when it is not final. */
