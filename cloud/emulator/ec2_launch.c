@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -69,15 +70,18 @@ static void spec_clean_up(struct spec *s)
     ebb_params_clean_up(&s->tags);
 }
 
+/* In whole seconds, as the price history and the bill tell it: a launch goes by what was shown. */
 int64_t ebb_ec2_spot_price(const struct ebb_emulator *e, int type, int zone)
 {
-    const struct ebb_fleet_prices *p = &e->fleet->types[type].spot[zone];
-    double now_s = ebb_emulator_now_s(e);
+    int64_t now_s = ebb_wall_ns(NULL) / EBB_NS_PER_S;
+    size_t count;
+    EBB_AUTO_FREE struct ebb_bill_price *prices =
+        ebb_bill_prices(&e->fleet->types[type].spot[zone], e->origin_wall_ns, &count);
     size_t i = 0;
 
-    while (i + 1 < p->count && p->steps[i + 1].at_s <= now_s)
+    while (i + 1 < count && prices[i + 1].from_s <= now_s)
         i++;
-    return p->count > 0 ? p->steps[i].usd_micros_per_hour : 0;
+    return count > 0 ? prices[i].usd_micros_per_hour : 0;
 }
 
 /* ---- client tokens ---- */

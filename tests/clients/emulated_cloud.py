@@ -172,5 +172,21 @@ class CloudTest(unittest.TestCase):
         return answer
 
 
+class FreshCloudTest(CloudTest):
+    """A cloud for each test: what one does to it (faults have no end) is not met by the next."""
+
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def setUp(self):
+        self.cloud = Cloud(extra=self.extra)
+        self.addCleanup(self.cloud.close)
+
+
 def main():
     unittest.main(verbosity=2, warnings="ignore")
