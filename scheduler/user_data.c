@@ -8,15 +8,16 @@
 
 #define FREE_BILLED_S 3480.0 /* an hour but for what passed before the boot script began */
 
-static const char fetch[] =
-    "tries=0\n"
-    "until curl -fsS --connect-timeout 5 --max-time 300 -o ebb.part \"$url\"; do\n"
-    "  tries=$((tries + 1))\n"
-    "  if [ $tries -ge 60 ]; then shutdown -h now; exit 1; fi\n"
-    "  sleep 1\n"
-    "done\n"
-    "chmod 700 ebb.part && mv ebb.part ebb\n"
-    "./ebb agent --config agent.conf\n";
+/* What is signed, and tokens, go to curl through its standard input: anybody can read arguments. */
+static const char fetch[] = "tries=0\n"
+                            "until printf 'url = \"%s\"\\n' \"$url\" |"
+                            " curl -fsS --connect-timeout 5 --max-time 300 -o ebb.part -K -; do\n"
+                            "  tries=$((tries + 1))\n"
+                            "  if [ $tries -ge 60 ]; then shutdown -h now; exit 1; fi\n"
+                            "  sleep 1\n"
+                            "done\n"
+                            "chmod 700 ebb.part && mv ebb.part ebb\n"
+                            "./ebb agent --config agent.conf\n";
 
 /* A spot VM that the cloud itself interrupts in its first hour is free; one that shuts down a
  * moment before is not. So after a notice whose deadline lies within that hour the cloud is let do
@@ -25,8 +26,8 @@ static const char end[] =
     "imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}\n"
     "token=$(curl -fs --noproxy '*' -m 2 -X PUT"
     " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$imds/latest/api/token\")\n"
-    "taken=$(curl -fs --noproxy '*' -m 2 -H \"X-aws-ec2-metadata-token: $token\""
-    " \"$imds/latest/meta-data/spot/instance-action\""
+    "taken=$(printf 'header = \"X-aws-ec2-metadata-token: %s\"\\n' \"$token\" |"
+    " curl -fs --noproxy '*' -m 2 -K - \"$imds/latest/meta-data/spot/instance-action\""
     " | sed -n 's/.*\"time\": *\"\\([^\"]*\\)\".*/\\1/p')\n"
     "taken_s=; [ -z \"$taken\" ] || taken_s=$(date -d \"$taken\" +%s)\n"
     "if [ -n \"$taken_s\" ] && [ $((taken_s - started_s)) -lt $free_s ]; then\n"
