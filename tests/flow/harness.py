@@ -34,6 +34,8 @@ types:
 boot: 0.2s
 """
 
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:")
+
 
 def counter_bag(jobs=2, steps=150, sleep=0.02, every=10, extra="", group_extra="", setup=None, name="flow"):
     return f"""
@@ -212,8 +214,23 @@ class Cloud:
                     time.sleep(0.05)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        reports = self.sanitizer_reports()
         if not os.environ.get("EBB_KEEP"):
             shutil.rmtree(self.root, ignore_errors=True)
+        if reports:
+            raise AssertionError("a sanitizer found something:\n" + "\n".join(reports))
+
+    def sanitizer_reports(self):
+        """What daemons built with sanitizers wrote into their logs, each from its first line on."""
+        reports = []
+        for path in sorted(glob.glob(os.path.join(self.state, "**", "*.log"), recursive=True)):
+            with open(path, errors="replace") as f:
+                text = f.read()
+            places = [p for p in map(text.find, SANITIZER_MARKS) if p >= 0]
+            if places:
+                begin = text.rfind("\n", 0, min(places)) + 1
+                reports.append(f"--- {os.path.relpath(path, self.state)}\n{text[begin:begin + 8000]}")
+        return reports
 
 
 def alive(pid):
