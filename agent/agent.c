@@ -299,6 +299,16 @@ static void refuse(struct agent *g, const Ebb__Lease *lease, Ebb__AttemptEnded__
     ebb_connection_report_end(g->connection, &m);
 }
 
+static uint64_t pick_gpus(const struct agent *g, const struct ebb_task *task)
+{
+    uint64_t taken = 0;
+    for (size_t i = 0; i < g->attempt_count; i++)
+        if (!ebb_attempt_has_ended(g->attempts[i]))
+            taken |= ebb_attempt_task(g->attempts[i])->gpus;
+    uint32_t wanted = task->group->resources != NULL ? task->group->resources->gpus : 0;
+    return ebb_gpus_pick(taken, g->machine.gpus, wanted);
+}
+
 static void take_lease(struct agent *g, const Ebb__Lease *lease)
 {
     struct ebb_error err = {0};
@@ -320,6 +330,7 @@ static void take_lease(struct agent *g, const Ebb__Lease *lease)
         refuse(g, lease, EBB__ATTEMPT_ENDED__OUTCOME__FAILED, err.text);
         return;
     }
+    task->gpus = pick_gpus(g, task);
     const struct ebb_attempt_host host = {.loop = g->loop,
                                           .workers = g->workers,
                                           .log_workers = g->log_workers,

@@ -171,6 +171,16 @@ static void set_parameters(const struct ebb_task *t, struct environment *e)
     }
 }
 
+/* Jobs of one VM must not meet on a GPU; one that asked for none sees none. */
+static void set_gpus(const struct ebb_task *t, struct environment *e)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer list = {0};
+    for (unsigned i = 0; i < 64; i++)
+        if ((t->gpus >> i & 1) != 0)
+            ebb_buffer_printf(&list, "%s%u", list.len > 0 ? "," : "", i);
+    set_variable(e, "CUDA_VISIBLE_DEVICES", ebb_buffer_text(&list));
+}
+
 char **ebb_engine_environment(const struct ebb_task *t)
 {
     struct environment e = {0};
@@ -184,6 +194,8 @@ char **ebb_engine_environment(const struct ebb_task *t)
     }
     snprintf(number, sizeof number, "%d", whole_cpus(t));
     set_variable(&e, "OMP_NUM_THREADS", number);
+    if (t->machine.gpus > 0)
+        set_gpus(t, &e);
     for (size_t i = 0; i < t->profile->n_environment; i++)
         put_variable(&e, t->profile->environment[i]->key, t->profile->environment[i]->value);
     for (size_t i = 0; i < t->group->n_environment; i++) {

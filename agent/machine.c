@@ -52,6 +52,19 @@ static void read_gpus(struct ebb_machine *m)
     globfree(&g);
 }
 
+uint64_t ebb_gpus_pick(uint64_t taken, uint32_t total, uint32_t wanted)
+{
+    uint64_t picked = 0;
+    for (uint32_t i = 0; i < total && i < 64 && wanted > 0; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if ((taken & bit) != 0)
+            continue;
+        picked |= bit;
+        wanted--;
+    }
+    return picked;
+}
+
 void ebb_machine_read(struct ebb_machine *ret)
 {
     *ret = (struct ebb_machine){.cpus = 1};

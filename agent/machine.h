@@ -16,6 +16,9 @@ struct ebb_machine {
 
 /* Reads /proc; a fact that cannot be read is left at zero, cpus at 1. */
 void ebb_machine_read(struct ebb_machine *ret);
+/* `wanted` GPUs (0 to 64) of the machine's `total`, the lowest numbers that are not in `taken` (bit
+ * i is GPU i); fewer when not so many are free. */
+uint64_t ebb_gpus_pick(uint64_t taken, uint32_t total, uint32_t wanted);
 /* Free bytes of the file system that holds `path`, for an ordinary user; UINT64_MAX: unknown. */
 uint64_t ebb_disk_free_bytes(const char *path);
 

@@ -38,6 +38,7 @@ struct ebb_task {
     char *cache;      /* <vm dir>/cache: input files by hash, shared by all attempts of the VM */
     char *marker;     /* value of EBB_ATTEMPT_ID in the job's environment, unlike any other's */
     struct ebb_machine machine;
+    uint64_t gpus;     /* bit i: GPU i of the machine is this attempt's alone */
     atomic_int cancel; /* store calls of this attempt give up soon */
 };
 

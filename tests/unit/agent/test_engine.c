@@ -176,6 +176,32 @@ static void the_environment_has_the_job_but_no_credentials(void **state)
     drop(&f);
 }
 
+static void each_attempt_sees_its_own_gpus_alone(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    assert_int_equal(ebb_gpus_pick(0, 4, 2), 0x3);
+    assert_int_equal(ebb_gpus_pick(0x3, 4, 1), 0x4);
+    assert_int_equal(ebb_gpus_pick(0x5, 4, 2), 0xa);
+    assert_int_equal(ebb_gpus_pick(0xf, 4, 1), 0);
+    assert_int_equal(ebb_gpus_pick(0, 64, 64), UINT64_MAX);
+    setenv("CUDA_VISIBLE_DEVICES", "7", 1);
+    take(&f, *state);
+    char **e = ebb_engine_environment(f.task);
+    assert_string_equal(variable(e, "CUDA_VISIBLE_DEVICES"), "7"); /* no GPU: not our matter */
+    ebb_engine_environment_free(e);
+    f.task->machine.gpus = 4;
+    e = ebb_engine_environment(f.task);
+    assert_string_equal(variable(e, "CUDA_VISIBLE_DEVICES"), "");
+    ebb_engine_environment_free(e);
+    f.task->gpus = ebb_gpus_pick(0x1, 4, 2);
+    e = ebb_engine_environment(f.task);
+    assert_string_equal(variable(e, "CUDA_VISIBLE_DEVICES"), "1,2");
+    ebb_engine_environment_free(e);
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    drop(&f);
+}
+
 static void the_stop_signal_is_the_profiles(void **state)
 {
     (void)state;
@@ -305,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(templates_are_filled_in),
         scratch_test(the_environment_has_the_job_but_no_credentials),
+        scratch_test(each_attempt_sees_its_own_gpus_alone),
         cmocka_unit_test(the_stop_signal_is_the_profiles),
         scratch_test(a_checkpoint_holds_what_a_resume_needs),
         scratch_test(outputs_are_what_the_job_names_or_what_it_made),
