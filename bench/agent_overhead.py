@@ -5,12 +5,14 @@ emulated VM, in alternating pairs, and the agent's own CPU time and memory meanw
 The ratio compares the engine's seconds: bare, from its start to its exit; under the agent, `run_s`
 of the attempt (and `checkpoint_s`, if it was stopped for checkpoints). Everything the job pays for
 being looked after is in it: the agent, the scheduler and the emulated cloud share the machine with
-it, which on a real cloud only the agent does. CPU and memory of the agent are read from /proc while
+it, which on a real cloud only the agent does. On a machine with other work those seconds tell more of
+that than of the agent: so the processor seconds of mdrun ("Core t" in its log) are compared too. CPU and memory of the agent are read from /proc while
 the engine runs undisturbed: no notice, checkpoints every --interval seconds.
 
     bench/agent_overhead.py [--pairs N] [--steps N] [--interval SECONDS]"""
 import argparse
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -36,6 +38,11 @@ def make_input(steps):
     return os.path.join(folder, "nvt.tpr")
 
 
+def core_s(log):
+    with open(log) as f:
+        return float(re.findall(r"(?m)^ +Time: +([0-9.]+) ", f.read())[-1])
+
+
 def bare(tpr, interval_s):
     """As a user would run it by hand, with checkpoints as often as under the agent."""
     folder = tempfile.mkdtemp(prefix="ebb-bench-")
@@ -47,8 +54,9 @@ def bare(tpr, interval_s):
         subprocess.run([*MDRUN.split(), "-cpt", f"{interval_s / 60:.6g}"], cwd=folder, env=environment, check=True,
                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         took = time.monotonic() - began
+    core = core_s(os.path.join(folder, "nvt.log"))
     shutil.rmtree(folder)
-    return took
+    return took, core
 
 
 class Watch(threading.Thread):
@@ -106,7 +114,11 @@ def under_agent(cloud, interval_s, time_s):
     watch.ended.set()
     watch.join()
     times = mine("attempt_ended")[-1]["times"]
-    return times["run_s"] + times.get("checkpoint_s", 0), len(mine("checkpoint_committed")), watch.figures()
+    out = os.path.join(cloud.root, bag)
+    cloud.ebb("fetch", bag, out)
+    log = next(os.path.join(folder, "nvt.log") for folder, _, files in os.walk(out) if "nvt.log" in files)
+    return {"agent_s": times["run_s"] + times.get("checkpoint_s", 0), "agent_core_s": core_s(log),
+            "checkpoints": len(mine("checkpoint_committed")), **watch.figures()}
 
 
 def measure(options):
@@ -117,13 +129,15 @@ def measure(options):
         shutil.copy(tpr, cloud.work)
         for n in range(options.pairs):
             first = bare(tpr, options.interval) if n % 2 == 0 else None
-            with_agent, checkpoints, agent = under_agent(cloud, options.interval, 30)
-            alone = first if first is not None else bare(tpr, options.interval)
-            pairs.append({"bare_s": alone, "agent_s": with_agent, "ratio": with_agent / alone,
-                          "checkpoints": checkpoints, **agent})
-            print(f"pair {n + 1}: bare {alone:.2f} s, under the agent {with_agent:.2f} s, "
-                  f"ratio {with_agent / alone:.4f}; agent {100 * agent['cpu_share']:.2f} % of a core, "
-                  f"{agent['rss_bytes'] / 2**20:.1f} MiB, {checkpoints} checkpoints", flush=True)
+            pair = under_agent(cloud, options.interval, 30)
+            alone, alone_core = first if first is not None else bare(tpr, options.interval)
+            pair.update(bare_s=alone, bare_core_s=alone_core, ratio=pair["agent_s"] / alone,
+                        core_ratio=pair["agent_core_s"] / alone_core)
+            pairs.append(pair)
+            print("pair {0}: bare {bare_s:.2f} s, under the agent {agent_s:.2f} s, ratio {ratio:.4f}; "
+                  "processor {bare_core_s:.2f} s and {agent_core_s:.2f} s, ratio {core_ratio:.4f}; agent "
+                  "{1:.2f} % of a core, {2:.1f} MiB, {checkpoints} checkpoints".format(
+                      n + 1, 100 * pair["cpu_share"], pair["rss_bytes"] / 2**20, **pair), flush=True)
         return pairs
     finally:
         cloud.close()
@@ -140,13 +154,17 @@ def main():
     figures.need_gromacs()
     pairs = measure(options)
     ratios = figures.spread([p["ratio"] for p in pairs])
+    core_ratios = figures.spread([p["core_ratio"] for p in pairs])
     share = statistics.median(p["cpu_share"] for p in pairs)
     rss, pss = (statistics.median(p[k] for p in pairs) for k in ("rss_bytes", "pss_bytes"))
     print(f"ratio to bare: median {ratios['median']:.4f} (least {ratios['least']:.4f}, most {ratios['most']:.4f})")
+    print(f"processor seconds: median {core_ratios['median']:.4f} (least {core_ratios['least']:.4f}, "
+          f"most {core_ratios['most']:.4f})")
     print(f"agent: {100 * share:.2f} % of a core, {rss / 2**20:.1f} MiB resident "
           f"({pss / 2**20:.1f} MiB its own share)")
     figures.print_json("agent_overhead", {
         "pairs": len(pairs), "steps": options.steps, "checkpoint_interval_s": options.interval, "ratio": ratios,
+        "core_ratio": core_ratios,
         "bare_s": figures.spread([p["bare_s"] for p in pairs]), "agent_cpu_share": round(share, 5),
         "agent_rss_bytes": rss, "agent_pss_bytes": pss})
 
