@@ -9,8 +9,9 @@ it, which on a real cloud only the agent does. On a machine with other work thos
 that than of the agent: so the processor seconds of mdrun ("Core t" in its log) are compared too. CPU and memory of the agent are read from /proc while
 the engine runs undisturbed: no notice, checkpoints every --interval seconds.
 
-    bench/agent_overhead.py [--pairs N] [--steps N] [--interval SECONDS]"""
+    bench/agent_overhead.py [--pairs N] [--steps N] [--interval SECONDS] [--together]"""
 import argparse
+import concurrent.futures
 import os
 import re
 import shutil
@@ -128,9 +129,12 @@ def measure(options):
     try:
         shutil.copy(tpr, cloud.work)
         for n in range(options.pairs):
-            first = bare(tpr, options.interval) if n % 2 == 0 else None
-            pair = under_agent(cloud, options.interval, 30)
-            alone, alone_core = first if first is not None else bare(tpr, options.interval)
+            with concurrent.futures.ThreadPoolExecutor(1) as beside:
+                first = beside.submit(bare, tpr, options.interval) if n % 2 == 0 or options.together else None
+                if not options.together and first:
+                    first.result()
+                pair = under_agent(cloud, options.interval, 30)
+                alone, alone_core = first.result() if first else bare(tpr, options.interval)
             pair.update(bare_s=alone, bare_core_s=alone_core, ratio=pair["agent_s"] / alone,
                         core_ratio=pair["agent_core_s"] / alone_core)
             pairs.append(pair)
@@ -149,6 +153,8 @@ def main():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=56000, help="of mdrun; the demo has 14000")
     parser.add_argument("--interval", type=int, default=5, help="seconds between checkpoints")
+    parser.add_argument("--together", action="store_true",
+                        help="both of a pair at once, so that other work on the machine meets both alike")
     options = parser.parse_args()
     figures.need_ebb()
     figures.need_gromacs()
