@@ -62,10 +62,11 @@ faults:
         self.assertEqual([2], done)
 
     def noticed(self, notice):
-        self.cloud.submit(counter_bag(jobs=1, steps=250))
+        # 12 s of work: several more than until the VM goes, however late this sees that it runs.
+        self.cloud.submit(counter_bag(jobs=1, steps=600))
         vm = self.running_vm()
         self.cloud.page(f"/_ebb/revoke?instance={vm['instance']}&notice={notice}&length=4s&late_by=3s", "POST")
-        self.finish(250, (1,))
+        self.finish(600, (1,))
         self.assertEqual(1, self.cloud.json("jobs", "last")["jobs"][0]["revocations"])
 
     def test_a_late_notice(self):
