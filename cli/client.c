@@ -1,6 +1,8 @@
 /* Calls to the scheduler. A command holds one connection; the scheduler answers in order. */
 #include "cli/client.h"
 
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,8 +14,13 @@
 /* Longer than any wait that the command line asks for. */
 #define CALL_TIMEOUT_S 60
 
+/* Reconnections in one call: a scheduler that was killed is started again, one that keeps dying is
+ * an error. */
+#define MOST_RETURNS 3
+
 struct ebb_client {
     struct ebb_blocking_channel *channel;
+    bool returns; /* comes back when the connection is lost: opened with ebb_client_open */
 };
 
 char *ebb_state_dir(void)
@@ -58,7 +65,7 @@ int ebb_client_connect(struct ebb_client **ret, struct ebb_error *err)
     return 0;
 }
 
-int ebb_client_open(struct ebb_client **ret, struct ebb_error *err)
+static int open_or_restart(struct ebb_client **ret, struct ebb_error *err)
 {
     struct ebb_error first = {0};
     int rc = ebb_client_connect(ret, &first);
@@ -72,12 +79,63 @@ int ebb_client_open(struct ebb_client **ret, struct ebb_error *err)
     return rc < 0 ? rc : ebb_client_connect(ret, err);
 }
 
+int ebb_client_open(struct ebb_client **ret, struct ebb_error *err)
+{
+    int rc = open_or_restart(ret, err);
+    if (rc == 0)
+        (*ret)->returns = true;
+    return rc;
+}
+
 void ebb_client_destroy(struct ebb_client *c)
 {
     if (c == NULL)
         return;
     ebb_blocking_channel_destroy(c->channel);
     free(c);
+}
+
+/* Asking twice is the same as asking once. */
+static bool is_question(const Ebb__ClientRequest *request)
+{
+    switch (request->kind_case) {
+    case EBB__CLIENT_REQUEST__KIND_PLAN:
+    case EBB__CLIENT_REQUEST__KIND_BAGS:
+    case EBB__CLIENT_REQUEST__KIND_JOBS:
+    case EBB__CLIENT_REQUEST__KIND_EXPLAIN:
+    case EBB__CLIENT_REQUEST__KIND_REPORT:
+    case EBB__CLIENT_REQUEST__KIND_EVENTS:
+    case EBB__CLIENT_REQUEST__KIND_SPEC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_lost(int code)
+{
+    return code == EBB_ERR_UNAVAILABLE || code == EBB_ERR_TIMEOUT;
+}
+
+/* The scheduler may die and come back under a command that waits: the question is put again. */
+static int exchange(struct ebb_client *c, const Ebb__ClientRequest *request, const uint8_t *bytes,
+                    size_t len, struct ebb_buffer *answer, struct ebb_error *err)
+{
+    struct ebb_error lost = {0};
+    int rc = ebb_blocking_channel_call(c->channel, bytes, len, answer, &lost);
+    for (int i = 0; is_lost(rc) && c->returns && is_question(request) && i < MOST_RETURNS; i++) {
+        struct ebb_client *again = NULL;
+        if (open_or_restart(&again, &lost) < 0)
+            break;
+        ebb_blocking_channel_destroy(c->channel);
+        c->channel = EBB_TAKE(again->channel);
+        free(again);
+        ebb_buffer_reset(answer);
+        rc = ebb_blocking_channel_call(c->channel, bytes, len, answer, &lost);
+    }
+    if (rc < 0)
+        ebb_error_copy(err, &lost);
+    return rc < 0 ? ebb_error_wrap(err, rc, "scheduler") : 0;
 }
 
 int ebb_client_call(struct ebb_client *c, const Ebb__ClientRequest *request,
@@ -90,9 +148,9 @@ int ebb_client_call(struct ebb_client *c, const Ebb__ClientRequest *request,
     EBB_AUTO_FREE uint8_t *bytes = ebb_alloc_array(len + 1, 1);
     (void)ebb__client_request__pack(request, bytes);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer answer = {0};
-    int rc = ebb_blocking_channel_call(c->channel, bytes, len, &answer, err);
+    int rc = exchange(c, request, bytes, len, &answer, err);
     if (rc < 0)
-        return ebb_error_wrap(err, rc, "scheduler");
+        return rc;
     EBB_AUTO(ebb_answer_auto)
     Ebb__ClientAnswer *a = ebb__client_answer__unpack(NULL, answer.len, answer.data);
     if (a == NULL)

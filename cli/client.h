@@ -21,8 +21,10 @@ int ebb_client_open(struct ebb_client **ret, struct ebb_error *err);
 void ebb_client_destroy(struct ebb_client *c);
 EBB_DEFINE_AUTO_PTR(ebb_client_auto, struct ebb_client, ebb_client_destroy)
 
-/* One request, one answer; blocks. An answer with a code is an error here. The caller frees *ret
- * with ebb__client_answer__free_unpacked. */
+/* One request, one answer; blocks. On a client from ebb_client_open a question (not a command that
+ * changes something) is put again when the connection is lost, to the scheduler started anew. An
+ * answer with a code is an error here. The caller frees *ret with
+ * ebb__client_answer__free_unpacked. */
 int ebb_client_call(struct ebb_client *c, const Ebb__ClientRequest *request,
                     Ebb__ClientAnswer **ret, struct ebb_error *err);
 

@@ -2,6 +2,7 @@
 follows from it, and started again: nothing is lost, nothing is done twice, no VM is forgotten."""
 import os
 import signal
+import subprocess
 import unittest
 
 import harness
@@ -108,6 +109,19 @@ class Restart(FlowTest):
         job = self.cloud.json("jobs", "last")["jobs"][0]
         self.assertEqual(("failed", 2), (job["state"], job["attempts"]))
         self.check()
+
+
+class Commands(FlowTest):
+    def test_a_command_that_waits_outlives_the_scheduler(self):
+        c = self.cloud
+        c.submit(counter_bag(jobs=2, steps=STEPS))
+        c.write("waits.sh", f"{harness.EBB} wait last & pid=$!; sleep 1.5; "
+                f"kill -9 $(cat {c.state}/scheduler.pid); wait $pid")
+        done = subprocess.run(["bash", "waits.sh"], cwd=c.work, env=c.environment, timeout=120, text=True,
+                              capture_output=True)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("started the scheduler", done.stderr)
+        c.results(STEPS, (1, 2))
 
 
 def killed_at(kind):
