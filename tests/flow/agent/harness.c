@@ -486,9 +486,10 @@ void harness_signal_vm(struct vm *vm, int signo)
         return;
     }
     EBB_AUTO_FREE char *command = ebb_sprintf(
-        "t=%d; all=$t; while [ -n \"$t\" ]; do t=$(for p in $t; do cat "
-        "/proc/$p/task/*/children 2>/dev/null; done); all=\"$all $t\"; done; kill -%d $all",
-        (int)vm->pid, signo);
+        "t=%d; all=; while [ -n \"$t\" ]; do t=$(for p in $t; do cat "
+        "/proc/$p/task/*/children 2>/dev/null; done); all=\"$all $t\"; done; kill -%d %d || exit; "
+        "for p in $all; do kill -%d $p 2>/dev/null; done; true", /* one may have ended meanwhile */
+        (int)vm->pid, signo, (int)vm->pid, signo);
     if (system(command) != 0)
         fail_msg("signal %d", signo);
 }
