@@ -101,9 +101,10 @@ static void compare(const Ebb__Report *r, struct ebb_buffer *out)
     ebb_buffer_append_text(out, "\n");
     if (r->on_demand_usd_micros > 0) {
         double saved = 1 - (double)r->total_usd_micros / (double)r->on_demand_usd_micros;
-        ebb_buffer_printf(out, "the same work on demand: %s, %.0f %% %s\n",
-                          ebb_format_usd(r->on_demand_usd_micros, a), fabs(saved) * 100,
-                          saved >= 0 ? "saved" : "more was spent");
+        ebb_buffer_printf(
+            out, "the useful work alone, on demand, without boot and idle time: %s, %.0f %% %s\n",
+            ebb_format_usd(r->on_demand_usd_micros, a), fabs(saved) * 100,
+            saved >= 0 ? "saved" : "more was spent");
     }
     const Ebb__Estimate *e = r->estimate;
     if (e != NULL && e->cost_usd_micros > 0) {

@@ -115,7 +115,8 @@ static void the_text_says_costs_savings_and_verification(void **state)
     check_has(&out, "    30s  $0.0060    4.7 %\n");
     check_has(&out, "  $0.1270  100.0 %\n");
     check_has(&out, "not billed, as the cloud took the VM in its first hour: $0.0020\n");
-    check_has(&out, "the same work on demand: $0.40, 68 % saved\n");
+    check_has(&out,
+              "the useful work alone, on demand, without boot and idle time: $0.40, 68 % saved\n");
     check_has(&out, "expected at submission: $0.10 in 8m20s; it was $0.13 in 11m00s\n");
     check_has(&out, "verified against calm-0001: 1 jobs, 4 files equal, 0 different\n");
     check_has(&out, "nvt,temperature=290,seed=1  done ");
