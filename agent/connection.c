@@ -447,8 +447,3 @@ size_t ebb_connection_unacked(const struct ebb_connection *c)
 {
     return c->ended_count;
 }
-
-size_t ebb_connection_backlog_bytes(const struct ebb_connection *c)
-{
-    return c->channel != NULL ? ebb_channel_backlog_bytes(c->channel) : 0;
-}

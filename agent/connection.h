@@ -48,6 +48,5 @@ void ebb_connection_report_end(struct ebb_connection *c, const Ebb__AttemptEnded
 size_t ebb_connection_unacked(const struct ebb_connection *c);
 bool ebb_connection_has_reported(const struct ebb_connection *c, const char *bag, uint64_t job,
                                  uint32_t attempt);
-size_t ebb_connection_backlog_bytes(const struct ebb_connection *c);
 
 #endif

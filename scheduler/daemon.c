@@ -48,11 +48,6 @@ void ebb_daemon_fail(struct ebb_daemon *d, const struct ebb_error *err)
     ebb_loop_stop(d->loop);
 }
 
-void ebb_daemon_stop(struct ebb_daemon *d)
-{
-    ebb_loop_stop(d->loop);
-}
-
 /* ---- start ---- */
 
 static int replay_one(void *ctx, const Ebb__Event *e, struct ebb_error *err)

@@ -134,7 +134,6 @@ struct ebb_daemon {
 int ebb_daemon_new(const struct ebb_daemon_options *o, struct ebb_daemon **ret,
                    struct ebb_error *err);
 int ebb_daemon_run(struct ebb_daemon *d, struct ebb_error *err); /* until stopped */
-void ebb_daemon_stop(struct ebb_daemon *d);                      /* loop's thread */
 void ebb_daemon_destroy(struct ebb_daemon *d);
 int ebb_daemon_agent_port(const struct ebb_daemon *d);
 

@@ -218,12 +218,6 @@ void ebb_exchange_send(struct ebb_exchange *x, int status)
         send_now(x);
 }
 
-void ebb_exchange_drop(struct ebb_exchange *x)
-{
-    x->lose = true;
-    later(x, on_timer, 0);
-}
-
 static void look_again(void *ctx)
 {
     struct ebb_exchange *x = ctx;

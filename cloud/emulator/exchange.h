@@ -49,8 +49,6 @@ void ebb_exchange_set_header(struct ebb_exchange *x, const char *name, const cha
 void ebb_exchange_write(struct ebb_exchange *x, const struct ebb_buffer *body);
 /* Sends after delay_ns (or breaks the connection when `lose` is set) and frees x. */
 void ebb_exchange_send(struct ebb_exchange *x, int status);
-/* Breaks the connection soon and frees x. */
-void ebb_exchange_drop(struct ebb_exchange *x);
 /* Answers nothing while x->vm is cut off, then breaks the connection: what its client sees. */
 void ebb_exchange_blackhole(struct ebb_exchange *x);
 /* Forgets all that wait, before their servers go. */

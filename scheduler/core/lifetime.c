@@ -76,11 +76,6 @@ double ebb_expected_wall_s(double work_s, double h_per_hour, double restart_s, d
     return exp(restart_s / m) * m * ((segments - 1) * with_commit + last);
 }
 
-double ebb_expected_revocations(double wall_s, double h_per_hour)
-{
-    return wall_s * h_per_hour / 3600;
-}
-
 double ebb_checkpoint_interval_s(double checkpoint_s, double h_per_hour, double least_s,
                                  double most_s)
 {

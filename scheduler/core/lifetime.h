@@ -38,8 +38,6 @@ double ebb_state_hazard(const struct ebb_state *s, const Ebb__Offer *offer, int6
  * `checkpoint_s`. Daly (2006) eq. 20 for each part: e^(R/M) M (e^((tau + delta)/M) - 1). */
 double ebb_expected_wall_s(double work_s, double h_per_hour, double restart_s, double interval_s,
                            double checkpoint_s);
-/* Expected number of revocations on the way. */
-double ebb_expected_revocations(double wall_s, double h_per_hour);
 
 /* Seconds between checkpoints, from cost and hazard: Daly (2006) eq. 37 (higher order Young),
  * at least `least_s`, at most `most_s`. */

@@ -12,6 +12,7 @@
 #include "scheduler/core/accounts.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
+#include "scheduler/core/status.h"
 #include "scheduler/core/sweep.h"
 
 struct builder {
@@ -232,20 +233,6 @@ static void make_jobs(struct builder *w)
     w->r->n_job_reports = count;
 }
 
-static void add_counts(Ebb__Report *r, const struct ebb_bag *b)
-{
-    r->counts = ebb_alloc_array(EBB_JOB_STATES, sizeof *r->counts);
-    for (int i = 0; i < EBB_JOB_STATES; i++) {
-        if (b->counts[i] == 0)
-            continue;
-        Ebb__StateCount *c = ebb_alloc(sizeof *c);
-        ebb__state_count__init(c);
-        c->state = text(ebb_job_state_name(i));
-        c->count = b->counts[i];
-        r->counts[r->n_counts++] = c;
-    }
-}
-
 const char *ebb_bag_state_name(const struct ebb_bag *b)
 {
     if (!ebb_bag_is_finished(b))
@@ -283,7 +270,7 @@ static void add_bag(struct builder *w)
     r->verified_files_different = b->verified_files_different;
     r->verified = b->verified_against != NULL && b->verified_files_different == 0 &&
                   b->verified_files_equal > 0;
-    add_counts(r, b);
+    r->n_counts = ebb_bag_counts_new(b, &r->counts);
 }
 
 static void add_store(struct builder *w)

@@ -19,9 +19,10 @@ static char *text(const char *s)
     return ebb_strdup(s == NULL ? "" : s);
 }
 
-static void add_counts(Ebb__BagStatus *r, const struct ebb_bag *b)
+size_t ebb_bag_counts_new(const struct ebb_bag *b, Ebb__StateCount ***ret)
 {
-    r->counts = ebb_alloc_array(EBB_JOB_STATES, sizeof *r->counts);
+    Ebb__StateCount **counts = ebb_alloc_array(EBB_JOB_STATES, sizeof(Ebb__StateCount *));
+    size_t n = 0;
     for (int i = 0; i < EBB_JOB_STATES; i++) {
         if (b->counts[i] == 0)
             continue;
@@ -29,8 +30,10 @@ static void add_counts(Ebb__BagStatus *r, const struct ebb_bag *b)
         ebb__state_count__init(c);
         c->state = text(ebb_job_state_name(i));
         c->count = b->counts[i];
-        r->counts[r->n_counts++] = c;
+        counts[n++] = c;
     }
+    *ret = counts;
+    return n;
 }
 
 /* Seconds of work left in a group's jobs, and the longest of them. */
@@ -145,7 +148,7 @@ Ebb__BagStatus *ebb_bag_status_new(const struct ebb_state *s, const struct ebb_b
     r->store_url = text(b->spec->store_url[0] != '\0' ? b->spec->store_url
                         : s->cloud != NULL            ? s->cloud->store_url
                                                       : "");
-    add_counts(r, b);
+    r->n_counts = ebb_bag_counts_new(b, &r->counts);
     return r;
 }
 

@@ -8,6 +8,8 @@
 
 Ebb__BagStatus *ebb_bag_status_new(const struct ebb_state *s, const struct ebb_bag *b,
                                    int64_t now_wall_ns);
+/* Jobs by state, those that there are, for a message that takes them over. Returns how many. */
+size_t ebb_bag_counts_new(const struct ebb_bag *b, Ebb__StateCount ***ret);
 Ebb__VmStatus *ebb_vm_status_new(const struct ebb_state *s, const struct ebb_vm *vm,
                                  int64_t now_wall_ns);
 Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_bag *b,
