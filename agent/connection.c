@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/tls.h"
+#include "proto/decode.h"
 
 #define PROTOCOL             1
 #define BACKOFF_FIRST_NS     (200 * EBB_NS_PER_MS)
@@ -284,7 +285,7 @@ static void on_message(void *ctx, struct ebb_channel *channel, const uint8_t *da
 {
     struct ebb_connection *c = ctx;
     (void)channel;
-    Ebb__SchedulerMessage *m = ebb__scheduler_message__unpack(NULL, len, data);
+    Ebb__SchedulerMessage *m = ebb_message_decode(&ebb__scheduler_message__descriptor, data, len);
     if (m == NULL) {
         ebb_log_error("a message of the scheduler cannot be read");
         reconnect_later(c);

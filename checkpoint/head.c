@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "checkpoint/format.h"
+#include "proto/decode.h"
 
 #define HEAD_MAGIC      "EBBHEAD1"
 #define HEAD_MAGIC_SIZE 8u
@@ -106,7 +107,8 @@ int ebb_head_decode(const void *data, size_t len, Ebb__Head **ret, struct ebb_er
     if (memcmp(sha, bytes + body, sizeof sha) != 0)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "head is damaged: its hash does not match");
     EBB_AUTO(ebb_auto_head)
-    Ebb__Head *head = ebb__head__unpack(NULL, body - HEAD_MAGIC_SIZE, bytes + HEAD_MAGIC_SIZE);
+    Ebb__Head *head =
+        ebb_message_decode(&ebb__head__descriptor, bytes + HEAD_MAGIC_SIZE, body - HEAD_MAGIC_SIZE);
     if (head == NULL)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "head is damaged: no protobuf message");
     int rc = check_head(head, err);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "checkpoint/format.h"
+#include "proto/decode.h"
 
 void ebb_manifest_free(Ebb__Manifest *m)
 {
@@ -216,37 +217,13 @@ int ebb_manifest_check(const Ebb__Manifest *m, struct ebb_error *err)
     return rc < 0 ? rc : check_paths_distinct(m, err);
 }
 
-/* Field number 0 is no protobuf, but the library lets it pass as an unknown field. */
-static bool has_field_zero(const ProtobufCMessage *m)
-{
-    for (unsigned i = 0; i < m->n_unknown_fields; i++) {
-        if (m->unknown_fields[i].tag == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_well_formed(const Ebb__Manifest *m)
-{
-    bool zero = has_field_zero(&m->base);
-    for (size_t i = 0; i < m->n_files; i++) {
-        zero |= has_field_zero(&m->files[i]->base);
-        for (size_t k = 0; k < m->files[i]->n_chunks; k++)
-            zero |= has_field_zero(&m->files[i]->chunks[k]->base);
-    }
-    for (size_t i = 0; i < m->n_packs; i++)
-        zero |= has_field_zero(&m->packs[i]->base);
-    for (size_t i = 0; i < m->n_portability; i++)
-        zero |= has_field_zero(&m->portability[i]->base);
-    return !zero;
-}
-
 int ebb_manifest_decode(const void *data, size_t len, Ebb__Manifest **ret, struct ebb_error *err)
 {
     if (len > EBB_MANIFEST_MAX_BYTES)
         return damaged(err, "header", "it is too large");
-    EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = ebb__manifest__unpack(NULL, len, data);
-    if (m == NULL || !is_well_formed(m))
+    EBB_AUTO(ebb_auto_manifest)
+    Ebb__Manifest *m = ebb_message_decode(&ebb__manifest__descriptor, data, len);
+    if (m == NULL)
         return damaged(err, "header", "no protobuf message");
     int rc = ebb_manifest_check(m, err);
     if (rc < 0)

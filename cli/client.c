@@ -10,6 +10,7 @@
 #include "base/channel.h"
 #include "base/file.h"
 #include "cli/local.h"
+#include "proto/decode.h"
 
 /* Longer than any wait that the command line asks for. */
 #define CALL_TIMEOUT_S 60
@@ -152,7 +153,8 @@ int ebb_client_call(struct ebb_client *c, const Ebb__ClientRequest *request,
     if (rc < 0)
         return rc;
     EBB_AUTO(ebb_answer_auto)
-    Ebb__ClientAnswer *a = ebb__client_answer__unpack(NULL, answer.len, answer.data);
+    Ebb__ClientAnswer *a =
+        ebb_message_decode(&ebb__client_answer__descriptor, answer.data, answer.len);
     if (a == NULL)
         return ebb_error_set(err, EBB_ERR_CORRUPT,
                              "the scheduler's answer cannot be read: is it of another version?");

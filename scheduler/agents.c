@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "proto/decode.h"
 #include "scheduler/daemon.h"
 
 #define PROTOCOL          1
@@ -412,7 +413,7 @@ static void from_agent(struct ebb_agent_link *a, Ebb__AgentMessage *m)
 static void on_message(void *ctx, struct ebb_channel *c, const uint8_t *data, size_t len)
 {
     struct ebb_agent_link *a = ctx;
-    Ebb__AgentMessage *m = ebb__agent_message__unpack(NULL, len, data);
+    Ebb__AgentMessage *m = ebb_message_decode(&ebb__agent_message__descriptor, data, len);
     (void)c;
     bool sane = m != NULL;
     /* A VM that was given up in the meantime is heard no more. */

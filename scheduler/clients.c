@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "proto/decode.h"
 #include "scheduler/client_requests.h"
 #include "scheduler/daemon.h"
 
@@ -89,7 +90,8 @@ static void on_message(void *ctx, struct ebb_channel *channel, const uint8_t *da
 {
     struct ebb_client_link *c = ctx;
     (void)channel;
-    Ebb__ClientRequest *q = c->parked != NULL ? NULL : ebb__client_request__unpack(NULL, len, data);
+    Ebb__ClientRequest *q =
+        c->parked != NULL ? NULL : ebb_message_decode(&ebb__client_request__descriptor, data, len);
     if (q == NULL) { /* not our language, or a second request before the first answer */
         close_link(c);
         return;

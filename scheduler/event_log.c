@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "proto/decode.h"
 
 #define SCHEMA_VERSION   1
 #define APPLICATION_ID   0x65626231 /* "ebb1" */
@@ -251,7 +252,7 @@ static int read_row(struct ebb_event_log *l, sqlite3_stmt *stmt, uint64_t expect
     const void *record = sqlite3_column_blob(stmt, 1);
     Ebb__Event *e = (unsigned)len > MAX_RECORD_BYTES || record == NULL
                         ? NULL
-                        : ebb__event__unpack(NULL, (size_t)len, record);
+                        : ebb_message_decode(&ebb__event__descriptor, record, (size_t)len);
     if (e == NULL || e->sequence != sequence) {
         if (e != NULL)
             ebb__event__free_unpacked(e, NULL);

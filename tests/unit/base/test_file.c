@@ -73,7 +73,6 @@ static void a_write_leaves_no_temporary_file_and_keeps_the_mode(void **state)
     assert_true(ebb_file_write_atomic(folder, "k", 1, 0600, &err) < 0);
     EBB_AUTO_FREE char *deep = in(state, "no/such/f");
     assert_int_equal(ebb_file_write_atomic(deep, "k", 1, 0600, &err), EBB_ERR_NOT_FOUND);
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer listing = {0};
     EBB_AUTO_FREE char *command =
         ebb_sprintf("ls -A %s | tr '\\n' ' '", ((struct folder *)*state)->path);
     FILE *p = popen(command, "r");
