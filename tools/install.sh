@@ -6,10 +6,10 @@ set -euo pipefail
 
 build=(gcc libc6-dev make cmake ninja-build pkg-config libcurl4-openssl-dev libssl-dev
   libprotobuf-c-dev protobuf-c-compiler libzstd-dev libsqlite3-dev libevent-dev
-  libjansson-dev libyaml-dev libexpat1-dev libcmocka-dev)
+  libjansson-dev libyaml-dev libexpat1-dev libcmocka-dev libzip-dev libxxhash-dev libnlopt-dev)
 engines=(gromacs gromacs-data lammps python3 python3-torch python3-numpy bash coreutils curl sed)
 test=(clang-14 clang-format-14 libclang-rt-14-dev llvm-14 awscli python3 python3-boto3 python3-venv python3-yaml zstd
-  git)
+  python3-mdanalysis git)
 
 wanted=()
 for group in "${@:-build}"; do
