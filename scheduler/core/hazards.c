@@ -1,0 +1,438 @@
+/* Gamma-Poisson posteriors by place and age.
+ *
+ * Each observation is added to the cells of its four levels; a question walks them from the top.
+ * The prior of a place weighs its exposure: an hour of a place expected to be twice as bad counts
+ * as two hours towards what its levels share. So places of different bands can be pooled, and a
+ * place's rate is its prior times what was learned.
+ *
+ * Drift: blocks of at least BLOCK expected events are standardised by their Poisson variance times
+ * OVERDISPERSION (revocations come in bulk: 3.1 was measured by day and zone), and summed up by
+ * Page's two-sided CUSUM (allowance 1/2, alarm at 4 standard deviations). On an alarm the cell
+ * keeps what came since that sum was last 0, the usual estimate of when the change was. */
+#include "scheduler/core/hazards.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "scheduler/core/hazards_cell.h"
+
+#define LEVELS            4
+#define KEY_SIZE          256
+#define NS_PER_S          1e9
+#define S_PER_HOUR        3600.0
+#define DEFAULT_PER_HOUR  0.1 /* revocations in a day's hours, where no band is known */
+#define RECOVERY_PER_HOUR 0.5 /* outages, likewise */
+#define LEVEL_WEIGHT      1.0 /* pseudo-events of the level above, all ages together */
+#define BIN_WEIGHT        2.0 /* ... and in each age bin */
+#define BULK_S            300.0
+#define BULK_FACTOR       6.0 /* same zone and type, at once */
+#define BULK_FACTOR_ZONE  3.0 /* another type of the zone */
+#define BLOCK             4.0
+#define OVERDISPERSION    3.0
+#define ALLOWANCE         0.5
+#define ALARM             4.0
+#define LEAST_LEARNED     4.0 /* events a cell has seen before its drift is watched */
+
+const double ebb_age_bin_from_s[EBB_AGE_BINS + 1] = {0,     900,   3600,  10800,
+                                                     21600, 43200, 86400, INFINITY};
+
+/* Mean of t^-1/2 over each bin (the last: one to three days), over its mean of the first day. */
+static const double shape[EBB_AGE_BINS] = {9.798, 3.266, 1.793, 1.171, 0.828, 0.586, 0.366};
+
+static void cell_destroy(void *p)
+{
+    struct ebb_hazard_cell *c = p;
+    free(c->provider);
+    free(c->region);
+    free(c->zone);
+    free(c->type);
+    free(c);
+}
+
+struct ebb_hazards *ebb_hazards_new(double half_life_s)
+{
+    struct ebb_hazards *h = ebb_alloc(sizeof *h);
+    h->half_life_s = half_life_s > 0 ? half_life_s : 0;
+    h->time_scale = 1;
+    h->cells = ebb_map_new(cell_destroy);
+    return h;
+}
+
+void ebb_hazards_destroy(struct ebb_hazards *h)
+{
+    if (h == NULL)
+        return;
+    ebb_map_destroy(h->cells);
+    free(h);
+}
+
+void ebb_hazards_set_time_scale(struct ebb_hazards *h, double scale)
+{
+    h->time_scale = scale > 0 ? scale : 1;
+}
+
+void ebb_hazards_set_prior_source(struct ebb_hazards *h, double (*fn)(const struct ebb_place *p))
+{
+    h->prior_source = fn;
+}
+
+/* ---- cells ---- */
+
+static const char *text(const char *s)
+{
+    return s == NULL ? "" : s;
+}
+
+static const char *key_of(char *out, enum ebb_rate r, const struct ebb_place *p)
+{
+    snprintf(out, KEY_SIZE, "%d\t%s\t%s\t%s\t%s", (int)r, text(p->provider), text(p->region),
+             text(p->zone), text(p->type));
+    return out;
+}
+
+const struct ebb_hazard_cell *ebb_hazards_cell(const struct ebb_hazards *h, enum ebb_rate r,
+                                               const struct ebb_place *p)
+{
+    char key[KEY_SIZE];
+    return ebb_map_get(h->cells, key_of(key, r, p));
+}
+
+struct ebb_hazard_cell *ebb_hazards_make_cell(struct ebb_hazards *h, enum ebb_rate r,
+                                              const struct ebb_place *p)
+{
+    char key[KEY_SIZE];
+    struct ebb_hazard_cell *c = ebb_map_get(h->cells, key_of(key, r, p));
+    if (c == NULL) {
+        c = ebb_alloc(sizeof *c);
+        c->rate = r;
+        c->provider = ebb_strdup(text(p->provider));
+        c->region = ebb_strdup(text(p->region));
+        c->zone = ebb_strdup(text(p->zone));
+        c->type = ebb_strdup(text(p->type));
+        ebb_map_set(h->cells, key, c);
+    }
+    return c;
+}
+
+/* The levels of a place, from all down; returns how many it names. */
+static int levels_of(const struct ebb_place *p, struct ebb_place out[LEVELS])
+{
+    out[0] = (struct ebb_place){NULL, NULL, NULL, NULL};
+    out[1] = (struct ebb_place){.provider = p->provider, .type = p->type};
+    out[2] = (struct ebb_place){.provider = p->provider, .region = p->region, .type = p->type};
+    out[3] = *p;
+    if (text(p->type)[0] == '\0')
+        return 1;
+    if (text(p->region)[0] == '\0')
+        return 2;
+    return text(p->zone)[0] == '\0' ? 3 : 4;
+}
+
+/* The zone whatever the type: it remembers revocations, and sums nothing. */
+static struct ebb_place zone_of(const struct ebb_place *p)
+{
+    return (struct ebb_place){.provider = p->provider, .region = p->region, .zone = p->zone};
+}
+
+static double factor_after(const struct ebb_hazards *h, int64_t from_ns, int64_t to_ns)
+{
+    if (h->half_life_s <= 0 || to_ns <= from_ns)
+        return 1;
+    return exp2(-(double)(to_ns - from_ns) / NS_PER_S * h->time_scale / h->half_life_s);
+}
+
+static void scale_sums(struct ebb_hazard_sums *s, double f)
+{
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        s->exposure_hours[b] *= f;
+        s->events[b] *= f;
+    }
+}
+
+void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c, int64_t wall_ns)
+{
+    double f = factor_after(h, c->wall_ns, wall_ns);
+    if (f < 1) {
+        scale_sums(&c->sums, f);
+        scale_sums(&c->since_rise, f);
+        scale_sums(&c->since_fall, f);
+    }
+    if (wall_ns > c->wall_ns)
+        c->wall_ns = wall_ns;
+}
+
+/* ---- priors and posteriors ---- */
+
+static double prior_of(const struct ebb_hazards *h, const struct ebb_place *p)
+{
+    struct ebb_place level[LEVELS];
+    for (int i = levels_of(p, level); i-- > 0;) {
+        const struct ebb_hazard_cell *c = ebb_hazards_cell(h, EBB_RATE_REVOCATION, &level[i]);
+        if (c != NULL && c->prior_per_hour > 0)
+            return c->prior_per_hour;
+    }
+    double known = h->prior_source != NULL ? h->prior_source(p) : 0;
+    return known > 0 && isfinite(known) ? known : DEFAULT_PER_HOUR;
+}
+
+double ebb_hazards_weight(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p)
+{
+    return r == EBB_RATE_REVOCATION ? prior_of(h, p) / DEFAULT_PER_HOUR : 1;
+}
+
+static void begin(enum ebb_rate r, double rate[EBB_AGE_BINS])
+{
+    double mean = r == EBB_RATE_REVOCATION ? DEFAULT_PER_HOUR : RECOVERY_PER_HOUR;
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        rate[b] = mean * shape[b];
+}
+
+/* Replaces the rates of the level above by those of the cell; variances relative to the mean's
+ * square, of the common factor and of each bin, go to `relative` when it is not NULL. */
+static void descend(const struct ebb_hazard_cell *c, double f, double rate[EBB_AGE_BINS],
+                    double *relative)
+{
+    double seen = LEVEL_WEIGHT, expected = LEVEL_WEIGHT;
+    for (int b = 0; c != NULL && b < EBB_AGE_BINS; b++) {
+        seen += f * c->sums.events[b];
+        expected += f * c->sums.exposure_hours[b] * rate[b];
+    }
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        double n = c == NULL ? 0 : f * c->sums.events[b];
+        double hours = c == NULL ? 0 : f * c->sums.exposure_hours[b];
+        double above = rate[b] * seen / expected;
+        rate[b] = (BIN_WEIGHT + n) / (BIN_WEIGHT / above + hours);
+        if (relative != NULL)
+            relative[b] = 1 / seen + 1 / (BIN_WEIGHT + n);
+    }
+}
+
+/* Rates relative to the prior of the place, through its levels. */
+static void posterior(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                      int64_t now_wall_ns, double rate[EBB_AGE_BINS], double *relative)
+{
+    struct ebb_place level[LEVELS];
+    int n = levels_of(p, level);
+    begin(r, rate);
+    for (int i = 0; i < n; i++) {
+        const struct ebb_hazard_cell *c = ebb_hazards_cell(h, r, &level[i]);
+        if (c == NULL && (i + 1 < n || relative == NULL))
+            continue; /* an empty level changes nothing */
+        double f = c == NULL ? 1 : factor_after(h, c->wall_ns, now_wall_ns);
+        descend(c, f, rate, relative);
+    }
+}
+
+void ebb_hazards_table(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                       int64_t now_wall_ns, double ret_per_hour[EBB_AGE_BINS],
+                       double ret_sd[EBB_AGE_BINS])
+{
+    double relative[EBB_AGE_BINS], weight = ebb_hazards_weight(h, r, p) * h->time_scale;
+    posterior(h, r, p, now_wall_ns, ret_per_hour, ret_sd == NULL ? NULL : relative);
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        ret_per_hour[b] *= weight;
+        if (ret_sd != NULL)
+            ret_sd[b] = ret_per_hour[b] * sqrt(relative[b]);
+    }
+}
+
+static int bin_of(double age_s)
+{
+    int b = 0;
+    while (b + 1 < EBB_AGE_BINS && age_s >= ebb_age_bin_from_s[b + 1])
+        b++;
+    return b;
+}
+
+double ebb_hazards_per_hour(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                            double age_s, int64_t now_wall_ns)
+{
+    double rate[EBB_AGE_BINS];
+    ebb_hazards_table(h, r, p, now_wall_ns, rate, NULL);
+    double bulk = r == EBB_RATE_REVOCATION ? ebb_hazards_bulk(h, p, now_wall_ns, NULL) : 1;
+    return rate[bin_of(age_s * h->time_scale)] * bulk;
+}
+
+/* ---- bulk ---- */
+
+/* The excess over 1 that a revocation long ago leaves; `most` at once, 0 after BULK_S. */
+static double excess_of(const struct ebb_hazards *h, const struct ebb_hazard_cell *c,
+                        int64_t now_wall_ns, double most, double *ret_left_s)
+{
+    *ret_left_s = 0;
+    if (c == NULL || c->revoked_wall_ns == 0)
+        return 0;
+    double ago_s = (double)(now_wall_ns - c->revoked_wall_ns) / NS_PER_S * h->time_scale;
+    ago_s = ago_s < 0 ? 0 : ago_s;
+    if (ago_s >= BULK_S)
+        return 0;
+    *ret_left_s = (BULK_S - ago_s) / h->time_scale;
+    return (most - 1) * (1 - ago_s / BULK_S);
+}
+
+double ebb_hazards_bulk(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
+                        double *ret_for_s)
+{
+    double own_s, zone_s;
+    struct ebb_place zone = zone_of(p);
+    double own =
+        excess_of(h, ebb_hazards_cell(h, EBB_RATE_REVOCATION, p), now_wall_ns, BULK_FACTOR, &own_s);
+    double other = excess_of(h, ebb_hazards_cell(h, EBB_RATE_REVOCATION, &zone), now_wall_ns,
+                             BULK_FACTOR_ZONE, &zone_s);
+    if (ret_for_s != NULL)
+        *ret_for_s = own >= other ? own_s : zone_s;
+    return 1 + (own >= other ? own : other);
+}
+
+double ebb_hazards_cumulative(const double per_hour[EBB_AGE_BINS], double scale, double from_age_s,
+                              double to_age_s)
+{
+    double from = from_age_s * scale, to = to_age_s * scale, sum = 0;
+    for (int b = 0; b < EBB_AGE_BINS && ebb_age_bin_from_s[b] < to; b++) {
+        double low = fmax(from, ebb_age_bin_from_s[b]), high = fmin(to, ebb_age_bin_from_s[b + 1]);
+        if (high > low)
+            sum += per_hour[b] * (high - low) / scale / S_PER_HOUR;
+    }
+    return sum;
+}
+
+/* The integral of rate * excess over the bulk window from now, at most to `to_age_s`. The excess
+ * falls linearly to 0 at its end; the rate is that of each piece of a bin. */
+static double bulk_cumulative(const struct ebb_hazards *h, const double rate[EBB_AGE_BINS],
+                              double from_age_s, double to_age_s, double excess, double left_s)
+{
+    double sum = 0, end_s = fmin(to_age_s, from_age_s + left_s);
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        double low = fmax(from_age_s, ebb_age_bin_from_s[b] / h->time_scale) - from_age_s;
+        double high = fmin(end_s, ebb_age_bin_from_s[b + 1] / h->time_scale) - from_age_s;
+        if (high > low)
+            sum += rate[b] / S_PER_HOUR * excess *
+                   ((high - low) - (high * high - low * low) / (2 * left_s));
+    }
+    return sum;
+}
+
+double ebb_hazards_survival(const struct ebb_hazards *h, const struct ebb_place *p,
+                            double from_age_s, double to_age_s, int64_t now_wall_ns)
+{
+    double rate[EBB_AGE_BINS], left_s = 0;
+    if (!(to_age_s > from_age_s))
+        return 1;
+    ebb_hazards_table(h, EBB_RATE_REVOCATION, p, now_wall_ns, rate, NULL);
+    double excess = ebb_hazards_bulk(h, p, now_wall_ns, &left_s) - 1;
+    double sum = ebb_hazards_cumulative(rate, h->time_scale, from_age_s, to_age_s);
+    if (excess > 0 && left_s > 0)
+        sum += bulk_cumulative(h, rate, from_age_s, to_age_s, excess, left_s);
+    return exp(-sum);
+}
+
+/* ---- learning ---- */
+
+/* One piece of life as sums: hours in each bin, and the event in that of its end. */
+static void piece_of(const struct ebb_hazards *h, double from_s, double to_s, bool event,
+                     double weight, struct ebb_hazard_sums *out)
+{
+    double from = from_s * h->time_scale, to = to_s * h->time_scale;
+    *out = (struct ebb_hazard_sums){0};
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        double low = fmax(from, ebb_age_bin_from_s[b]), high = fmin(to, ebb_age_bin_from_s[b + 1]);
+        if (high > low)
+            out->exposure_hours[b] = weight * (high - low) / S_PER_HOUR;
+    }
+    if (event)
+        out->events[bin_of(to)] = 1;
+}
+
+static void add_sums(struct ebb_hazard_sums *to, const struct ebb_hazard_sums *piece, double f)
+{
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        to->exposure_hours[b] += f * piece->exposure_hours[b];
+        to->events[b] += f * piece->events[b];
+    }
+}
+
+static double total(const double values[EBB_AGE_BINS])
+{
+    double sum = 0;
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        sum += values[b];
+    return sum;
+}
+
+/* The cell's own sums begin anew with those since the change. */
+static void reset(struct ebb_hazard_cell *c, const struct ebb_hazard_sums *since)
+{
+    c->sums = *since;
+    c->since_rise = c->since_fall = (struct ebb_hazard_sums){0};
+    c->rise = c->fall = 0;
+    c->resets++;
+}
+
+static void close_block(struct ebb_hazard_cell *c)
+{
+    double z = (c->block_events - c->block_expected) / sqrt(OVERDISPERSION * c->block_expected);
+    c->block_events = c->block_expected = 0;
+    c->rise = fmax(0, c->rise + z - ALLOWANCE);
+    c->fall = fmax(0, c->fall - z - ALLOWANCE);
+    if (c->rise > ALARM)
+        reset(c, &c->since_rise);
+    else if (c->fall > ALARM)
+        reset(c, &c->since_fall);
+    if (c->rise == 0)
+        c->since_rise = (struct ebb_hazard_sums){0};
+    if (c->fall == 0)
+        c->since_fall = (struct ebb_hazard_sums){0};
+}
+
+/* `rate`: what the cell thought before the piece was seen. */
+static void watch_drift(struct ebb_hazard_cell *c, const struct ebb_hazard_sums *piece,
+                        const double rate[EBB_AGE_BINS], double f)
+{
+    if (total(c->sums.events) < LEAST_LEARNED)
+        return;
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        c->block_expected += piece->exposure_hours[b] * rate[b];
+    c->block_events += total(piece->events);
+    add_sums(&c->since_rise, piece, f);
+    add_sums(&c->since_fall, piece, f);
+}
+
+void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                         double from_s, double to_s, bool event, int64_t at_wall_ns)
+{
+    if (!(from_s >= 0) || !(to_s >= from_s) || !isfinite(to_s))
+        return;
+    struct ebb_place level[LEVELS];
+    struct ebb_hazard_sums piece;
+    double rate[EBB_AGE_BINS];
+    int n = levels_of(p, level);
+    piece_of(h, from_s, to_s, event, ebb_hazards_weight(h, r, p), &piece);
+    begin(r, rate);
+    for (int i = 0; i < n; i++) {
+        struct ebb_hazard_cell *c = ebb_hazards_make_cell(h, r, &level[i]);
+        ebb_hazards_discount(h, c, at_wall_ns);
+        descend(c, 1, rate, NULL);
+        double f = factor_after(h, at_wall_ns, c->wall_ns); /* told late: it has aged already */
+        watch_drift(c, &piece, rate, f);
+        add_sums(&c->sums, &piece, f);
+        if (c->block_expected >= BLOCK)
+            close_block(c);
+        if (event && i == LEVELS - 1 && at_wall_ns > c->revoked_wall_ns)
+            c->revoked_wall_ns = at_wall_ns;
+    }
+    if (!event || r != EBB_RATE_REVOCATION || n < LEVELS)
+        return;
+    struct ebb_place zone = zone_of(p);
+    struct ebb_hazard_cell *c = ebb_hazards_make_cell(h, r, &zone);
+    if (at_wall_ns > c->revoked_wall_ns)
+        c->revoked_wall_ns = at_wall_ns;
+}
+
+void ebb_hazards_prior(struct ebb_hazards *h, const struct ebb_place *p, double per_hour)
+{
+    if (per_hour > 0 && isfinite(per_hour))
+        ebb_hazards_make_cell(h, EBB_RATE_REVOCATION, p)->prior_per_hour = per_hour;
+}
