@@ -15,10 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#define TICK_NS       (200 * EBB_NS_PER_MS)
-#define WORKERS       8
-#define BACK_OFF_NS   (500 * EBB_NS_PER_MS)
-#define BACK_OFF_MOST 6 /* doublings: 32 s */
+#define WORKERS 8
 
 struct ebb_vm_run *ebb_daemon_run_of(struct ebb_daemon *d, uint32_t vm)
 {
@@ -35,8 +32,7 @@ struct ebb_vm_run *ebb_daemon_run_of(struct ebb_daemon *d, uint32_t vm)
 
 int64_t ebb_daemon_back_off(struct ebb_daemon *d, uint32_t tries)
 {
-    int64_t most_ns = BACK_OFF_NS << (tries < BACK_OFF_MOST ? tries : BACK_OFF_MOST);
-    return most_ns / 2 + (int64_t)(ebb_random_uniform(&d->random) * (double)most_ns / 2);
+    return ebb_timing_back_off_ns(tries, ebb_random_uniform(&d->random));
 }
 
 void ebb_daemon_fail(struct ebb_daemon *d, const struct ebb_error *err)
@@ -147,7 +143,7 @@ static void on_tick(void *ctx)
 {
     struct ebb_daemon *d = ctx;
     int64_t now_ns = ebb_now_ns(NULL);
-    ebb_timer_set(d->tick, TICK_NS);
+    ebb_timer_set(d->tick, EBB_TIMING_TICK_NS);
     ebb_fleet_tick(d, now_ns);
     ebb_reconcile_tick(d, now_ns);
     ebb_offers_tick(d, now_ns);

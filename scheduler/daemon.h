@@ -28,8 +28,10 @@
 #include "cloud/object_store.h"
 #include "cloud/provider.h"
 #include "proto/wire.pb-c.h"
+#include "scheduler/core/acts.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/state.h"
+#include "scheduler/core/timings.h"
 #include "scheduler/event_log.h"
 
 #define EBB_SERVER_NAME "ebb-scheduler"
@@ -150,6 +152,8 @@ int64_t ebb_daemon_back_off(struct ebb_daemon *d, uint32_t tries);
 int ebb_turn_emit(struct ebb_daemon *d, Ebb__Event *e, struct ebb_error *err);
 /* For events of our own making: a refusal is our fault, logged. */
 void ebb_turn_emit_own(struct ebb_daemon *d, Ebb__Event *e);
+/* For the acts of scheduler/core/acts.h; a refusal is logged. */
+struct ebb_actor ebb_turn_actor(struct ebb_daemon *d);
 void ebb_turn_schedule(struct ebb_daemon *d);
 void ebb_turn_want_plan(struct ebb_daemon *d);
 /* After the commit of what was emitted so far: */

@@ -17,9 +17,9 @@
 #include "base/memory.h"
 #include "scheduler/daemon.h"
 
-#define GIVE_UP_LAUNCH_NS (300 * EBB_NS_PER_S)
-#define END_AGAIN_NS      (10 * EBB_NS_PER_S)
-#define NOTICED_GRACE_NS  (60 * EBB_NS_PER_S) /* the cloud is not punctual */
+#define GIVE_UP_LAUNCH_NS (EBB_TIMING_GIVE_UP_LAUNCH_S * EBB_NS_PER_S)
+#define END_AGAIN_NS      (EBB_TIMING_END_AGAIN_S * EBB_NS_PER_S)
+#define NOTICED_GRACE_NS  (EBB_TIMING_NOTICED_GRACE_S * EBB_NS_PER_S)
 #define JOIN_TOKEN_BYTES  24
 
 /* ---- launching ---- */
@@ -77,14 +77,8 @@ static void launched(struct ebb_daemon *d, struct ebb_vm *vm, const struct ebb_i
         return;
     }
     if (vm->instance[0] == '\0') {
-        Ebb__Event e = EBB__EVENT__INIT;
-        Ebb__VmLaunched m = EBB__VM_LAUNCHED__INIT;
-        m.vm = vm->id;
-        m.instance = (char *)(uintptr_t)i->id;
-        m.launched_wall_ns = i->launched_wall_ns;
-        e.kind_case = EBB__EVENT__KIND_VM_LAUNCHED;
-        e.vm_launched = &m;
-        ebb_turn_emit_own(d, &e);
+        struct ebb_actor a = ebb_turn_actor(d);
+        ebb_act_launched(&a, vm, i->id, i->launched_wall_ns);
         ebb_log_info("%s is %s: %s in %s", vm->id, i->id, vm->offer->type, vm->offer->zone);
     }
     forget_user_data(d, vm);
@@ -92,16 +86,9 @@ static void launched(struct ebb_daemon *d, struct ebb_vm *vm, const struct ebb_i
 
 static void launch_failed(struct ebb_daemon *d, struct ebb_vm *vm, int code, const char *reason)
 {
-    if (!ebb_vm_is_live(vm) || vm->instance[0] != '\0' || vm->joined)
+    struct ebb_actor a = ebb_turn_actor(d);
+    if (!ebb_act_launch_failed(&a, vm, code, reason))
         return; /* it runs: reconciling has found it, or its agent has come */
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__VmLaunchFailed m = EBB__VM_LAUNCH_FAILED__INIT;
-    m.vm = vm->id;
-    m.code = code;
-    m.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_VM_LAUNCH_FAILED;
-    e.vm_launch_failed = &m;
-    ebb_turn_emit_own(d, &e);
     ebb_log_warn("%s was not launched: %s", vm->id, reason);
     forget_user_data(d, vm);
 }
@@ -180,20 +167,15 @@ static void intend(struct ebb_daemon *d, const Ebb__Offer *offer, const char *re
     snprintf(client_token, sizeof client_token, "%s-%s", ebb_event_log_id(d->log), vm);
     snprintf(key, sizeof key, "launch-%s", vm);
     EBB_AUTO_FREE char *user_data = make_user_data(d, vm, token, offer);
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__VmIntended m = EBB__VM_INTENDED__INIT;
-    m.vm = vm;
-    m.offer = (Ebb__Offer *)(uintptr_t)offer;
-    m.client_token = client_token;
-    m.join_token_sha256 = (ProtobufCBinaryData){.len = sizeof hash, .data = hash};
-    m.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_VM_INTENDED;
-    e.vm_intended = &m;
+    const struct ebb_vm_intent intent = {.offer = offer,
+                                         .vm = vm,
+                                         .client_token = client_token,
+                                         .join_token_sha256 = hash,
+                                         .reason = reason};
+    struct ebb_actor a = ebb_turn_actor(d);
     uint32_t index = (uint32_t)d->state->vm_count;
-    if (ebb_turn_emit(d, &e, &err) < 0) {
-        ebb_log_error("cannot intend a VM: %s", err.text);
+    if (ebb_act_intend(&a, &intent) < 0)
         return;
-    }
     if (ebb_event_log_set_note(d->log, key, user_data, &err) < 0) {
         ebb_daemon_fail(d, &err);
         return;
@@ -306,13 +288,8 @@ static void end_call(struct ebb_daemon *d, uint32_t index)
 
 static void log_terminating(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
 {
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__VmTerminating m = EBB__VM_TERMINATING__INIT;
-    m.vm = vm->id;
-    m.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_VM_TERMINATING;
-    e.vm_terminating = &m;
-    ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_terminating(&a, vm, reason);
     ebb_log_info("%s: terminating: %s", vm->id, reason);
 }
 
@@ -347,24 +324,16 @@ void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const ch
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_DRAIN;
     m.drain = &order;
     ebb_turn_tell_agent(d, run->link, &m);
-    run->end_ns = ebb_now_ns(NULL) + (int64_t)((d->options.drain_s + 5) * 1e9);
+    run->end_ns =
+        ebb_now_ns(NULL) + (int64_t)((d->options.drain_s + EBB_TIMING_DRAIN_GRACE_S) * 1e9);
 }
 
 static void give_up(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
 {
-    if (vm->state != EBB_VM_LOST && vm->state != EBB_VM_TERMINATING) {
-        Ebb__Event e = EBB__EVENT__INIT;
-        Ebb__VmLost m = EBB__VM_LOST__INIT;
-        m.vm = vm->id;
-        m.reason = (char *)(uintptr_t)reason;
-        e.kind_case = EBB__EVENT__KIND_VM_LOST;
-        e.vm_lost = &m;
-        ebb_turn_emit_own(d, &e);
-        ebb_log_warn("%s is lost: %s", vm->id, reason);
-    }
-    ebb_leases_lose(d, vm, reason);
+    struct ebb_actor a = ebb_turn_actor(d);
     if (vm->state != EBB_VM_TERMINATING)
-        log_terminating(d, vm, reason);
+        ebb_log_warn("%s is lost: %s", vm->id, reason);
+    ebb_act_give_up(&a, vm, reason);
     d->plan_not_before_ns = 0; /* a replacement is not put off */
 }
 
@@ -412,15 +381,9 @@ static void watch_agent(struct ebb_daemon *d, struct ebb_vm *vm, const struct eb
     char reason[120];
     double silent_s = (double)(now_ns - run->heard_ns) / 1e9;
     double age_s = (double)(now_ns - run->intended_ns) / 1e9;
-    if (vm->joined && silent_s > d->options.lease_ttl_s &&
-        (vm->state != EBB_VM_TERMINATING || vm->lease_count > 0) && vm->state != EBB_VM_LOST) {
-        snprintf(reason, sizeof reason, "its agent was silent for %.0f s", silent_s);
+    const struct ebb_terms terms = {d->options.lease_ttl_s, d->options.boot_timeout_s};
+    if (ebb_vm_is_overdue(vm, silent_s, age_s, &terms, reason))
         ebb_fleet_lose(d, vm, reason);
-    } else if (!vm->joined && vm->instance[0] != '\0' && age_s > d->options.boot_timeout_s &&
-               vm->state == EBB_VM_BOOTING) {
-        snprintf(reason, sizeof reason, "no agent came within %.0f s of the launch", age_s);
-        ebb_fleet_lose(d, vm, reason);
-    }
 }
 
 static void watch_vm(struct ebb_daemon *d, struct ebb_vm *vm, int64_t now_ns)

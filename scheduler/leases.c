@@ -7,8 +7,8 @@
 #include "base/memory.h"
 #include "scheduler/daemon.h"
 
-#define PLACEMENTS 512
-#define ROUNDS     8
+#define PLACEMENTS EBB_TIMING_PLACEMENTS
+#define ROUNDS     EBB_TIMING_ROUNDS
 
 /* ---- granting ---- */
 
@@ -63,37 +63,13 @@ static void grant_send(struct ebb_daemon *d, struct grant *g, struct ebb_agent_l
     ebb_turn_tell_agent(d, link, &m);
 }
 
-static int by_vm(const void *a, const void *b)
-{
-    const struct ebb_placement *x = a, *y = b;
-    return x->vm < y->vm ? -1 : x->vm > y->vm;
-}
-
-static bool log_lease(struct ebb_daemon *d, const struct ebb_placement *p, int64_t expires_wall_ns)
-{
-    const struct ebb_bag *b = d->state->bags[p->bag];
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__AttemptLeased m = EBB__ATTEMPT_LEASED__INIT;
-    struct ebb_error err = {0};
-    m.bag = b->spec->id;
-    m.job = p->job;
-    m.attempt = b->jobs[p->job].attempts + 1;
-    m.vm = d->state->vms[p->vm]->id;
-    m.expires_wall_ns = expires_wall_ns;
-    e.kind_case = EBB__EVENT__KIND_ATTEMPT_LEASED;
-    e.attempt_leased = &m;
-    if (ebb_turn_emit(d, &e, &err) == 0)
-        return true;
-    ebb_log_error("a placement is refused: %s", err.text);
-    return false;
-}
-
 static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struct grant *g)
 {
+    struct ebb_actor a = ebb_turn_actor(d);
     int64_t now_wall_ns = ebb_wall_ns(NULL);
     int64_t expires_wall_ns = now_wall_ns + (int64_t)(d->options.lease_ttl_s * 1e9);
     size_t count = ebb_place(d->state, &d->options.policy, now_wall_ns, list, PLACEMENTS);
-    qsort(list, count, sizeof *list, by_vm);
+    ebb_placements_sort(list, count);
     for (size_t i = 0; i < count;) {
         uint32_t vm = list[i].vm;
         struct ebb_agent_link *link = ebb_daemon_run_of(d, vm)->link;
@@ -102,7 +78,7 @@ static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struc
             const struct ebb_placement *p = &list[i];
             const struct ebb_bag *b = d->state->bags[p->bag];
             /* Without a connection the lease waits for the next Hello. */
-            if (log_lease(d, p, expires_wall_ns) && link != NULL)
+            if (ebb_act_lease(&a, p, expires_wall_ns) == 0 && link != NULL)
                 grant_add(g, link, b, p->job, b->jobs[p->job].attempts, p->checkpoint_interval_s,
                           p->resume);
         }
@@ -148,23 +124,6 @@ void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
 
 /* ---- taking back ---- */
 
-static void end_attempt(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job,
-                        uint32_t attempt, Ebb__AttemptEnded__Outcome outcome, const char *reason)
-{
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__AttemptEnded m = EBB__ATTEMPT_ENDED__INIT;
-    m.bag = b->spec->id;
-    m.job = job;
-    m.attempt = attempt;
-    m.outcome = outcome;
-    m.reason = (char *)(uintptr_t)reason;
-    m.exit_status = -1;
-    m.last_step = b->jobs[job].step;
-    e.kind_case = EBB__EVENT__KIND_ATTEMPT_ENDED;
-    e.attempt_ended = &m;
-    ebb_turn_emit_own(d, &e);
-}
-
 void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
                        const char *reason)
 {
@@ -174,15 +133,8 @@ void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t j
         return;
     uint32_t attempt = lease->attempt;
     struct ebb_agent_link *link = ebb_daemon_run_of(d, vm)->link;
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__LeaseRevoked revoked = EBB__LEASE_REVOKED__INIT;
-    revoked.bag = b->spec->id;
-    revoked.job = job;
-    revoked.attempt = attempt;
-    revoked.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_LEASE_REVOKED;
-    e.lease_revoked = &revoked;
-    ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_revoke_lease(&a, b, job, attempt, reason);
     if (link == NULL)
         return; /* told at its next Hello, or lost */
     Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
@@ -199,13 +151,8 @@ void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t j
 
 void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
 {
-    size_t before = SIZE_MAX;
-    while (vm->lease_count > 0 && vm->lease_count < before && d->failed.code == 0) {
-        before = vm->lease_count;
-        struct ebb_lease lease = vm->leases[0];
-        end_attempt(d, d->state->bags[lease.bag], lease.job, lease.attempt,
-                    EBB__ATTEMPT_ENDED__OUTCOME__LOST, reason);
-    }
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_lose_leases(&a, vm, reason);
 }
 
 /* ---- bags ---- */
@@ -213,13 +160,8 @@ void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason
 void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *reason,
                            bool release)
 {
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__BagCancelled m = EBB__BAG_CANCELLED__INIT;
-    m.bag = b->spec->id;
-    m.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_BAG_CANCELLED;
-    e.bag_cancelled = &m;
-    ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_cancel_bag(&a, b, reason);
     for (size_t v = 0; v < d->state->live_count; v++) {
         const struct ebb_vm *vm = d->state->vms[d->state->live[v]];
         for (size_t i = 0; i < vm->lease_count; i++) {
@@ -229,33 +171,15 @@ void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *
     }
 }
 
-static struct ebb_bag *settled_bag(const struct ebb_state *s)
-{
-    for (size_t i = 0; i < s->active_count; i++) {
-        struct ebb_bag *b = s->bags[s->active[i]->bag];
-        if (ebb_bag_is_settled(b))
-            return b;
-    }
-    return NULL;
-}
-
 void ebb_leases_finish_bags(struct ebb_daemon *d)
 {
-    struct ebb_bag *b, *last = NULL;
-    while ((b = settled_bag(d->state)) != NULL && b != last) {
-        Ebb__Event e = EBB__EVENT__INIT;
-        Ebb__BagFinished m = EBB__BAG_FINISHED__INIT;
-        m.bag = b->spec->id;
-        m.done = b->counts[EBB_JOB_DONE];
-        m.failed = b->counts[EBB_JOB_FAILED];
-        m.cancelled = b->counts[EBB_JOB_CANCELLED];
-        e.kind_case = EBB__EVENT__KIND_BAG_FINISHED;
-        e.bag_finished = &m;
-        ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    struct ebb_bag *b;
+    while ((b = ebb_act_finish_bag(&a)) != NULL) {
         ebb_log_info("bag %s finished: %llu done, %llu failed, %llu cancelled", b->spec->id,
-                     (unsigned long long)m.done, (unsigned long long)m.failed,
-                     (unsigned long long)m.cancelled);
+                     (unsigned long long)b->counts[EBB_JOB_DONE],
+                     (unsigned long long)b->counts[EBB_JOB_FAILED],
+                     (unsigned long long)b->counts[EBB_JOB_CANCELLED]);
         ebb_stores_measure_bag(d, b);
-        last = b;
     }
 }

@@ -16,7 +16,6 @@
 #include "scheduler/daemon.h"
 
 #define MISSING_NS       (60 * EBB_NS_PER_S)
-#define SOON_NS          (500 * EBB_NS_PER_MS)
 #define IDLE_INTERVAL_NS (60 * EBB_NS_PER_S)
 #define PRICE_OVERLAP_NS (10 * EBB_NS_PER_S)
 
@@ -73,31 +72,16 @@ static void look_work(void *ctx)
 
 static void adopt(struct ebb_daemon *d, struct ebb_vm *vm, const struct ebb_instance *i)
 {
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__VmLaunched m = EBB__VM_LAUNCHED__INIT;
-    m.vm = vm->id;
-    m.instance = (char *)(uintptr_t)i->id;
-    m.launched_wall_ns = i->launched_wall_ns;
-    e.kind_case = EBB__EVENT__KIND_VM_LAUNCHED;
-    e.vm_launched = &m;
-    ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_launched(&a, vm, i->id, i->launched_wall_ns);
     ebb_log_info("%s is %s: found in the cloud", vm->id, i->id);
 }
 
 static void log_end(struct ebb_daemon *d, struct ebb_vm *vm, int64_t launched_wall_ns,
                     int64_t ended_wall_ns, bool interrupted, const char *reason)
 {
-    ebb_leases_lose(d, vm, interrupted ? "the cloud took its VM" : "its VM ended");
-    Ebb__Event e = EBB__EVENT__INIT;
-    Ebb__VmTerminated m = EBB__VM_TERMINATED__INIT;
-    m.vm = vm->id;
-    m.launched_wall_ns = launched_wall_ns;
-    m.ended_wall_ns = ended_wall_ns;
-    m.interrupted = interrupted;
-    m.reason = (char *)(uintptr_t)reason;
-    e.kind_case = EBB__EVENT__KIND_VM_TERMINATED;
-    e.vm_terminated = &m;
-    ebb_turn_emit_own(d, &e);
+    struct ebb_actor a = ebb_turn_actor(d);
+    ebb_act_ended(&a, vm, launched_wall_ns, ended_wall_ns, interrupted, reason);
     d->plan_not_before_ns = 0;
     ebb_log_info("%s ended: %s", vm->id, reason);
 }
@@ -204,7 +188,7 @@ void ebb_reconcile_hurry(struct ebb_daemon *d)
 {
     int64_t now_ns = ebb_now_ns(NULL);
     d->list_soon = true;
-    if (now_ns - d->hurried_ns < SOON_NS)
+    if (now_ns - d->hurried_ns < EBB_TIMING_LOOK_SOON_NS)
         return; /* many at once are one look */
     d->hurried_ns = now_ns;
     d->looked_ns = 0;
@@ -214,8 +198,8 @@ void ebb_reconcile_hurry(struct ebb_daemon *d)
 void ebb_reconcile_tick(struct ebb_daemon *d, int64_t now_ns)
 {
     int64_t due_ns = d->list_ns;
-    if (d->list_soon && d->looked_ns + SOON_NS < due_ns)
-        due_ns = d->looked_ns + SOON_NS;
+    if (d->list_soon && d->looked_ns + EBB_TIMING_LOOK_SOON_NS < due_ns)
+        due_ns = d->looked_ns + EBB_TIMING_LOOK_SOON_NS;
     if (d->listed_once && d->state->live_count == 0 && d->state->active_count == 0)
         due_ns = d->looked_ns + IDLE_INTERVAL_NS;
     if (d->listing || now_ns < due_ns)

@@ -129,11 +129,11 @@ static int choose(struct ebb_error *err)
         const char *variable;
         double otherwise;
     } durations[] = {
-        {&heartbeat_s, "EBB_HEARTBEAT", 2},
-        {&lease_ttl_s, "EBB_LEASE_TTL", 20},
+        {&heartbeat_s, "EBB_HEARTBEAT", EBB_TIMING_HEARTBEAT_S},
+        {&lease_ttl_s, "EBB_LEASE_TTL", EBB_TIMING_LEASE_S},
         {&orphan_timeout_s, "EBB_ORPHAN_TIMEOUT", 600},
-        {&boot_timeout_s, "EBB_BOOT_TIMEOUT", 600},
-        {&drain_s, "EBB_DRAIN", 60},
+        {&boot_timeout_s, "EBB_BOOT_TIMEOUT", EBB_TIMING_BOOT_S},
+        {&drain_s, "EBB_DRAIN", EBB_TIMING_DRAIN_S},
     };
     for (size_t i = 0; i < EBB_ARRAY_LEN(durations); i++) {
         int rc =
@@ -176,7 +176,8 @@ static void fill_options(struct ebb_daemon_options *o, const char *dir,
                                      .orphan_timeout_s = orphan_timeout_s,
                                      .boot_timeout_s = boot_timeout_s,
                                      .drain_s = drain_s,
-                                     .list_interval_s = emulated ? 2 : 15,
+                                     .list_interval_s =
+                                         emulated ? EBB_TIMING_LOOK_EMULATED_S : EBB_TIMING_LOOK_S,
                                      .offers_interval_s = emulated ? 20 : 300,
                                      .idle_exit_s = idle_exit_s,
                                      .upload_program = true};

@@ -16,8 +16,6 @@
 #include "base/memory.h"
 #include "scheduler/daemon.h"
 
-#define PLAN_INTERVAL_NS (200 * EBB_NS_PER_MS)
-
 enum outgoing_kind { TO_AGENT, TO_CLIENT, CALL };
 
 struct ebb_outgoing {
@@ -71,11 +69,23 @@ int ebb_turn_emit(struct ebb_daemon *d, Ebb__Event *e, struct ebb_error *err)
     return 0;
 }
 
-void ebb_turn_emit_own(struct ebb_daemon *d, Ebb__Event *e)
+static int emit_own(void *ctx, Ebb__Event *e)
 {
     struct ebb_error err = {0};
-    if (ebb_turn_emit(d, e, &err) < 0)
+    int rc = ebb_turn_emit(ctx, e, &err);
+    if (rc < 0)
         ebb_log_error("event %s: %s", ebb_event_kind_name(e), err.text);
+    return rc;
+}
+
+void ebb_turn_emit_own(struct ebb_daemon *d, Ebb__Event *e)
+{
+    (void)emit_own(d, e);
+}
+
+struct ebb_actor ebb_turn_actor(struct ebb_daemon *d)
+{
+    return (struct ebb_actor){.state = d->state, .emit = emit_own, .ctx = d};
 }
 
 /* ---- what waits for the commit ---- */
@@ -186,7 +196,7 @@ static void plan_when_due(struct ebb_daemon *d)
     if (!due || now_ns < d->plan_not_before_ns)
         return;
     d->plan_wanted = false;
-    d->plan_not_before_ns = now_ns + PLAN_INTERVAL_NS;
+    d->plan_not_before_ns = now_ns + EBB_TIMING_PLAN_NS;
     ebb_fleet_plan(d);
 }
 
