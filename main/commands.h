@@ -23,6 +23,8 @@ extern const struct ebb_command ebb_command_checkpoint_verify;
 extern const struct ebb_command ebb_command_checkpoint_restore;
 extern const struct ebb_command ebb_command_doctor;
 extern const struct ebb_command ebb_command_stop;
+extern const struct ebb_command ebb_command_pack;
+extern const struct ebb_command ebb_command_unpack;
 /* agent/ */
 extern const struct ebb_command ebb_command_agent;
 extern const struct ebb_command ebb_command_profile_test;

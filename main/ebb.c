@@ -22,6 +22,8 @@ static const struct ebb_command *const commands[] = {
     &ebb_command_checkpoint_restore,
     &ebb_command_profile_test,
     &ebb_command_profile_show,
+    &ebb_command_pack,
+    &ebb_command_unpack,
     &ebb_command_doctor,
     &ebb_command_scheduler,
     &ebb_command_agent,

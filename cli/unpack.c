@@ -1,0 +1,147 @@
+/* `ebb unpack`: the files of a packed file, each under its name only when it is whole and its hash
+ * matched. Names come from the file and are held inside the folder. */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "cli/json_out.h"
+#include "cli/packed_file.h"
+
+extern const struct ebb_command ebb_command_unpack;
+
+static const char *folder = ".", *base_path;
+static int64_t threads;
+static bool as_json, force;
+
+static bool is_wanted(const struct ebb_packed_entry *e, char **patterns, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(patterns[i], e->name) == 0 || ebb_glob_match(patterns[i], e->name))
+            return true;
+    return count == 0;
+}
+
+/* No folder on the way to `path` may be a symbolic link: it could lead anywhere. */
+static int check_folders(const char *path, size_t skip, struct ebb_error *err)
+{
+    EBB_AUTO_FREE char *copy = ebb_strdup(path);
+    for (char *p = copy + skip; (p = strchr(p, '/')) != NULL; p++) {
+        *p = '\0';
+        struct stat st;
+        if (lstat(copy, &st) == 0 && !S_ISDIR(st.st_mode))
+            return ebb_error_set(err, EBB_ERR_INPUT, "%s is there and is no folder", copy);
+        *p = '/';
+    }
+    return 0;
+}
+
+static int unpack_entry(const struct ebb_packed_file *p, const struct ebb_packed_entry *e,
+                        struct ebb_error *err)
+{
+    EBB_AUTO(ebb_auto_base) struct ebb_base *base = NULL;
+    EBB_AUTO(ebb_new_file_clean_up) struct ebb_new_file out = {0};
+    EBB_AUTO_FREE char *path = ebb_path_join(folder, e->name);
+    int rc = check_folders(path, strlen(path) - strlen(e->name), err);
+    if (rc == 0)
+        rc = ebb_base_open_of(p->file.path, e, base_path, &base, err);
+    if (rc == 0)
+        rc = ebb_new_file_create(path, force, &out, err);
+    if (rc < 0)
+        return rc;
+    struct ebb_progress_line line;
+    rc = ebb_unpacker_run(p->container, e, base != NULL ? &base->bytes : NULL,
+                          ebb_new_file_sink(&out), ebb_packed_threads(threads),
+                          ebb_progress_begin(&line, "unpacking", e->name), err);
+    ebb_progress_end(&line);
+    return rc < 0 ? rc
+                  : ebb_new_file_publish(&out, e->mode != 0 ? e->mode : 0644, e->mtime_ns, err);
+}
+
+static int check_patterns(const struct ebb_container *c, char **patterns, int count,
+                          struct ebb_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < c->count && !found; k++)
+            found = is_wanted(&c->entries[k], patterns + i, 1);
+        if (!found)
+            return ebb_error_set(err, EBB_ERR_NOT_FOUND, "no %s in it", patterns[i]);
+    }
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_packed_file_close) struct ebb_packed_file p = {0};
+    int rc = ebb_packed_file_open(argv[0], &p, &err);
+    if (rc == 0)
+        rc = check_patterns(p.container, argv + 1, argc - 1, &err);
+    json_t *list = json_array();
+    uint64_t bytes = 0;
+    for (size_t i = 0; rc == 0 && i < p.container->count; i++) {
+        const struct ebb_packed_entry *e = &p.container->entries[i];
+        if (!is_wanted(e, argv + 1, argc - 1))
+            continue;
+        rc = unpack_entry(&p, e, &err);
+        bytes += e->size_bytes;
+        if (rc == 0)
+            (void)json_array_append_new(list, ebb_packed_entry_json(e));
+    }
+    size_t files = json_array_size(list);
+    if (rc == 0 && as_json) {
+        json_t *v = ebb_json_new("unpack");
+        (void)json_object_set_new(v, "folder", json_string(folder));
+        (void)json_object_set(v, "files", list);
+        rc = ebb_json_print(v);
+    } else if (rc == 0) {
+        char size[EBB_QUANTITY_TEXT_SIZE];
+        (void)printf("%zu file%s, %s in %s, every hash matched\n", files, files == 1 ? "" : "s",
+                     ebb_format_size(bytes, size), folder);
+    }
+    json_decref(list);
+    return rc < 0 ? ebb_packed_fail(&err) : rc;
+}
+
+static const struct ebb_option options[] = {
+    {.name = "directory",
+     .letter = 'o',
+     .kind = EBB_OPTION_TEXT,
+     .target = &folder,
+     .value = "DIR",
+     .help = "Where to; made when it is not there. The current folder when not given."},
+    {.name = "base",
+     .kind = EBB_OPTION_TEXT,
+     .target = &base_path,
+     .value = "FILE",
+     .help = "The file that this one is packed against, when it is not beside it any more."},
+    {.name = "threads",
+     .kind = EBB_OPTION_INT,
+     .target = &threads,
+     .value = "N",
+     .help = "One a processor when not given."},
+    {.name = "force",
+     .kind = EBB_OPTION_FLAG,
+     .target = &force,
+     .help = "Replace files that are there."},
+    {.name = "json", .kind = EBB_OPTION_FLAG, .target = &as_json, .help = "Print one JSON value."},
+    {0},
+};
+
+const struct ebb_command ebb_command_unpack = {
+    .name = "unpack",
+    .arguments = "PACKED [FILE...]",
+    .summary = "Get the files back out of a packed file",
+    .details = "All of them, or the FILEs named (patterns such as '*.xtc' too). A file gets its "
+               "name when its hash has matched; nothing that is there is replaced without --force.",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .run = run,
+};

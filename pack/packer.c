@@ -1,0 +1,69 @@
+/* What a file is decides how it is cut: frames, arrays with plain bytes between them, or plain
+ * bytes. Whatever is found out on the way, the parts together are the whole file. */
+#include "pack/packer.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "formats/recognise.h"
+#include "pack/packer_run.h"
+
+static int recognise(const struct ebb_bytes *file, enum ebb_file_kind *ret, struct ebb_error *err)
+{
+    size_t len =
+        file->size_bytes < EBB_RECOGNISE_BYTES ? (size_t)file->size_bytes : EBB_RECOGNISE_BYTES;
+    EBB_AUTO_FREE uint8_t *head = ebb_alloc(len);
+    int rc = ebb_bytes_read(file, 0, head, len, err);
+    if (rc == 0)
+        *ret = ebb_file_recognise(head, len);
+    return rc;
+}
+
+static void clean_up(struct ebb_pack_run *r)
+{
+    for (size_t i = 0; i < r->job_capacity; i++) {
+        struct ebb_pack_job *j = &r->jobs[i];
+        ebb_buffer_clean_up(&j->raw);
+        ebb_buffer_clean_up(&j->payload);
+        ebb_buffer_clean_up(&j->unpacked);
+        if (j->destroy_plan != NULL)
+            j->destroy_plan(j->plan);
+    }
+    free(r->jobs);
+    ebb_sha256_destroy(r->source_hash);
+    ebb_sha256_destroy(r->hash);
+}
+
+static int pack(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err)
+{
+    (void)kind;
+    int rc = ebb_pack_plain(r, 0, r->file->size_bytes, err);
+    return rc < 0 ? rc : ebb_pack_flush(r, err);
+}
+
+int ebb_packer_add(struct ebb_container_writer *w, struct ebb_packed_entry *facts,
+                   const struct ebb_bytes *file, const struct ebb_bytes *base,
+                   const struct ebb_packer_options *o, struct ebb_error *err)
+{
+    enum ebb_file_kind kind = EBB_FILE_RAW;
+    int rc = recognise(file, &kind, err);
+    if (rc < 0)
+        return rc;
+    struct ebb_pack_run r = {.writer = w, .facts = facts, .file = file, .base = base, .o = o};
+    r.job_capacity = o->threads == 0 ? 1 : o->threads;
+    r.jobs = ebb_alloc_array(r.job_capacity, sizeof *r.jobs);
+    r.source_hash = ebb_sha256_new();
+    facts->kind = ebb_strdup(ebb_file_kind_name(kind));
+    facts->size_bytes = facts->source_bytes = facts->frames = 0;
+    rc = ebb_container_begin(w, facts, err);
+    if (rc == 0)
+        rc = pack(&r, kind, err);
+    ebb_sha256_final(r.source_hash, facts->source_sha256);
+    memcpy(facts->sha256, facts->source_sha256, sizeof facts->sha256);
+    if (r.hash != NULL)
+        ebb_sha256_final(r.hash, facts->sha256);
+    if (rc == 0)
+        rc = ebb_container_end(w, facts, err);
+    clean_up(&r);
+    return rc;
+}
