@@ -76,6 +76,32 @@ static int check_patterns(const struct ebb_container *c, char **patterns, int co
     return 0;
 }
 
+/* A damaged file does not keep the others back. */
+static int unpack_wanted(const struct ebb_packed_file *p, char **patterns, int count, json_t *list,
+                         uint64_t *ret_bytes, struct ebb_error *err)
+{
+    struct ebb_error damage = {0};
+    for (size_t i = 0; i < p->container->count; i++) {
+        const struct ebb_packed_entry *e = &p->container->entries[i];
+        if (!is_wanted(e, patterns, count))
+            continue;
+        int rc = unpack_entry(p, e, err);
+        if (rc < 0 && rc != EBB_ERR_CORRUPT)
+            return rc;
+        if (rc < 0 && damage.code < 0)
+            (void)ebb_packed_fail(&damage);
+        if (rc < 0) {
+            ebb_error_copy(&damage, err);
+            continue;
+        }
+        *ret_bytes += e->size_bytes;
+        (void)json_array_append_new(list, ebb_packed_entry_json(e));
+    }
+    if (damage.code < 0)
+        ebb_error_copy(err, &damage);
+    return damage.code;
+}
+
 static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
@@ -85,15 +111,8 @@ static int run(int argc, char **argv)
         rc = check_patterns(p.container, argv + 1, argc - 1, &err);
     json_t *list = json_array();
     uint64_t bytes = 0;
-    for (size_t i = 0; rc == 0 && i < p.container->count; i++) {
-        const struct ebb_packed_entry *e = &p.container->entries[i];
-        if (!is_wanted(e, argv + 1, argc - 1))
-            continue;
-        rc = unpack_entry(&p, e, &err);
-        bytes += e->size_bytes;
-        if (rc == 0)
-            (void)json_array_append_new(list, ebb_packed_entry_json(e));
-    }
+    if (rc == 0)
+        rc = unpack_wanted(&p, argv + 1, argc - 1, list, &bytes, &err);
     size_t files = json_array_size(list);
     if (rc == 0 && as_json) {
         json_t *v = ebb_json_new("unpack");

@@ -34,6 +34,21 @@ static void clean_up(struct ebb_pack_run *r)
     ebb_sha256_destroy(r->hash);
 }
 
+/* Loss is for coordinates alone. */
+static int check_error(const struct ebb_packer_options *o, enum ebb_file_kind kind,
+                       struct ebb_error *err)
+{
+    if (o->error == 0 || ebb_file_kind_has_frames(kind) || (kind == EBB_FILE_RAW && o->rows > 0))
+        return 0;
+    const char *what = kind == EBB_FILE_CPT || kind == EBB_FILE_LAMMPS_RESTART
+                           ? "restart state, which must come back bit for bit"
+                       : kind == EBB_FILE_RAW
+                           ? "no trajectory that is known (a raw one needs --shape)"
+                           : "an array of numbers, which must come back bit for bit";
+    return ebb_error_set(err, EBB_ERR_INPUT, "--error is for trajectories; this is %s (%s)", what,
+                         ebb_file_kind_name(kind));
+}
+
 static int pack(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err)
 {
     (void)kind;
@@ -47,6 +62,8 @@ int ebb_packer_add(struct ebb_container_writer *w, struct ebb_packed_entry *fact
 {
     enum ebb_file_kind kind = EBB_FILE_RAW;
     int rc = recognise(file, &kind, err);
+    if (rc == 0)
+        rc = check_error(o, kind, err);
     if (rc < 0)
         return rc;
     struct ebb_pack_run r = {.writer = w, .facts = facts, .file = file, .base = base, .o = o};

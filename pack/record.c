@@ -167,6 +167,8 @@ static int decode_parts(struct cursor *c, struct ebb_packed_entry *e, uint64_t *
     uint64_t count = ebb_get_u64(n), size = 0, frames = 0;
     for (uint64_t i = 0; i < count; i++) {
         const uint8_t *b = take(c, INDEX_PART_BYTES);
+        if (b == NULL)
+            return index_fault(err, "it ends inside an entry");
         struct ebb_packed_part p = {
             .record_offset = ebb_get_u64(b),
             .raw_bytes = ebb_get_u64(b + 8),

@@ -1,6 +1,7 @@
 /* Parts are read and decoded a batch at a time by the threads, hashed and handed on in order. */
 #include "pack/unpacker.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -111,7 +112,8 @@ int ebb_unpacker_run(const struct ebb_container *c, const struct ebb_packed_entr
 
 /* ---- any place of an entry ---- */
 
-enum { VIEW_PARTS = 3 }; /* a tensor's pieces may begin in one part and end in the next */
+/* A tensor's pieces may begin in one part and end in the next, and several threads ask at once. */
+enum { VIEW_PARTS = 8 };
 
 struct cached {
     const struct ebb_packed_part *part; /* NULL: empty */
@@ -126,6 +128,7 @@ struct ebb_entry_view {
     struct cached cached[VIEW_PARTS];
     uint64_t clock;
     struct ebb_buffer payload;
+    pthread_mutex_t lock;
 };
 
 struct ebb_entry_view *ebb_entry_view_new(const struct ebb_container *c,
@@ -136,6 +139,7 @@ struct ebb_entry_view *ebb_entry_view_new(const struct ebb_container *c,
     v->c = c;
     v->e = e;
     v->base = base;
+    pthread_mutex_init(&v->lock, NULL);
     return v;
 }
 
@@ -146,6 +150,7 @@ void ebb_entry_view_destroy(struct ebb_entry_view *v)
     for (size_t i = 0; i < VIEW_PARTS; i++)
         free(v->cached[i].raw);
     ebb_buffer_clean_up(&v->payload);
+    pthread_mutex_destroy(&v->lock);
     free(v);
 }
 
@@ -190,21 +195,24 @@ static int view_part(struct ebb_entry_view *v, const struct ebb_packed_part *p, 
 static int read_view(void *ctx, uint64_t offset, void *out, size_t len, struct ebb_error *err)
 {
     struct ebb_entry_view *v = ctx;
-    for (uint8_t *to = out; len > 0;) {
+    pthread_mutex_lock(&v->lock);
+    int rc = 0;
+    for (uint8_t *to = out; len > 0 && rc == 0;) {
         const struct ebb_packed_part *p = part_at(v->e, offset);
         uint64_t skip = offset - p->file_offset;
         size_t n = p->raw_bytes - skip < len ? (size_t)(p->raw_bytes - skip) : len;
         uint8_t *raw = NULL;
-        int rc = n == 0 ? ebb_error_set(err, EBB_ERR_CORRUPT, "%s ends too early", v->e->name)
-                        : view_part(v, p, &raw, err);
+        rc = n == 0 ? ebb_error_set(err, EBB_ERR_CORRUPT, "%s ends too early", v->e->name)
+                    : view_part(v, p, &raw, err);
         if (rc < 0)
-            return rc;
+            break;
         memcpy(to, raw + skip, n);
         to += n;
         offset += n;
         len -= n;
     }
-    return 0;
+    pthread_mutex_unlock(&v->lock);
+    return rc;
 }
 
 struct ebb_bytes ebb_entry_view_bytes(struct ebb_entry_view *v)

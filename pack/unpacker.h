@@ -14,7 +14,8 @@ int ebb_unpacker_run(const struct ebb_container *c, const struct ebb_packed_entr
                      struct ebb_pack_progress progress, struct ebb_error *err);
 
 /* The entry's unpacked content, readable at any place: parts are decoded when they are wanted, and
- * the last few kept. `c`, `e`, `base` are borrowed. One thread at a time is served. */
+ * the last few kept. `c`, `e`, `base` are borrowed. Any thread may read; they are served one
+ * after another. */
 struct ebb_entry_view;
 struct ebb_entry_view *ebb_entry_view_new(const struct ebb_container *c,
                                           const struct ebb_packed_entry *e,
