@@ -194,7 +194,7 @@ static Ebb__Candidate *make_candidate(const struct estimating *w, size_t offer,
     Ebb__Candidate *c = ebb_alloc(sizeof *c);
     ebb__candidate__init(c);
     c->offer = ebb_fold_copy(&o->base);
-    c->hazard_per_hour = ebb_state_hazard(w->in->state, o, w->in->now_wall_ns);
+    c->hazard_per_hour = ebb_state_hazard(w->in->state, o, 0, w->in->now_wall_ns);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer small = {0};
     bool fits = false;
     for (size_t g = 0; g < w->spec->n_groups; g++) {

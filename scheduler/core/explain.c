@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/lifetime.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/score.h"
 #include "scheduler/core/status.h"
@@ -254,11 +255,14 @@ static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
          (double)(in->now_wall_ns - j->since_wall_ns) / 1e9);
     if (vm->reason != NULL && vm->reason[0] != '\0')
         line(r, "the VM was chosen for %s", vm->reason);
+    double age_s = ebb_vm_age_s(vm, in->now_wall_ns);
     double interval = ebb_plan_interval_s(in->state, in->policy, ebb_bag_group_of(b, job),
-                                          vm->offer, in->now_wall_ns);
+                                          vm->offer, age_s, in->now_wall_ns);
     if (interval > 0)
-        line(r, "a checkpoint every %.0f s: %.2g revocations/h expected, %.2g s to make one",
-             interval, ebb_state_hazard(in->state, vm->offer, in->now_wall_ns),
+        line(r,
+             "a checkpoint every %.0f s: %.2g revocations/h expected at the VM's age of %.0f s, "
+             "%.2g s to make one",
+             interval, ebb_state_hazard(in->state, vm->offer, age_s, in->now_wall_ns), age_s,
              ebb_bag_group_of(b, job)->write_s.value);
     if (vm->notice_wall_ns != 0)
         line(r, "the cloud has given notice: the VM ends in %.0f s",

@@ -29,6 +29,7 @@ int ebb_fold_vm_terminating(struct ebb_state *s, const Ebb__Event *e, struct ebb
 int ebb_fold_vm_terminated(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_prices_observed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_requests_counted(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
+int ebb_fold_hazards_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_storage_observed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 
 /* EBB_ERR_NOT_FOUND's counterpart for a log: EBB_ERR_CORRUPT, and NULL. */
@@ -47,6 +48,9 @@ void ebb_bag_destroy(struct ebb_bag *b);
 
 size_t ebb_vm_lease_of(const struct ebb_vm *vm, uint32_t bag, uint64_t job); /* SIZE_MAX: none */
 void ebb_vm_destroy(struct ebb_vm *vm);
+
+/* Tells the hazards how long every living spot VM has lived by now, when that was long ago. */
+void ebb_fold_sweep_lives(struct ebb_state *s, int64_t wall_ns);
 
 void ebb_mean_add(struct ebb_mean *m, double value);
 /* Copies by packing, so that the state owns what the event lent. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "scheduler/core/fold.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/speed.h"
 
 static int not_live(struct ebb_error *err, const char *bag, uint64_t job, uint32_t attempt,
                     const char *what)
@@ -91,6 +92,8 @@ int ebb_fold_attempt_started(struct ebb_state *s, const Ebb__Event *e, struct eb
                              "twice",
                              m->attempt, (unsigned long long)m->job, m->bag);
     lease->started_wall_ns = e->wall_ns;
+    lease->step = m->resumed_step > 0 ? m->resumed_step : 0;
+    lease->run_s = m->resumed_step > 0 ? (double)j->run_s : 0;
     if (m->resumed_sequence > j->checkpoint_sequence)
         j->checkpoint_sequence = (uint32_t)m->resumed_sequence;
     j->step = m->resumed_step;
@@ -124,6 +127,10 @@ int ebb_fold_checkpoint_committed(struct ebb_state *s, const Ebb__Event *e, stru
     lease->stopped_s += m->stopped_s > 0 ? m->stopped_s : 0;
     b->checkpoints++;
     struct ebb_group *g = ebb_bag_group_of(b, m->job);
+    ebb_speed_observe(s, g, vm->offer->type, (double)(m->step - lease->step),
+                      m->run_s - lease->run_s);
+    lease->step = m->step;
+    lease->run_s = m->run_s;
     ebb_mean_add(&g->write_s, m->write_s);
     ebb_mean_add(&g->stopped_s, m->stopped_s);
     return 0;
@@ -217,6 +224,8 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
         if (m->times->run_s > 0 && lease->commit_wall_ns == 0)
             j->run_s = before + (float)m->times->run_s;
         ebb_mean_add(&g->run_s, j->run_s);
+        if (m->attempt == 1 && (g->profile == NULL || !g->profile->checkpoints))
+            ebb_speed_observe(s, g, vm->offer->type, 1, j->run_s);
     }
     ebb_fold_set_reason(b, m->job, outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE ? NULL : m->reason);
     bool front = outcome != EBB__ATTEMPT_ENDED__OUTCOME__FAILED &&

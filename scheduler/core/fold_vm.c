@@ -8,8 +8,11 @@
 
 #include "base/memory.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/hazards.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
+
+#define SWEEP_S 600.0 /* of billed time: lives that go on are told so often */
 
 void ebb_vm_destroy(struct ebb_vm *vm)
 {
@@ -102,14 +105,54 @@ static void no_longer_live(struct ebb_state *s, const struct ebb_vm *vm)
     s->live_count--;
 }
 
-/* Its hours count from now on, if they do not already. */
-static void begin_exposure(struct ebb_state *s, struct ebb_vm *vm, int64_t from_wall_ns)
+static struct ebb_place place_of(const Ebb__Offer *o)
 {
-    if (vm->counts_exposure)
+    return (struct ebb_place){o->provider, o->region, o->zone, o->type};
+}
+
+/* Its life counts from now on, if it does not already; and an outage of its offer is over. */
+static void begin_life(struct ebb_state *s, struct ebb_vm *vm, int64_t from_wall_ns)
+{
+    if (vm->born_wall_ns != 0)
         return;
-    vm->counts_exposure = true;
-    vm->exposure_from_wall_ns = from_wall_ns;
-    ebb_market_launched(s->market, vm->offer, from_wall_ns);
+    vm->born_wall_ns = vm->told_wall_ns = from_wall_ns;
+    ebb_market_launched(s->market, vm->offer);
+    struct ebb_market_entry *e = ebb_market_entry(s->market, vm->offer);
+    if (e->outage_from_wall_ns == 0)
+        return;
+    struct ebb_place p = place_of(vm->offer);
+    ebb_hazards_observe(s->hazards, EBB_RATE_RECOVERY, &p,
+                        (double)(e->outage_told_wall_ns - e->outage_from_wall_ns) / 1e9,
+                        (double)(from_wall_ns - e->outage_from_wall_ns) / 1e9, true, from_wall_ns);
+    e->outage_from_wall_ns = e->outage_told_wall_ns = 0;
+}
+
+/* Refused for want of capacity: the outage has lasted until now. */
+static void tell_outage(struct ebb_state *s, const Ebb__Offer *offer, int64_t wall_ns)
+{
+    struct ebb_market_entry *e = ebb_market_entry(s->market, offer);
+    struct ebb_place p = place_of(offer);
+    if (e->outage_from_wall_ns == 0)
+        e->outage_from_wall_ns = e->outage_told_wall_ns = wall_ns;
+    ebb_hazards_observe(s->hazards, EBB_RATE_RECOVERY, &p,
+                        (double)(e->outage_told_wall_ns - e->outage_from_wall_ns) / 1e9,
+                        (double)(wall_ns - e->outage_from_wall_ns) / 1e9, false, wall_ns);
+    e->outage_told_wall_ns = wall_ns;
+}
+
+/* A revocation ends a life; whatever else it sees is censored there. */
+static void tell_life(struct ebb_state *s, struct ebb_vm *vm, int64_t to_wall_ns, bool revoked)
+{
+    if (vm->offer->market == EBB__MARKET__ON_DEMAND || vm->born_wall_ns == 0 ||
+        vm->counted_revocation)
+        return;
+    if (to_wall_ns < vm->told_wall_ns)
+        to_wall_ns = vm->told_wall_ns;
+    struct ebb_place p = place_of(vm->offer);
+    ebb_hazards_observe(s->hazards, EBB_RATE_REVOCATION, &p,
+                        (double)(vm->told_wall_ns - vm->born_wall_ns) / 1e9,
+                        (double)(to_wall_ns - vm->born_wall_ns) / 1e9, revoked, to_wall_ns);
+    vm->told_wall_ns = to_wall_ns;
 }
 
 /* For a VM that the cloud takes: once, at the first sign of it. */
@@ -117,16 +160,25 @@ static void count_revocation(struct ebb_state *s, struct ebb_vm *vm, int64_t wal
 {
     if (vm->counted_revocation)
         return;
+    if (vm->offer->market == EBB__MARKET__SPOT) {
+        s->noticed += vm->notice_wall_ns != 0;
+        s->unnoticed += vm->notice_wall_ns == 0;
+    }
+    tell_life(s, vm, wall_ns, true);
     vm->counted_revocation = true;
     ebb_market_revoked(s->market, vm->offer, wall_ns);
 }
 
-static void end_exposure(struct ebb_state *s, struct ebb_vm *vm, int64_t wall_ns)
+void ebb_fold_sweep_lives(struct ebb_state *s, int64_t wall_ns)
 {
-    if (!vm->counts_exposure)
+    if ((double)(wall_ns - s->swept_wall_ns) / 1e9 * s->bill_time_scale < SWEEP_S)
         return;
-    vm->counts_exposure = false;
-    ebb_market_ended(s->market, vm->offer, vm->exposure_from_wall_ns, wall_ns);
+    s->swept_wall_ns = wall_ns;
+    for (size_t i = 0; i < s->live_count; i++) {
+        struct ebb_vm *vm = s->vms[s->live[i]];
+        if (vm->state <= EBB_VM_READY)
+            tell_life(s, vm, wall_ns, false);
+    }
 }
 
 int ebb_fold_vm_launched(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
@@ -143,7 +195,7 @@ int ebb_fold_vm_launched(struct ebb_state *s, const Ebb__Event *e, struct ebb_er
     snprintf(vm->instance, sizeof vm->instance, "%s", m->instance);
     int64_t launched = m->launched_wall_ns > 0 ? m->launched_wall_ns : e->wall_ns;
     if (vm->state != EBB_VM_LOST)
-        begin_exposure(s, vm, launched);
+        begin_life(s, vm, launched);
     vm->launched_wall_ns = launched;
     if (vm->state == EBB_VM_INTENDED)
         vm->state = EBB_VM_BOOTING;
@@ -159,6 +211,8 @@ int ebb_fold_vm_launch_failed(struct ebb_state *s, const Ebb__Event *e, struct e
     if (!ebb_vm_is_live(vm) || vm->instance[0] != '\0' || vm->joined)
         return refused(err, vm, "was not launched");
     ebb_market_refused(s->market, vm->offer, e->wall_ns, m->code);
+    if (m->code == EBB_ERR_NO_CAPACITY)
+        tell_outage(s, vm->offer, e->wall_ns);
     vm->state = EBB_VM_FAILED;
     vm->ended_wall_ns = e->wall_ns;
     set_text(&vm->end_reason, m->reason);
@@ -181,7 +235,7 @@ int ebb_fold_vm_joined(struct ebb_state *s, const Ebb__Event *e, struct ebb_erro
     vm->joined_wall_ns = e->wall_ns;
     vm->idle_since_wall_ns = e->wall_ns;
     ebb_mean_add(&s->boot_s, (double)(e->wall_ns - vm->intended_wall_ns) / 1e9);
-    begin_exposure(s, vm, e->wall_ns);
+    begin_life(s, vm, e->wall_ns);
     snprintf(vm->address, sizeof vm->address, "%s", m->address);
     set_capacity(vm, m->cpus > 0 ? m->cpus : vm->offer->cpus,
                  m->memory_bytes > 0 ? m->memory_bytes : vm->offer->memory_bytes, vm->offer->gpus);
@@ -203,8 +257,10 @@ int ebb_fold_vm_noticed(struct ebb_state *s, const Ebb__Event *e, struct ebb_err
         return 0;
     }
     vm->notice_deadline_wall_ns = m->deadline_wall_ns;
-    if (vm->notice_wall_ns == 0)
+    if (vm->notice_wall_ns == 0) {
         vm->notice_wall_ns = e->wall_ns;
+        ebb_mean_add(&s->notice_s, (double)(m->deadline_wall_ns - e->wall_ns) / 1e9);
+    }
     count_revocation(s, vm, e->wall_ns);
     if (vm->state < EBB_VM_NOTICED)
         vm->state = EBB_VM_NOTICED;
@@ -218,9 +274,8 @@ int ebb_fold_vm_lost(struct ebb_state *s, const Ebb__Event *e, struct ebb_error 
         return EBB_ERR_CORRUPT;
     if (!ebb_vm_is_live(vm) || vm->state == EBB_VM_LOST)
         return refused(err, vm, "was lost");
-    if (vm->state != EBB_VM_TERMINATING && vm->counts_exposure)
+    if (vm->state != EBB_VM_TERMINATING && vm->born_wall_ns != 0)
         count_revocation(s, vm, e->wall_ns);
-    end_exposure(s, vm, e->wall_ns);
     vm->state = EBB_VM_LOST;
     set_text(&vm->end_reason, e->vm_lost->reason);
     return 0;
@@ -249,9 +304,10 @@ int ebb_fold_vm_terminated(struct ebb_state *s, const Ebb__Event *e, struct ebb_
         return refused(err, vm, "ended");
     int64_t ended = m->ended_wall_ns > 0 ? m->ended_wall_ns : e->wall_ns;
     bool ours = vm->state == EBB_VM_TERMINATING && !m->interrupted;
-    if (!ours && vm->exposure_from_wall_ns != 0)
+    if (!ours && vm->born_wall_ns != 0)
         count_revocation(s, vm, ended < e->wall_ns ? ended : e->wall_ns);
-    end_exposure(s, vm, ended);
+    else
+        tell_life(s, vm, ended, false);
     if (m->launched_wall_ns > 0)
         vm->launched_wall_ns = m->launched_wall_ns;
     vm->interrupted = m->interrupted;

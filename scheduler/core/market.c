@@ -1,4 +1,4 @@
-/* Prices, refusals and exposure by offer. Keys are text ("zone/type/market"), so that what the log
+/* Prices and refusals by offer. Keys are text ("zone/type/market"), so that what the log
  * says of an offer is found again whatever list of offers the cloud gives today. */
 #include "scheduler/core/market.h"
 
@@ -12,8 +12,7 @@
 
 struct ebb_market {
     struct ebb_map *entries; /* "zone/type/market" */
-    struct ebb_map *zones;
-    struct ebb_market_entry all;
+    int64_t revoked_wall_ns;
 };
 
 static void entry_destroy(void *p)
@@ -27,7 +26,6 @@ struct ebb_market *ebb_market_new(void)
 {
     struct ebb_market *m = ebb_alloc(sizeof *m);
     m->entries = ebb_map_new(entry_destroy);
-    m->zones = ebb_map_new(entry_destroy);
     return m;
 }
 
@@ -36,7 +34,6 @@ void ebb_market_destroy(struct ebb_market *m)
     if (m == NULL)
         return;
     ebb_map_destroy(m->entries);
-    ebb_map_destroy(m->zones);
     free(m);
 }
 
@@ -70,14 +67,9 @@ const struct ebb_market_entry *ebb_market_find(const struct ebb_market *m, const
     return ebb_map_get(m->entries, entry_key(key, zone, type, market));
 }
 
-const struct ebb_market_entry *ebb_market_zone(const struct ebb_market *m, const char *zone)
+int64_t ebb_market_revoked_wall_ns(const struct ebb_market *m)
 {
-    return ebb_map_get(m->zones, zone);
-}
-
-const struct ebb_market_entry *ebb_market_all(const struct ebb_market *m)
-{
-    return &m->all;
+    return m->revoked_wall_ns;
 }
 
 const struct ebb_market_entry *ebb_market_next(const struct ebb_market *m, size_t *cursor,
@@ -110,53 +102,19 @@ void ebb_market_observe(struct ebb_market *m, const Ebb__PricePoint *p)
     e->price_count++;
 }
 
-/* The three levels that learn from an offer. */
-static void levels(struct ebb_market *m, const Ebb__Offer *offer, struct ebb_market_entry *out[3])
+void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer)
 {
-    out[0] = ebb_market_entry(m, offer);
-    out[1] = make(m->zones, offer->zone);
-    out[2] = &m->all;
-}
-
-void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns)
-{
-    struct ebb_market_entry *level[3];
-    levels(m, offer, level);
-    level[0]->refusals = 0;
-    level[0]->granted++;
-    if (offer->market == EBB__MARKET__ON_DEMAND)
-        return;
-    for (int i = 0; i < 3; i++) {
-        level[i]->exposure.live++;
-        level[i]->exposure.live_since_ms += wall_ns / 1000000;
-    }
-}
-
-void ebb_market_ended(struct ebb_market *m, const Ebb__Offer *offer, int64_t launched_wall_ns,
-                      int64_t ended_wall_ns)
-{
-    if (offer->market == EBB__MARKET__ON_DEMAND)
-        return;
-    struct ebb_market_entry *level[3];
-    levels(m, offer, level);
-    for (int i = 0; i < 3; i++) {
-        level[i]->exposure.live--;
-        level[i]->exposure.live_since_ms -= launched_wall_ns / 1000000;
-        if (ended_wall_ns > launched_wall_ns)
-            level[i]->exposure.hours += (double)(ended_wall_ns - launched_wall_ns) / 3.6e12;
-    }
+    struct ebb_market_entry *e = ebb_market_entry(m, offer);
+    e->refusals = 0;
+    e->granted++;
 }
 
 void ebb_market_revoked(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns)
 {
     if (offer->market == EBB__MARKET__ON_DEMAND)
         return;
-    struct ebb_market_entry *level[3];
-    levels(m, offer, level);
-    for (int i = 0; i < 3; i++) {
-        level[i]->exposure.revocations++;
-        level[i]->revoked_wall_ns = wall_ns;
-    }
+    ebb_market_entry(m, offer)->revoked_wall_ns = wall_ns;
+    m->revoked_wall_ns = wall_ns;
 }
 
 void ebb_market_refused(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns, int code)

@@ -1,5 +1,5 @@
-/* What is known of each offer from the log: prices over time, capacity refusals, lifetimes; and
- * the cloud's billing rule. */
+/* What is known of each offer from the log: prices over time, capacity refusals; and the cloud's
+ * billing rule. Lifetimes are in hazards.h. */
 #ifndef EBB_SCHEDULER_CORE_MARKET_H
 #define EBB_SCHEDULER_CORE_MARKET_H
 
@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "proto/event.pb-c.h"
-#include "scheduler/core/lifetime.h"
 
 struct ebb_price {
     int64_t from_wall_ns;
@@ -18,12 +17,12 @@ struct ebb_price {
 struct ebb_market_entry {
     struct ebb_price *prices; /* by time */
     size_t price_count, price_capacity;
-    uint32_t refusals;       /* launches refused in a row */
-    uint32_t granted;        /* launches granted since the last refusal */
-    int64_t refused_wall_ns; /* last refusal; 0: none */
-    int refused_code;        /* enum ebb_code */
-    int64_t revoked_wall_ns; /* last revocation; 0: none */
-    struct ebb_exposure exposure;
+    uint32_t refusals;                                /* launches refused in a row */
+    uint32_t granted;                                 /* launches granted since the last refusal */
+    int64_t refused_wall_ns;                          /* last refusal; 0: none */
+    int refused_code;                                 /* enum ebb_code */
+    int64_t revoked_wall_ns;                          /* last revocation; 0: none */
+    int64_t outage_from_wall_ns, outage_told_wall_ns; /* refused since then; 0: not */
 };
 
 struct ebb_market;
@@ -37,16 +36,11 @@ const struct ebb_market_entry *ebb_market_find(const struct ebb_market *m, const
 /* In key order of first appearance: *cursor from 0; NULL at the end. Key: "zone/type/market". */
 const struct ebb_market_entry *ebb_market_next(const struct ebb_market *m, size_t *cursor,
                                                const char **ret_key);
-/* Sums over a zone (NULL when nothing is known) and over everything: exposure and the last
- * revocation alone. */
-const struct ebb_market_entry *ebb_market_zone(const struct ebb_market *m, const char *zone);
-const struct ebb_market_entry *ebb_market_all(const struct ebb_market *m);
+/* The last revocation of any offer; 0: none. */
+int64_t ebb_market_revoked_wall_ns(const struct ebb_market *m);
 
-/* For the fold: a spot VM of this offer has launched; ended, after `hours` (revoked or censored);
- * is being revoked; was refused. */
-void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns);
-void ebb_market_ended(struct ebb_market *m, const Ebb__Offer *offer, int64_t launched_wall_ns,
-                      int64_t ended_wall_ns);
+/* For the fold: a VM of this offer has launched; is being revoked; was refused. */
+void ebb_market_launched(struct ebb_market *m, const Ebb__Offer *offer);
 void ebb_market_revoked(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns);
 void ebb_market_refused(struct ebb_market *m, const Ebb__Offer *offer, int64_t wall_ns, int code);
 void ebb_market_observe(struct ebb_market *m, const Ebb__PricePoint *p);

@@ -65,7 +65,8 @@ static void emit(struct placer *w, size_t g, const struct ebb_vm *vm, uint32_t j
     struct cursor *c = &w->cursors[g];
     if (c->interval_vm != vm->index) {
         c->interval_vm = vm->index;
-        c->interval_s = ebb_plan_interval_s(w->s, w->policy, group, vm->offer, w->now_wall_ns);
+        c->interval_s = ebb_plan_interval_s(w->s, w->policy, group, vm->offer,
+                                            ebb_vm_age_s(vm, w->now_wall_ns), w->now_wall_ns);
     }
     const struct ebb_job *j = &w->s->bags[group->bag]->jobs[job];
     w->ret[w->count++] = (struct ebb_placement){.bag = group->bag,

@@ -353,9 +353,9 @@ static uint32_t vms_wanted(struct planning *w, const struct ebb_group *g,
 /* After a bulk revocation not everything is launched at once. */
 static uint32_t spread_in_time(struct planning *w, uint32_t vms)
 {
-    const struct ebb_market_entry *all = ebb_market_all(w->in->state->market);
-    int64_t end = all->revoked_wall_ns + (int64_t)(w->in->policy->jitter_s * 1e9);
-    if (w->dying < 2 || all->revoked_wall_ns == 0 || w->in->now_wall_ns >= end || vms < 2)
+    int64_t revoked = ebb_market_revoked_wall_ns(w->in->state->market);
+    int64_t end = revoked + (int64_t)(w->in->policy->jitter_s * 1e9);
+    if (w->dying < 2 || revoked == 0 || w->in->now_wall_ns >= end || vms < 2)
         return vms;
     again(w, w->in->now_wall_ns +
                  (int64_t)((double)(end - w->in->now_wall_ns) * (1 - w->in->random / 2)));

@@ -1,8 +1,8 @@
 /* Decisions: what to launch, what to end, which job where, how often to checkpoint. Pure: the
  * state, the offers, the time and one random number come in; the daemon and the simulator act.
  *
- * This planner takes an exponential lifetime for each offer and the cheapest expected cost per
- * finished job. Another one replaces ebb_plan and ebb_place and nothing else. */
+ * Lifetimes come from the hazards learned by place and age, and what they mean for jobs from
+ * lifetime.h; an offer is worth its expected cost per finished job. */
 #ifndef EBB_SCHEDULER_CORE_PLANNER_H
 #define EBB_SCHEDULER_CORE_PLANNER_H
 
@@ -83,10 +83,13 @@ struct ebb_placement {
 size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int64_t now_wall_ns,
                  struct ebb_placement *ret, size_t max);
 
-/* The interval for a job of the group on this offer. 0: its profile makes no checkpoints. */
+/* The interval for a job of the group on a VM of this offer that is so old. 0: its profile makes
+ * no checkpoints. */
 double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *policy,
-                           const struct ebb_group *group, const Ebb__Offer *offer,
+                           const struct ebb_group *group, const Ebb__Offer *offer, double age_s,
                            int64_t now_wall_ns);
+/* Seconds since its launch. */
+double ebb_vm_age_s(const struct ebb_vm *vm, int64_t now_wall_ns);
 
 /* Jobs of this shape that fit on an offer or empty VM at once; 0: too small or the wrong GPU. */
 uint32_t ebb_offer_slots(const Ebb__Offer *offer, const Ebb__Resources *r);

@@ -1,4 +1,4 @@
-/* Expected cost of a finished job on an offer (exponential lifetime). */
+/* Expected cost of a finished job on an offer, by the hazards at the ages it goes through. */
 #include "scheduler/core/score.h"
 
 #include <math.h>
@@ -7,6 +7,7 @@
 #include "scheduler/core/fold.h"
 #include "scheduler/core/lifetime.h"
 #include "scheduler/core/market.h"
+#include "scheduler/core/speed.h"
 
 #define LEAST_BILLED_S 60.0
 #define SAMPLE         64
@@ -81,6 +82,7 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
     const struct ebb_policy *p = in->policy;
     double time_s = spec->resources != NULL ? spec->resources->time_s : 0;
     *ret = (struct ebb_demand){.resources = spec->resources,
+                               .engine = spec->engine,
                                .jobs = (double)spec->job_count,
                                .work_s = time_s > 0 ? time_s : p->default_job_s,
                                .boot_s = or_default(&in->state->boot_s, p->default_boot_s),
@@ -138,31 +140,51 @@ double ebb_demand_vms(const struct ebb_plan_input *in, const struct ebb_demand *
     return worthwhile < all_at_once ? worthwhile : all_at_once;
 }
 
+void ebb_demand_terms(const struct ebb_plan_input *in, const struct ebb_demand *d, double speed,
+                      struct ebb_run_terms *ret)
+{
+    *ret = (struct ebb_run_terms){.lead_s = d->boot_s,
+                                  .jobs = 1,
+                                  .work_s = d->work_s / speed,
+                                  .setup_s = d->setup_s,
+                                  .checkpoint_s = d->checkpoint_s,
+                                  .interval_s = d->interval_s,
+                                  .least_s = in->policy->interval_least_s,
+                                  .most_s = in->policy->interval_most_s,
+                                  .silent = ebb_state_silent_share(in->state, d->checkpoint_s),
+                                  .checkpoints = d->checkpoints};
+}
+
 void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d,
                      const Ebb__Offer *offer, struct ebb_score *ret)
 {
-    const struct ebb_policy *p = in->policy;
     *ret = (struct ebb_score){.slots = ebb_offer_slots(offer, d->resources)};
     if (ret->slots == 0 || offer->usd_micros_per_hour < 0)
         return;
-    ret->hazard_per_hour = ebb_state_hazard(in->state, offer, in->now_wall_ns);
-    if (d->checkpoints)
-        ret->interval_s = d->interval_s > 0
-                              ? d->interval_s
-                              : ebb_checkpoint_interval_s(d->checkpoint_s, ret->hazard_per_hour,
-                                                          p->interval_least_s, p->interval_most_s);
-    ret->wall_s = ebb_expected_wall_s(d->work_s + d->setup_s, ret->hazard_per_hour,
-                                      d->boot_s + d->setup_s, ret->interval_s, d->checkpoint_s);
+    struct ebb_outlook outlook;
+    struct ebb_run_terms terms;
+    struct ebb_run_worth worth;
+    ret->speed = ebb_state_speed(in->state, d->engine, offer->type);
+    ebb_state_outlook(in->state, offer, in->now_wall_ns, &outlook);
+    ebb_demand_terms(in, d, ret->speed, &terms);
     ret->vms = fmax(1, ebb_demand_vms(in, d, d->jobs, ret->slots));
     double at_once = fmin(ret->slots, d->jobs / ret->vms);
     at_once = at_once < 1 ? 1 : at_once;
-    double in_a_row = fmax(1, d->jobs / (ret->vms * at_once));
+    terms.jobs = fmax(1, d->jobs / (ret->vms * at_once));
+    ebb_outlook_worth(&outlook, &terms, &worth);
+    ret->interval_s = worth.interval_s;
+    if (worth.vm_s > 0)
+        ret->hazard_per_hour = ebb_outlook_cumulative(&outlook, 0, worth.vm_s) / worth.vm_s * 3600;
     double per_s = (double)offer->usd_micros_per_hour * in->state->bill_time_scale / 3600;
-    ret->usd_micros_per_job = per_s * (d->boot_s / in_a_row + ret->wall_s) / at_once;
+    double vm_s = terms.work_s * worth.ratio; /* a job, its part of the boot included */
+    ret->wall_s = vm_s - d->boot_s / terms.jobs;
+    ret->usd_micros_per_job = per_s * vm_s / at_once;
+    ret->usd_micros_per_useful_hour = ret->usd_micros_per_job / d->work_s * 3600;
+    ret->rank = ret->usd_micros_per_job + d->usd_micros_per_s * (d->boot_s + ret->wall_s);
 }
 
 double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *policy,
-                           const struct ebb_group *group, const Ebb__Offer *offer,
+                           const struct ebb_group *group, const Ebb__Offer *offer, double age_s,
                            int64_t now_wall_ns)
 {
     if (group->profile == NULL || !group->profile->checkpoints)
@@ -170,8 +192,16 @@ double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *p
     if (group->spec->checkpoint_interval_s > 0)
         return group->spec->checkpoint_interval_s;
     double cost = or_default(&group->write_s, policy->default_checkpoint_s);
-    return ebb_checkpoint_interval_s(cost, ebb_state_hazard(s, offer, now_wall_ns),
+    double silent = ebb_state_silent_share(s, cost);
+    return ebb_checkpoint_interval_s(cost, silent * ebb_state_hazard(s, offer, age_s, now_wall_ns),
                                      policy->interval_least_s, policy->interval_most_s);
+}
+
+double ebb_vm_age_s(const struct ebb_vm *vm, int64_t now_wall_ns)
+{
+    if (vm->born_wall_ns == 0 || now_wall_ns < vm->born_wall_ns)
+        return 0;
+    return (double)(now_wall_ns - vm->born_wall_ns) / 1e9;
 }
 
 int64_t ebb_plan_cool_until(const struct ebb_state *s, const struct ebb_policy *policy,

@@ -3,11 +3,13 @@
 #ifndef EBB_SCHEDULER_CORE_SCORE_H
 #define EBB_SCHEDULER_CORE_SCORE_H
 
+#include "scheduler/core/lifetime.h"
 #include "scheduler/core/planner.h"
 
 /* Jobs of one group that want VMs. */
 struct ebb_demand {
     const Ebb__Resources *resources;
+    const char *engine;
     double jobs;
     double work_s;       /* useful seconds left, a job on average */
     double longest_s;    /* ... of the longest */
@@ -16,20 +18,24 @@ struct ebb_demand {
     double checkpoint_s; /* cost of one */
     double interval_s;   /* given by the user; 0: chosen here */
     bool checkpoints;
+    double usd_micros_per_s; /* what a second sooner is worth, a job: the deadline's shadow price */
 };
 
 struct ebb_score {
-    uint32_t slots; /* jobs at once; 0: it cannot run them */
-    double vms;     /* that all the jobs keep busy */
-    double hazard_per_hour;
+    uint32_t slots;         /* jobs at once; 0: it cannot run them */
+    double vms;             /* that all the jobs keep busy */
+    double speed;           /* of its type, for this engine; 1: as those that have run */
+    double hazard_per_hour; /* mean over the time that the jobs take */
     double interval_s;
     double wall_s; /* expected, of a job on it, revocations included */
     double usd_micros_per_job;
+    double usd_micros_per_useful_hour;
+    double rank; /* usd_micros_per_job, and what its time is worth */
 };
 
-/* Expected cost of a finished job: price * (boot / jobs one after another in a slot + setup +
- * expected wall time) / jobs at once. A revocation costs a boot, a set-up and the work since the
- * last commit (ebb_expected_wall_s). */
+/* Expected cost of a finished job: price * expected VM time for a useful second * useful seconds /
+ * jobs at once (ebb_outlook_worth). Boot, set-up, checkpoints, lost work and the age of the VM
+ * while it runs one job after another are in it. */
 void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d,
                      const Ebb__Offer *offer, struct ebb_score *ret);
 
@@ -38,6 +44,9 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
                         const Ebb__Profile *profile, struct ebb_demand *ret);
 void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group *g,
                          struct ebb_demand *ret);
+/* One job of the demand on a new VM whose type is so fast. */
+void ebb_demand_terms(const struct ebb_plan_input *in, const struct ebb_demand *d, double speed,
+                      struct ebb_run_terms *ret);
 /* VMs worth running at once for so many jobs in `slots` a VM. */
 double ebb_demand_vms(const struct ebb_plan_input *in, const struct ebb_demand *d, double jobs,
                       uint32_t slots);

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/hazards.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 
@@ -27,6 +28,8 @@ struct ebb_state *ebb_state_new(void)
     s->bags_by_key = ebb_map_new(NULL);
     s->vms_by_id = ebb_map_new(NULL);
     s->market = ebb_market_new();
+    s->hazards = ebb_hazards_new(EBB_HAZARD_HALF_LIFE_S);
+    s->speeds = ebb_map_new(free);
     s->ledger = ebb_ledger_new();
     return s;
 }
@@ -47,6 +50,8 @@ void ebb_state_destroy(struct ebb_state *s)
     ebb_map_destroy(s->bags_by_key);
     ebb_map_destroy(s->vms_by_id);
     ebb_market_destroy(s->market);
+    ebb_hazards_destroy(s->hazards);
+    ebb_map_destroy(s->speeds);
     ebb_ledger_destroy(s->ledger);
     if (s->cloud != NULL)
         ebb__cloud_configured__free_unpacked(s->cloud, NULL);
@@ -263,6 +268,7 @@ int ebb_fold_cloud_configured(struct ebb_state *s, const Ebb__Event *e, struct e
         ebb__cloud_configured__free_unpacked(s->cloud, NULL);
     s->cloud = ebb_fold_copy(&e->cloud_configured->base);
     s->bill_time_scale = scale == 0 ? 1 : scale;
+    ebb_hazards_set_time_scale(s->hazards, s->bill_time_scale);
     return 0;
 }
 
@@ -282,6 +288,16 @@ int ebb_fold_storage_observed(struct ebb_state *s, const Ebb__Event *e, struct e
     if (b == NULL)
         return EBB_ERR_CORRUPT;
     ebb_ledger_storage(s, b->index, e->storage_observed->bytes, e->wall_ns);
+    return 0;
+}
+
+int ebb_fold_hazards_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
+{
+    struct ebb_error why = {0};
+    if (e->hazards_imported->state == NULL)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "an import of no hazards");
+    if (ebb_hazards_load(s->hazards, e->hazards_imported->state, &why) < 0)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "%s", why.text);
     return 0;
 }
 
@@ -312,6 +328,7 @@ static const struct {
     {EBB__EVENT__KIND_REQUESTS_COUNTED, ebb_fold_requests_counted},
     {EBB__EVENT__KIND_LEASE_REVOKED, ebb_fold_lease_revoked},
     {EBB__EVENT__KIND_STORAGE_OBSERVED, ebb_fold_storage_observed},
+    {EBB__EVENT__KIND_HAZARDS_IMPORTED, ebb_fold_hazards_imported},
 };
 
 int ebb_state_apply(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
@@ -328,6 +345,7 @@ int ebb_state_apply(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *
             return ebb_error_wrap(err, rc, "event %llu", (unsigned long long)sequence);
         s->last_sequence = sequence;
         s->last_wall_ns = e->wall_ns;
+        ebb_fold_sweep_lives(s, e->wall_ns);
         return 0;
     }
     return ebb_error_set(err, EBB_ERR_UNSUPPORTED,

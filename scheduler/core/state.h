@@ -95,6 +95,7 @@ struct ebb_group {
     struct ebb_mean write_s;   /* making and sending a checkpoint */
     struct ebb_mean stopped_s; /* engine stopped for a checkpoint */
     struct ebb_mean restart_s; /* staging + restore + setup of an attempt */
+    struct ebb_mean log_pace;  /* log of steps (else of jobs) a useful second: speed.h */
 };
 
 struct ebb_bag {
@@ -125,6 +126,8 @@ struct ebb_lease {
     int64_t started_wall_ns; /* 0: not yet */
     int64_t commit_wall_ns;  /* newest checkpoint of this attempt; 0: none */
     double stopped_s;        /* for its checkpoints so far */
+    int64_t step;            /* ... and the step and useful seconds at its newest checkpoint, */
+    double run_s;            /* or where it began */
     double share;            /* of its VM */
     uint32_t row;            /* in the ledger */
     bool revoked;            /* we asked for it back */
@@ -155,19 +158,20 @@ struct ebb_vm {
     struct ebb_lease *leases; /* live attempts */
     size_t lease_count, lease_capacity;
     uint32_t attempts;
-    uint32_t for_bag;  /* pays when nobody used it: the oldest unfinished bag at its
-                        * intention, else the newest */
-    uint32_t refusals; /* attempts it could not run, in a row */
-    char *reason;      /* why it was launched */
-    char *end_reason;  /* why it ended */
-    bool rebalance;    /* the cloud has hinted that it may take it */
-    int64_t exposure_from_wall_ns;
-    bool counts_exposure; /* its hours are being counted by the market */
+    uint32_t for_bag;     /* pays when nobody used it: the oldest unfinished bag at its
+                           * intention, else the newest */
+    uint32_t refusals;    /* attempts it could not run, in a row */
+    char *reason;         /* why it was launched */
+    char *end_reason;     /* why it ended */
+    bool rebalance;       /* the cloud has hinted that it may take it */
+    int64_t born_wall_ns; /* its life for the hazards begins then; 0: not yet */
+    int64_t told_wall_ns; /* ... and has been told to them until then */
     bool counted_revocation;
 };
 
-struct ebb_market; /* market.h: prices, cool-downs, hazards by offer */
-struct ebb_ledger; /* ledger.h */
+struct ebb_market;  /* market.h: prices, cool-downs by offer */
+struct ebb_hazards; /* hazards.h */
+struct ebb_ledger;  /* ledger.h */
 
 struct ebb_state {
     uint64_t last_sequence;
@@ -188,8 +192,13 @@ struct ebb_state {
     uint32_t *live;            /* indices of VMs not terminated or failed, in order of intention */
     size_t live_count, live_capacity;
 
-    struct ebb_mean boot_s; /* from the intention to launch to the agent's joining */
+    struct ebb_mean boot_s;      /* from the intention to launch to the agent's joining */
+    struct ebb_mean notice_s;    /* that revocations gave */
+    uint64_t noticed, unnoticed; /* revocations with and without notice */
     struct ebb_market *market;
+    struct ebb_hazards *hazards;
+    struct ebb_map *speeds; /* "engine\ttype" -> struct ebb_mean of logarithms: speed.h */
+    int64_t swept_wall_ns;  /* the lives of all VMs have been told until then */
     struct ebb_ledger *ledger;
 };
 

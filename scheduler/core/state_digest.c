@@ -2,6 +2,7 @@
  * on it. FNV-1a over the fields, in a fixed order. */
 #include <string.h>
 
+#include "scheduler/core/hazards.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/state.h"
@@ -29,6 +30,7 @@ static void add_group(uint64_t *h, const struct ebb_bag *b, const struct ebb_gro
     ADD(h, g->write_s.value);
     ADD(h, g->stopped_s.value);
     ADD(h, g->restart_s.value);
+    ADD(h, g->log_pace.value);
     for (uint32_t j = g->first_ready; j != EBB_NONE; j = b->jobs[j].next)
         ADD(h, j);
 }
@@ -77,11 +79,11 @@ static void add_vm(uint64_t *h, const struct ebb_vm *vm)
     ADD(h, vm->joined);
     ADD(h, vm->interrupted);
     ADD(h, vm->rebalance);
-    ADD(h, vm->counts_exposure);
     ADD(h, vm->counted_revocation);
     ADD(h, vm->intended_wall_ns);
     ADD(h, vm->launched_wall_ns);
-    ADD(h, vm->exposure_from_wall_ns);
+    ADD(h, vm->born_wall_ns);
+    ADD(h, vm->told_wall_ns);
     ADD(h, vm->joined_wall_ns);
     ADD(h, vm->notice_wall_ns);
     ADD(h, vm->notice_deadline_wall_ns);
@@ -103,6 +105,8 @@ static void add_vm(uint64_t *h, const struct ebb_vm *vm)
         ADD(h, vm->leases[i].started_wall_ns);
         ADD(h, vm->leases[i].commit_wall_ns);
         ADD(h, vm->leases[i].revoked);
+        ADD(h, vm->leases[i].step);
+        ADD(h, vm->leases[i].run_s);
     }
 }
 
@@ -116,12 +120,20 @@ static void add_market(uint64_t *h, const struct ebb_market *m)
         ADD(h, e->granted);
         ADD(h, e->refused_wall_ns);
         ADD(h, e->revoked_wall_ns);
-        ADD(h, e->exposure.hours);
-        ADD(h, e->exposure.revocations);
-        ADD(h, e->exposure.live);
-        ADD(h, e->exposure.live_since_ms);
+        ADD(h, e->outage_from_wall_ns);
+        ADD(h, e->outage_told_wall_ns);
         for (size_t i = 0; i < e->price_count; i++)
             ADD(h, e->prices[i]);
+    }
+}
+
+static void add_speeds(uint64_t *h, const struct ebb_state *s)
+{
+    size_t cursor = 0;
+    void *mean = NULL;
+    for (const char *key; (key = ebb_map_next(s->speeds, &cursor, &mean)) != NULL;) {
+        add_text(h, key);
+        ADD(h, ((const struct ebb_mean *)mean)->value);
     }
 }
 
@@ -142,6 +154,12 @@ uint64_t ebb_state_digest(const struct ebb_state *s)
         ADD(&h, s->active[i]->bag);
         ADD(&h, s->active[i]->index);
     }
+    ADD(&h, s->notice_s.value);
+    ADD(&h, s->noticed);
+    ADD(&h, s->unnoticed);
+    ADD(&h, s->swept_wall_ns);
+    add_speeds(&h, s);
     add_market(&h, s->market);
+    h = ebb_hazards_digest(s->hazards, h);
     return ebb_ledger_digest(s, h);
 }

@@ -1,0 +1,50 @@
+/* Relative speeds of VM types: a two-way additive model of log progress, fitted as it comes. */
+#include "scheduler/core/speed.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+#define SHRINK       3.0
+#define LEAST_WEIGHT 0.02
+#define MOST_LOG     3.0 /* a factor of 20: beyond it the jobs are not alike */
+#define KEY_SIZE     160
+
+static const char *key_of(char *out, const char *engine, const char *type)
+{
+    snprintf(out, KEY_SIZE, "%s\t%s", engine == NULL ? "" : engine, type);
+    return out;
+}
+
+void ebb_speed_observe(struct ebb_state *s, struct ebb_group *g, const char *type, double progress,
+                       double useful_s)
+{
+    char key[KEY_SIZE];
+    if (!(progress > 0) || !(useful_s > 0) || !isfinite(progress / useful_s))
+        return;
+    key_of(key, g->spec->engine, type);
+    struct ebb_mean *b = ebb_map_get(s->speeds, key);
+    if (b == NULL) {
+        b = ebb_alloc(sizeof *b);
+        ebb_map_set(s->speeds, key, b);
+    }
+    double x = log(progress / useful_s);
+    if (g->log_pace.count == 0) {
+        g->log_pace = (struct ebb_mean){x - b->value, 1};
+        return;
+    }
+    double rest = x - g->log_pace.value - b->value;
+    rest = fmax(-MOST_LOG, fmin(MOST_LOG, rest));
+    b->count++;
+    g->log_pace.count++;
+    b->value += rest * fmax(LEAST_WEIGHT, 1 / ((double)b->count + SHRINK));
+    g->log_pace.value += rest * fmax(LEAST_WEIGHT, 1 / ((double)g->log_pace.count + SHRINK));
+}
+
+double ebb_state_speed(const struct ebb_state *s, const char *engine, const char *type)
+{
+    char key[KEY_SIZE];
+    const struct ebb_mean *b = ebb_map_get(s->speeds, key_of(key, engine, type));
+    return b == NULL ? 1 : exp(b->value);
+}
