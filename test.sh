@@ -22,7 +22,8 @@ configure() { # directory, cmake arguments
   ninja -C "$dir" -j"$(nproc)"
 }
 configure build-test -DEBB_WERROR=ON
-configure build-asan -DCMAKE_C_COMPILER=clang-14 -DEBB_SANITIZE=ON -DEBB_FUZZ=ON -DEBB_BENCH=OFF
+configure build-asan -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
+  -DEBB_SANITIZE=ON -DEBB_FUZZ=ON -DEBB_BENCH=OFF
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1

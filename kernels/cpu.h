@@ -17,9 +17,14 @@ const char *ebb_cpu_level_name(enum ebb_cpu_level level);
 
 #if defined(__x86_64__)
 #define EBB_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#if defined(__clang__)
+#define EBB_TARGET_WIDTH "" /* clang knows no such word here, and takes no unknown one */
+#else
+#define EBB_TARGET_WIDTH ",prefer-vector-width=512"
+#endif
 #define EBB_TARGET_AVX512                                                                          \
     __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl,"         \
-                          "avx512vbmi,avx512vbmi2,prefer-vector-width=512")))
+                          "avx512vbmi,avx512vbmi2" EBB_TARGET_WIDTH)))
 #endif
 
 #endif

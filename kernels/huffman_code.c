@@ -1,14 +1,17 @@
 /* The code of a block: lengths, values, and their description by weights (RFC 8878, 4.2.1).
- * Integer arithmetic in a fixed order only: the same bytes everywhere. */
+ * Integer arithmetic in a fixed order only: the same bytes everywhere. The CUDA kernel includes
+ * this very file (kernels/cuda/huffman.cu). */
 #include "kernels/huffman.h"
 
 #include <stdbool.h>
 #include <string.h>
 
+#include "kernels/device.h"
+
 /* Keys (count << 8 | symbol) upwards: Shell's sort with Ciura's gaps; there are 256 at most. */
-static void sort_keys(uint32_t *keys, unsigned n)
+EBB_DEVICE static void sort_keys(uint32_t *keys, unsigned n)
 {
-    static const unsigned gaps[] = {132, 57, 23, 10, 4, 1};
+    const unsigned gaps[] = {132, 57, 23, 10, 4, 1};
     for (unsigned g = 0; g < sizeof gaps / sizeof gaps[0]; g++)
         for (unsigned i = gaps[g]; i < n; i++) {
             uint32_t key = keys[i];
@@ -21,7 +24,7 @@ static void sort_keys(uint32_t *keys, unsigned n)
 
 /* How many codes have each length in Huffman's tree, those above the limit counted at the limit.
  * Two queues: leaves in order, inner nodes in the order they are made. */
-static void count_lengths(const uint32_t *keys, unsigned n, unsigned at_length[])
+EBB_DEVICE static void count_lengths(const uint32_t *keys, unsigned n, unsigned at_length[])
 {
     uint32_t weight[511];
     uint16_t parent[511];
@@ -49,7 +52,7 @@ static void count_lengths(const uint32_t *keys, unsigned n, unsigned at_length[]
 }
 
 /* Kraft's sum back to one. */
-static void complete(unsigned at_length[])
+EBB_DEVICE static void complete(unsigned at_length[])
 {
     unsigned sum = 0;
     for (unsigned d = 1; d <= EBB_HUFFMAN_MAX_BITS; d++)
@@ -64,7 +67,7 @@ static void complete(unsigned at_length[])
     }
 }
 
-unsigned ebb_huffman_lengths(const uint32_t counts[256], uint8_t lengths[256])
+EBB_DEVICE unsigned ebb_huffman_lengths(const uint32_t counts[256], uint8_t lengths[256])
 {
     uint32_t keys[256];
     unsigned at_length[EBB_HUFFMAN_MAX_BITS + 1] = {0};
@@ -86,7 +89,8 @@ unsigned ebb_huffman_lengths(const uint32_t counts[256], uint8_t lengths[256])
     return longest;
 }
 
-void ebb_huffman_codes(const uint8_t lengths[256], unsigned longest, uint16_t values[256])
+EBB_DEVICE void ebb_huffman_codes(const uint8_t lengths[256], unsigned longest,
+                                  uint16_t values[256])
 {
     unsigned at_length[EBB_HUFFMAN_MAX_BITS + 1] = {0}, start[EBB_HUFFMAN_MAX_BITS + 1];
     for (unsigned s = 0; s < 256; s++)
@@ -112,7 +116,7 @@ struct bits {
     unsigned count;
 };
 
-static void bits_put(struct bits *b, unsigned value, unsigned count)
+EBB_DEVICE static void bits_put(struct bits *b, unsigned value, unsigned count)
 {
     b->held |= (uint64_t)value << b->count;
     for (b->count += count; b->count >= 8; b->count -= 8, b->held >>= 8) {
@@ -122,7 +126,7 @@ static void bits_put(struct bits *b, unsigned value, unsigned count)
     }
 }
 
-static void bits_flush(struct bits *b)
+EBB_DEVICE static void bits_flush(struct bits *b)
 {
     if (b->count > 0)
         bits_put(b, 0, 8 - b->count);
@@ -130,7 +134,7 @@ static void bits_flush(struct bits *b)
 
 /* Shares of FSE_SIZE: at least one for each weight that occurs, what rounding leaves goes to or
  * comes from the greatest. */
-static void normalise(const uint8_t *weights, unsigned n, unsigned share[WEIGHTS])
+EBB_DEVICE static void normalise(const uint8_t *weights, unsigned n, unsigned share[WEIGHTS])
 {
     unsigned count[WEIGHTS] = {0}, sum = 0, most = 0;
     for (unsigned i = 0; i < n; i++)
@@ -153,7 +157,7 @@ static void normalise(const uint8_t *weights, unsigned n, unsigned share[WEIGHTS
 }
 
 /* RFC 8878, 4.1.1. */
-static void put_shares(struct bits *b, const unsigned share[WEIGHTS])
+EBB_DEVICE static void put_shares(struct bits *b, const unsigned share[WEIGHTS])
 {
     unsigned remaining = FSE_SIZE + 1, threshold = FSE_SIZE, width = FSE_LOG + 1;
     bits_put(b, FSE_LOG - 5, 4);
@@ -187,7 +191,7 @@ struct slot {
 };
 
 /* RFC 8878, 4.1.1: the symbols are spread over the slots, then counted up. */
-static void spread(const unsigned share[WEIGHTS], struct slot slots[FSE_SIZE])
+EBB_DEVICE static void spread(const unsigned share[WEIGHTS], struct slot slots[FSE_SIZE])
 {
     unsigned at = 0, next[WEIGHTS];
     for (unsigned w = 0; w < WEIGHTS; w++) {
@@ -207,8 +211,8 @@ static void spread(const unsigned share[WEIGHTS], struct slot slots[FSE_SIZE])
 }
 
 /* Two states in turn, from the last weight to the first; the decoder goes the other way. */
-static void put_states(struct bits *b, const struct slot slots[FSE_SIZE], const uint8_t *weights,
-                       unsigned n)
+EBB_DEVICE static void put_states(struct bits *b, const struct slot slots[FSE_SIZE],
+                                  const uint8_t *weights, unsigned n)
 {
     uint8_t before[WEIGHTS][FSE_SIZE]; /* [weight][slot after it] = the weight's own slot */
     uint8_t first[WEIGHTS];            /* the slot that ends a stream: it asks for most bits */
@@ -232,7 +236,8 @@ static void put_states(struct bits *b, const struct slot slots[FSE_SIZE], const 
     bits_flush(b);
 }
 
-size_t ebb_huffman_weights(const uint8_t lengths[256], unsigned longest, uint8_t out[132])
+EBB_DEVICE size_t ebb_huffman_weights(const uint8_t lengths[256], unsigned longest,
+                                      uint8_t out[132])
 {
     uint8_t weights[256];
     unsigned n = 255;
@@ -248,7 +253,7 @@ size_t ebb_huffman_weights(const uint8_t lengths[256], unsigned longest, uint8_t
     }
     unsigned share[WEIGHTS];
     struct slot slots[FSE_SIZE];
-    struct bits b = {.out = out + 1, .room = 127};
+    struct bits b = {out + 1, 127, 0, 0, 0};
     normalise(weights, n, share);
     for (unsigned w = 0; w < WEIGHTS; w++)
         if (share[w] == FSE_SIZE)

@@ -3,4 +3,4 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 tool=$(command -v clang-format-14 || command -v clang-format) || { echo "SKIP: no clang-format"; exit 0; }
-git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs -r "$tool" --dry-run --Werror
+git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cu' '*.cpp' | xargs -r "$tool" --dry-run --Werror

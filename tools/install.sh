@@ -9,7 +9,7 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libcurl4-openssl-dev libs
   libjansson-dev libyaml-dev libexpat1-dev libcmocka-dev libzip-dev libxxhash-dev libnlopt-dev)
 engines=(gromacs gromacs-data lammps python3 python3-torch python3-numpy bash coreutils curl sed)
 test=(clang-14 clang-format-14 libclang-rt-14-dev llvm-14 awscli python3 python3-boto3 python3-venv python3-yaml zstd
-  python3-mdanalysis git)
+  python3-mdanalysis g++ git)
 
 wanted=()
 for group in "${@:-build}"; do

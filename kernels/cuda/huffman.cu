@@ -1,0 +1,312 @@
+/* Huffman frames (kernels/huffman.h has the format, kernels/huffman_code.c the shared decisions).
+ *
+ *     encode   a thread block for each 128 KiB: histogram, table (one thread), lengths of 256
+ * pieces, their bit positions by a scan, then every piece writes its bits into the block's slot
+ *     scan     where each block begins in the frame; then the frame's header and size
+ *     gather   slots to their places; stored blocks straight from the data
+ *
+ * A piece owns the words that it fills; the words on its borders are merged by atomic or, which
+ * gives the same bits in any order. */
+#include "kernels/cuda/scan.h"
+#include "kernels/ebb_kernels.h"
+#include "kernels/huffman.h"
+
+namespace
+{
+#include "kernels/huffman_code.c"
+
+enum {
+    THREADS = 256,
+    WARPS = THREADS / 32,
+    STREAMS = 4,
+    PIECES = THREADS / STREAMS,
+    BLOCK_BYTES = 128 << 10,
+    SLOT_BYTES = BLOCK_BYTES + 16,
+    FRAME_HEADER = 13,
+    LEAST_BYTES = 256,
+};
+enum { RAW = 0, RLE = 1, COMPRESSED = 2 };
+
+struct table {
+    uint32_t counts[256];
+    uint8_t lengths[256];
+    uint16_t values[256];
+    uint8_t description[132];
+    uint32_t description_bytes;
+};
+
+__device__ __forceinline__ void or_byte(uint32_t *words, uint32_t at, uint32_t value)
+{
+    atomicOr(&words[at / 4], value << (8 * (at % 4)));
+}
+
+__device__ void histogram(const uint8_t *data, uint32_t len, uint32_t (*by_warp)[256],
+                          uint32_t *counts)
+{
+    uint32_t *own = by_warp[threadIdx.x / 32];
+    for (uint32_t i = threadIdx.x; i < WARPS * 256; i += THREADS)
+        (&by_warp[0][0])[i] = 0;
+    __syncthreads();
+    uint32_t whole = len / 16;
+    for (uint32_t i = threadIdx.x; i < whole; i += THREADS) {
+        uint4 v = ((const uint4 *)(const void *)data)[i];
+        uint32_t w[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int k = 0; k < 16; k++)
+            atomicAdd(&own[w[k / 4] >> (8 * (k % 4)) & 255], 1u);
+    }
+    for (uint32_t i = whole * 16 + threadIdx.x; i < len; i += THREADS)
+        atomicAdd(&own[data[i]], 1u);
+    __syncthreads();
+    for (uint32_t s = threadIdx.x; s < 256; s += THREADS) {
+        uint32_t sum = 0;
+        for (int w = 0; w < WARPS; w++)
+            sum += by_warp[w][s];
+        counts[s] = sum;
+    }
+    __syncthreads();
+}
+
+/* What becomes of a block by its counts alone; one thread. */
+__device__ uint32_t build(struct table *t, uint32_t len, uint32_t first)
+{
+    if (len > 1 && t->counts[first] == len)
+        return RLE;
+    if (len < LEAST_BYTES)
+        return RAW;
+    unsigned longest = ebb_huffman_lengths(t->counts, t->lengths);
+    uint64_t bits = 0;
+    for (unsigned s = 0; s < 256; s++)
+        bits += (uint64_t)t->counts[s] * t->lengths[s];
+    t->description_bytes = (uint32_t)ebb_huffman_weights(t->lengths, longest, t->description);
+    if (t->description_bytes == 0 || bits / 8 + t->description_bytes >= len - len / 64)
+        return RAW;
+    ebb_huffman_codes(t->lengths, longest, t->values);
+    return COMPRESSED;
+}
+
+/* sums[i] becomes the sum of what stands behind it in its stream. */
+__device__ void scan_behind(uint32_t *sums)
+{
+    uint32_t self = threadIdx.x, piece = self % PIECES, own = sums[self];
+    for (uint32_t by = 1; by < PIECES; by *= 2) {
+        uint32_t more = piece + by < PIECES ? sums[self + by] : 0;
+        __syncthreads();
+        sums[self] += more;
+        __syncthreads();
+    }
+    sums[self] -= own;
+    __syncthreads();
+}
+
+/* The piece's symbols, last first, as bits from `at` on. */
+__device__ void put_piece(const struct table *t, const uint8_t *from, uint32_t count, uint64_t at,
+                          bool ends_stream, uint32_t *words)
+{
+    uint64_t word = at / 32, held = 0;
+    uint32_t bits = (uint32_t)(at % 32);
+    bool shared_word = bits != 0;
+    for (uint32_t i = count; i-- > 0;) {
+        uint32_t s = from[i];
+        held |= (uint64_t)t->values[s] << bits;
+        bits += t->lengths[s];
+        if (bits >= 32) {
+            if (shared_word)
+                atomicOr(&words[word], (uint32_t)held);
+            else
+                words[word] = (uint32_t)held;
+            shared_word = false;
+            word++;
+            held >>= 32;
+            bits -= 32;
+        }
+    }
+    if (ends_stream) {
+        held |= (uint64_t)1 << bits;
+        bits++;
+    }
+    if (bits > 0)
+        atomicOr(&words[word], (uint32_t)held);
+    if (bits > 32)
+        atomicOr(&words[word + 1], (uint32_t)(held >> 32));
+}
+
+__global__ void __launch_bounds__(THREADS)
+    encode(const uint8_t *all, size_t all_len, uint8_t *slots, uint32_t *sizes_of, uint32_t *kinds)
+{
+    __shared__ struct table table;
+    __shared__ uint32_t by_warp[WARPS][256], sums[THREADS];
+    __shared__ uint32_t sizes[STREAMS], starts[STREAMS], header[40], header_bytes, size, kind;
+    const uint8_t *data = all + (size_t)blockIdx.x * BLOCK_BYTES;
+    size_t left = all_len - (size_t)blockIdx.x * BLOCK_BYTES;
+    uint32_t len = left < BLOCK_BYTES ? (uint32_t)left : BLOCK_BYTES;
+    bool last = left <= BLOCK_BYTES;
+    uint32_t *words = (uint32_t *)(void *)(slots + (size_t)blockIdx.x * SLOT_BYTES);
+
+    histogram(data, len, by_warp, table.counts);
+    if (threadIdx.x == 0)
+        kind = build(&table, len, data[0]);
+    __syncthreads();
+
+    uint32_t stream = threadIdx.x / PIECES, piece = threadIdx.x % PIECES, quarter = (len + 3) / 4;
+    uint32_t stream_len = stream < 3 ? quarter : len - 3 * quarter;
+    uint32_t each = (stream_len + PIECES - 1) / PIECES, first = piece * each;
+    uint32_t count = first >= stream_len         ? 0
+                     : stream_len - first < each ? stream_len - first
+                                                 : each;
+    const uint8_t *from = data + stream * quarter + first;
+    uint32_t bits = 0;
+    if (kind == COMPRESSED) {
+        for (uint32_t i = 0; i < count; i++)
+            bits += table.lengths[from[i]];
+    }
+    sums[threadIdx.x] = bits;
+    __syncthreads();
+    scan_behind(sums);
+    if (piece == 0)
+        sizes[stream] = (sums[threadIdx.x] + bits) / 8 + 1;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        uint8_t *h = (uint8_t *)(void *)header;
+        uint32_t literals = table.description_bytes + 6 + sizes[0] + sizes[1] + sizes[2] + sizes[3];
+        header_bytes = 0;
+        size = len;
+        if (kind == COMPRESSED && literals + 6 >= len - len / 64)
+            kind = RAW;
+        if (kind == COMPRESSED) {
+            uint32_t most = len > literals ? len : literals;
+            uint32_t width = most < 1024 ? 3 : most < 16384 ? 4 : 5, bits_each = 4 * width - 2;
+            uint64_t word =
+                2u | (width - 2) << 2 | (uint64_t)len << 4 | (uint64_t)literals << (4 + bits_each);
+            size = width + literals + 1;
+            header_bytes = 3 + width + table.description_bytes + 6;
+            for (uint32_t i = 0; i < width; i++)
+                h[3 + i] = (uint8_t)(word >> (8 * i));
+            uint8_t *then = h + 3 + width;
+            for (uint32_t i = 0; i < table.description_bytes; i++)
+                *then++ = table.description[i];
+            for (int i = 0; i < 3; i++) {
+                *then++ = (uint8_t)sizes[i];
+                *then++ = (uint8_t)(sizes[i] >> 8);
+            }
+            uint32_t at = header_bytes;
+            for (int i = 0; i < STREAMS; i++) {
+                starts[i] = at;
+                at += sizes[i];
+            }
+        } else if (kind == RLE) {
+            header_bytes = 4;
+            h[3] = data[0];
+        }
+        uint32_t block_header = (uint32_t)last | kind << 1 | size << 3;
+        for (int i = 0; i < 3; i++)
+            h[i] = (uint8_t)(block_header >> (8 * i));
+        kinds[blockIdx.x] = kind;
+        sizes_of[blockIdx.x] = kind == RLE ? 4 : 3 + size;
+    }
+    __syncthreads();
+    if (kind == RAW)
+        return;
+    uint32_t all_words = ((kind == RLE ? 4 : 3 + size) + 3) / 4;
+    for (uint32_t i = threadIdx.x; i < all_words; i += THREADS)
+        words[i] = 0;
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < header_bytes; i += THREADS)
+        or_byte(words, i, ((const uint8_t *)(const void *)header)[i]);
+    if (kind == COMPRESSED)
+        put_piece(&table, from, count, 8 * (uint64_t)starts[stream] + sums[threadIdx.x], piece == 0,
+                  words);
+}
+
+/* One thread: the frame's header, and its size. */
+__global__ void begin(size_t len, const uint64_t *total, uint8_t *out, uint64_t *ret_bytes)
+{
+    const uint32_t magic = 0xfd2fb528u;
+    for (int i = 0; i < 4; i++)
+        out[i] = (uint8_t)(magic >> (8 * i));
+    out[4] = 0xe0;
+    for (int i = 0; i < 8; i++)
+        out[5 + i] = (uint8_t)((uint64_t)len >> (8 * i));
+    if (len == 0) { /* a stored block of nothing */
+        out[13] = 1;
+        out[14] = out[15] = 0;
+    }
+    *ret_bytes = FRAME_HEADER + (len == 0 ? 3 : *total);
+}
+
+__device__ void copy(uint8_t *to, const uint8_t *from, uint32_t len)
+{
+    uint32_t head = (uint32_t)(-(uintptr_t)to & 3);
+    if (head > len)
+        head = len;
+    if (threadIdx.x < head)
+        to[threadIdx.x] = from[threadIdx.x];
+    /* `from` is aligned: a word of `to` is made of two of its words. */
+    uint32_t words = (len - head) / 4, shift = 8 * (head % 4);
+    if (shift != 0 && words > 0 && 4 * (words + 1) > len)
+        words--; /* its second word would reach past the end */
+    const uint32_t *source = (const uint32_t *)(const void *)from;
+    uint32_t *target = (uint32_t *)(void *)(to + head);
+    for (uint32_t i = threadIdx.x; i < words; i += THREADS) {
+        uint32_t w = source[i];
+        target[i] = shift == 0 ? w : w >> shift | source[i + 1] << (32 - shift);
+    }
+    for (uint32_t i = head + 4 * words + threadIdx.x; i < len; i += THREADS)
+        to[i] = from[i];
+}
+
+__global__ void __launch_bounds__(THREADS)
+    gather(const uint8_t *all, size_t all_len, const uint8_t *slots, const uint32_t *sizes,
+           const uint32_t *kinds, const uint64_t *offsets, uint8_t *out)
+{
+    uint8_t *to = out + FRAME_HEADER + offsets[blockIdx.x];
+    uint32_t bytes = sizes[blockIdx.x];
+    if (kinds[blockIdx.x] != RAW) {
+        copy(to, slots + (size_t)blockIdx.x * SLOT_BYTES, bytes);
+        return;
+    }
+    bool last = all_len - (size_t)blockIdx.x * BLOCK_BYTES <= BLOCK_BYTES;
+    uint32_t header = (uint32_t)last | RAW << 1 | (bytes - 3) << 3;
+    if (threadIdx.x < 3)
+        to[threadIdx.x] = (uint8_t)(header >> (8 * threadIdx.x));
+    copy(to + 3, all + (size_t)blockIdx.x * BLOCK_BYTES, bytes - 3);
+}
+
+size_t block_count(size_t len)
+{
+    return (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
+}
+} // namespace
+
+size_t ebb_kernels_huffman_bound(size_t len)
+{
+    return EBB_HUFFMAN_BOUND(len);
+}
+
+size_t ebb_kernels_huffman_workspace(size_t len)
+{
+    size_t blocks = block_count(len);
+    return blocks * (SLOT_BYTES + 2 * sizeof(uint32_t)) + 8 * ebb_scan::words(blocks);
+}
+
+int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
+                               void *workspace, size_t workspace_bytes, void *stream)
+{
+    if (workspace_bytes < ebb_kernels_huffman_workspace(len) ||
+        (((uintptr_t)data | (uintptr_t)workspace) & 15) != 0)
+        return EBB_KERNELS_MISUSE;
+    size_t blocks = block_count(len);
+    uint8_t *slots = (uint8_t *)workspace;
+    uint64_t *offsets = (uint64_t *)(void *)(slots + blocks * SLOT_BYTES);
+    uint32_t *sizes = (uint32_t *)(void *)(offsets + ebb_scan::words(blocks)),
+             *kinds = sizes + blocks;
+    if (blocks > 0)
+        EBB_LAUNCH(encode, (unsigned)blocks, THREADS, stream, (const uint8_t *)data, len, slots,
+                   sizes, kinds);
+    uint64_t *total = ebb_scan::queue(sizes, blocks, offsets, stream);
+    EBB_LAUNCH(begin, 1, 1, stream, len, total, (uint8_t *)out, ret_bytes);
+    if (blocks > 0)
+        EBB_LAUNCH(gather, (unsigned)blocks, THREADS, stream, (const uint8_t *)data, len, slots,
+                   sizes, kinds, offsets, (uint8_t *)out);
+    return ebb_launched();
+}

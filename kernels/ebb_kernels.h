@@ -1,0 +1,96 @@
+/* The kernels as a library of their own: for engines, PyTorch extensions, and whoever has arrays in
+ * device memory and wants them small before they cross to the host. This header stands alone.
+ *
+ * Every function queues work on `stream` (a cudaStream_t; NULL: the default stream) and returns at
+ * once: it allocates nothing and waits for nothing. Pointers are device memory unless they say
+ * host. Results that are numbers are written to device memory too, in order with the stream. What a
+ * function needs besides its input and output, the caller gives as `workspace` of at least as many
+ * bytes as the function's ..._workspace says; its content is of no use afterwards.
+ *
+ *   returns    0, EBB_KERNELS_MISUSE (an argument that the comment excludes; nothing was queued),
+ * or the negative of the cudaError_t that the launch met alignment  arrays, planes, packed arrays
+ * and workspaces begin at a multiple of 16 bytes, as cudaMalloc and PyTorch give them; outputs and
+ * inputs never overlap unless said elements   little-endian bit patterns; nothing is computed in
+ * floating point but trajectories, so that NaN payloads, denormals and signed zeros come back
+ *
+ * The bytes are those of the C references (kernels/planes.h, delta.h, exponents.h, huffman.h,
+ * block_hash.h, trajectory/), on every input and every device: a CPU can read what a GPU wrote. */
+#ifndef EBB_KERNELS_H
+#define EBB_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EBB_KERNELS_MISUSE (-1000)
+
+/* The version of this interface; it rises when a function changes. */
+#define EBB_KERNELS_VERSION 1
+int ebb_kernels_version(void);
+/* A sentence for what a function returned. Static. */
+const char *ebb_kernels_error(int rc);
+
+/* Copies device memory to device memory, so that training goes on while the copy is packed. */
+int ebb_kernels_snapshot(void *to, const void *from, size_t len, void *stream);
+
+/* ---- byte planes: element i's byte p goes to planes[p * pitch + i] ---- */
+enum {
+    EBB_KERNELS_TURN_NONE = 0,
+    EBB_KERNELS_TURN_ROTATE = 1, /* a float's sign goes to bit 0: the last plane is its exponent */
+    EBB_KERNELS_TURN_ZIGZAG = 2,
+};
+/* stride: bytes of an element, 2 or 4. pitch: bytes from plane to plane, at least `elements`, a
+ * multiple of 16. */
+int ebb_kernels_planes_split(const void *data, size_t elements, unsigned stride, int turn,
+                             void *planes, size_t pitch, void *stream);
+int ebb_kernels_planes_merge(const void *planes, size_t pitch, size_t elements, unsigned stride,
+                             int turn, void *data, void *stream);
+
+/* ---- planes of the difference against a base of the same shape ---- */
+enum {
+    EBB_KERNELS_DELTA_XOR = 0,
+    EBB_KERNELS_DELTA_DIFFERENCE = 1, /* of the floats' order, zigzag */
+};
+/* refresh: NULL, or where the data is copied on the way; it may be `base` itself, which then is the
+ * base of the next call. */
+int ebb_kernels_delta_split(const void *data, const void *base, void *refresh, size_t elements,
+                            unsigned stride, int delta, void *planes, size_t pitch, void *stream);
+int ebb_kernels_delta_merge(const void *planes, size_t pitch, const void *base, size_t elements,
+                            unsigned stride, int delta, void *data, void *stream);
+
+/* ---- exponents in 2 to 7 bits each, without an entropy coder ---- */
+size_t ebb_kernels_exponents_bound(size_t elements, unsigned stride, unsigned bits);
+size_t ebb_kernels_exponents_workspace(size_t elements);
+/* out[ebb_kernels_exponents_bound(...)]; *ret_bytes: what it takes, 0 when it cannot be told (more
+ * than 2^32 - 1 escapes). stride: 2 for bf16, 4 for f32. */
+int ebb_kernels_exponents_pack(const void *data, size_t elements, unsigned stride, unsigned bits,
+                               void *out, uint64_t *ret_bytes, void *workspace,
+                               size_t workspace_bytes, void *stream);
+/* packed[packed_bytes] as it was packed, with the same `elements`, `stride` and `bits`: its
+ * checksum is the caller's to compare. Damaged bytes give other data, never an access outside the
+ * arrays. */
+int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t elements,
+                                 unsigned stride, unsigned bits, void *data, void *workspace,
+                                 size_t workspace_bytes, void *stream);
+
+/* ---- Huffman literals as one standard zstd frame, which any zstd decodes ---- */
+size_t ebb_kernels_huffman_bound(size_t len);
+size_t ebb_kernels_huffman_workspace(size_t len); /* about len + len / 8,000 */
+/* out[ebb_kernels_huffman_bound(len)], aligned to nothing; *ret_bytes: what the frame takes. */
+int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
+                               void *workspace, size_t workspace_bytes, void *stream);
+
+/* ---- XXH3-128 of each block ---- */
+/* hashes[16 * ceil(len / block_bytes)], canonical byte order. block_bytes: a multiple of 16; the
+ * last block may be shorter. */
+int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, void *hashes,
+                           void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
