@@ -9,7 +9,8 @@
 #include "formats/reader.h"
 
 static const struct ebb_frame_format *const formats[] = {
-    &ebb_xtc_format,
+    &ebb_xtc_format,         &ebb_trr_format,           &ebb_dcd_format,
+    &ebb_lammps_text_format, &ebb_lammps_binary_format,
 };
 
 static const struct ebb_frame_format *find_format(enum ebb_file_kind kind)

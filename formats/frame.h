@@ -29,9 +29,8 @@ struct ebb_frame {
     double time;  /* in the file's unit; NAN where the file has none */
     bool has_box;
     float box[9]; /* box vectors as rows, file's length unit; zeros without a box */
-    /* Exactly one is set when atoms > 0 and the coordinates are known, all NULL otherwise (a LAMMPS
-     * dump that names no coordinate columns). Shape (atoms, 3), host byte order, owned by the
-     * frame. Text dumps and binary dumps with an id column: in ascending order of the id. */
+    /* Exactly one is set when atoms > 0, none otherwise. Shape (atoms, 3), host byte order, owned
+     * by the frame. Text dumps and binary dumps with an id column: in ascending order of the id. */
     float *x32;  /* TRR, DCD, XTC of at most 9 atoms */
     double *x64; /* TRR in double precision, LAMMPS dumps */
     int32_t *xq; /* XTC's integers: coordinate = integer / precision */

@@ -3,7 +3,13 @@
 
 #include "formats/scanners.h"
 
-static ebb_scanner_fn *const scanners[EBB_FILE_KINDS] = {0};
+static ebb_scanner_fn *const scanners[EBB_FILE_KINDS] = {
+    [EBB_FILE_TRR] = ebb_trr_scan,
+    [EBB_FILE_CPT] = ebb_cpt_scan,
+    [EBB_FILE_DCD] = ebb_dcd_scan,
+    [EBB_FILE_LAMMPS_DUMP_BINARY] = ebb_lammps_binary_scan,
+    [EBB_FILE_LAMMPS_RESTART] = ebb_lammps_restart_scan,
+};
 
 bool ebb_file_kind_has_ranges(enum ebb_file_kind kind)
 {
