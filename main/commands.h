@@ -17,6 +17,7 @@ extern const struct ebb_command ebb_command_fetch;
 extern const struct ebb_command ebb_command_report;
 extern const struct ebb_command ebb_command_verify;
 extern const struct ebb_command ebb_command_events;
+extern const struct ebb_command ebb_command_simulate;
 extern const struct ebb_command ebb_command_checkpoint_ls;
 extern const struct ebb_command ebb_command_checkpoint_show;
 extern const struct ebb_command ebb_command_checkpoint_verify;

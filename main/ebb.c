@@ -16,6 +16,7 @@ static const struct ebb_command *const commands[] = {
     &ebb_command_report,
     &ebb_command_verify,
     &ebb_command_events,
+    &ebb_command_simulate,
     &ebb_command_checkpoint_ls,
     &ebb_command_checkpoint_show,
     &ebb_command_checkpoint_verify,

@@ -20,7 +20,7 @@ declare -A may=(
   [simulator]="simulator scheduler/core cloud/emulator proto base"
   [scheduler]="scheduler scheduler/core checkpoint cloud kernels proto base"
   [agent]="agent scheduler/core checkpoint cloud kernels proto base"
-  [cli]="cli simulator pack scheduler/core checkpoint cloud kernels proto base"
+  [cli]="cli simulator pack scheduler/core checkpoint cloud cloud/emulator/fleet.h kernels proto base"
   [main]="main cli agent simulator scheduler scheduler/core checkpoint cloud cloud/emulator kernels proto base"
 )
 while IFS= read -r file; do

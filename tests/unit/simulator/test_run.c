@@ -1,0 +1,283 @@
+#include "tests/unit/simulator/fixture.h"
+
+#define BAG                                                                                        \
+    "name: b\njobs:\n"                                                                             \
+    "  - name: md\n    engine: gromacs\n    sweep: {seed: {from: 1, to: 40}}\n"                    \
+    "    resources: {cpus: 1, memory: 1 GiB, time: 20m}\n"                                         \
+    "    command: gmx mdrun -deffnm x\n    outputs: [x.xtc]\n"
+#define CLOUD                                                                                      \
+    "region: us-east-1\nseed: 1\nboot: {from: 20s, to: 40s}\npending: {from: 1s, to: 3s}\n"
+#define TYPES                                                                                      \
+    "types:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: 0.085,\n"                    \
+    "     spot: {us-east-1a: 0.030, us-east-1b: 0.034}}\n"
+#define CALM   CLOUD "zones: [us-east-1a, us-east-1b]\n" TYPES
+#define STORMY CALM "lifetimes: [{model: exponential, mean: 40m}]\n"
+
+static uint64_t digest_of(struct fixture *f)
+{
+    struct ebb_simulation s = fixture_run(f);
+    uint64_t d = ebb_state_digest(s.state);
+    ebb_simulation_clean_up(&s);
+    return d;
+}
+
+static void the_same_seed_gives_the_same_run_and_another_another(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, STORMY);
+    uint64_t first = digest_of(f);
+    assert_true(first == digest_of(f));
+    f->o.seed = 2;
+    assert_true(first != digest_of(f));
+    fixture_destroy(f);
+}
+
+static void every_job_is_done_whatever_is_revoked(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, STORMY);
+    for (f->o.seed = 1; f->o.seed <= 10; f->o.seed++) {
+        struct ebb_simulation s = fixture_run(f);
+        assert_true(s.is_finished);
+        assert_int_equal(40, s.state->bags[0]->counts[EBB_JOB_DONE]);
+        assert_true(s.state->bags[0]->revocations > 0);
+        ebb_simulation_clean_up(&s);
+    }
+    fixture_destroy(f);
+}
+
+static void the_ledger_equals_the_clouds_own_bill(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        fixture_new(BAG, CLOUD "time_scale: 60\nzones: [us-east-1a, us-east-1b]\n"
+                               "types:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: "
+                               "0.085, spot: {us-east-1a: 0.030, us-east-1b: [{at: 0s, usd: 0.02}, "
+                               "{at: 10m, usd: 0.09}, {at: 25m, usd: 0.04}]}}\n"
+                               "lifetimes: [{model: weibull, scale: 30m, shape: 0.7}]\n");
+    for (f->o.seed = 1; f->o.seed <= 10; f->o.seed++) {
+        struct ebb_simulation s = fixture_run(f);
+        struct ebb_ledger_totals t = fixture_totals(&s);
+        assert_true(s.is_finished);
+        assert_true(t.vm_usd_micros > 0);
+        assert_int_equal(s.bill_usd_micros, t.vm_usd_micros);
+        ebb_simulation_clean_up(&s);
+    }
+    fixture_destroy(f);
+}
+
+/* One VM with room for two, no revocation: boot, then 20 rounds of start, 20 minutes and outputs,
+ * then idle until it is ended. */
+static void without_hazards_time_and_cost_are_what_they_must_be(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        fixture_new(BAG, "region: us-east-1\nboot: 30s\npending: 2s\n"
+                         "zones: [{name: us-east-1a, capacity: 1}]\ntypes:\n"
+                         "  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: 0.085, spot: "
+                         "0.03}\n");
+    struct ebb_simulation s = fixture_run(f);
+    struct ebb_outcome x;
+    ebb_outcome_of(&s, &x);
+    double job_s = f->o.jobs.start_s + 1200 + f->o.jobs.end_s;
+    double finish_s = 2 + 30 + f->o.times.join_s + 20 * job_s;
+    assert_true(x.is_done);
+    assert_int_equal(0, x.revocations);
+    assert_true(fabs(x.finish_s - finish_s) < 1);
+    struct ebb_ledger_totals t = fixture_totals(&s);
+    double least = (finish_s - 3) * 0.03 / 3600 * 1e6, most = (finish_s + 20) * 0.03 / 3600 * 1e6;
+    assert_in_range(t.vm_usd_micros, (int64_t)least, (int64_t)most);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static void scaling_all_prices_scales_the_cost(void **state)
+{
+    (void)state;
+    struct fixture *one = fixture_new(BAG, STORMY);
+    struct fixture *ten =
+        fixture_new(BAG, CLOUD "zones: [us-east-1a, us-east-1b]\n"
+                               "types:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: "
+                               "0.85, spot: {us-east-1a: 0.30, us-east-1b: 0.34}}\n"
+                               "lifetimes: [{model: exponential, mean: 40m}]\n");
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        one->o.seed = ten->o.seed = seed;
+        struct ebb_simulation a = fixture_run(one), b = fixture_run(ten);
+        struct ebb_ledger_totals x = fixture_totals(&a), y = fixture_totals(&b);
+        assert_true(a.end_wall_ns == b.end_wall_ns);
+        assert_true(llabs((long long)(10 * x.vm_usd_micros - y.vm_usd_micros)) <=
+                    10 * (long long)a.state->vm_count);
+        ebb_simulation_clean_up(&a);
+        ebb_simulation_clean_up(&b);
+    }
+    fixture_destroy(one);
+    fixture_destroy(ten);
+}
+
+/* Types in another order, zones in the same (launches are counted by zone's draws): the planner
+ * sees the same offers in another order. */
+static void the_order_of_types_changes_nothing(void **state)
+{
+    (void)state;
+    static const char a[] =
+        "  - {name: a1, vcpus: 2, memory: 4 GiB, on_demand: 0.085, spot: 0.03}\n";
+    static const char b[] =
+        "  - {name: b1, vcpus: 4, memory: 8 GiB, on_demand: 0.17, spot: 0.06}\n";
+    static const char head[] = CLOUD "zones: [us-east-1a, us-east-1b]\ntypes:\n";
+    static const char tail[] = "lifetimes: [{model: exponential, mean: 40m}]\n";
+    EBB_AUTO_FREE char *ab = ebb_alloc(1024), *ba = ebb_alloc(1024);
+    snprintf(ab, 1024, "%s%s%s%s", head, a, b, tail);
+    snprintf(ba, 1024, "%s%s%s%s", head, b, a, tail);
+    struct fixture *x = fixture_new(BAG, ab), *y = fixture_new(BAG, ba);
+    struct ebb_outcome p = fixture_outcome(x), q = fixture_outcome(y);
+    assert_true(p.usd == q.usd && p.finish_s == q.finish_s && p.revocations == q.revocations);
+    fixture_destroy(x);
+    fixture_destroy(y);
+}
+
+static void a_notice_loses_no_work_and_a_silent_end_does(void **state)
+{
+    (void)state;
+#define ONE                                                                                        \
+    "name: b\njobs:\n  - {name: md, engine: gromacs, resources: {cpus: 2, time: 20m}, command: "   \
+    "gmx mdrun, outputs: [x.xtc], checkpoint_interval: 5m}\n"
+    struct fixture *given =
+        fixture_new(ONE, CALM "revocations: [{vm: 1, phase: running, after: 8m, notice: 60s}]\n");
+    struct fixture *none =
+        fixture_new(ONE, CALM "revocations: [{vm: 1, phase: running, after: 8m, notice: none}]\n");
+    struct ebb_outcome a = fixture_outcome(given), b = fixture_outcome(none);
+    assert_true(a.is_done && b.is_done);
+    assert_int_equal(1, a.revocations);
+    assert_int_equal(1, b.revocations);
+    assert_true(a.lost_s < 0.1);
+    assert_true(b.lost_s > 150 && b.lost_s < 200); /* from five minutes to eight */
+    fixture_destroy(given);
+    fixture_destroy(none);
+}
+
+static void a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(
+        ONE, CALM "faults: [{kind: partition, vm: 1, after: 5m, phase: running, for: 1h}]\n");
+    struct ebb_simulation s = fixture_run(f);
+    const struct ebb_vm *vm = s.state->vms[0];
+    assert_true(s.is_finished);
+    assert_int_equal(2, s.state->vm_count);
+    assert_non_null(strstr(vm->end_reason, "silent for 2"));
+    assert_int_equal(2, s.state->bags[0]->attempts);
+    assert_int_equal(1, s.state->bags[0]->counts[EBB_JOB_DONE]);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static void a_short_cut_is_no_loss(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(
+        ONE, CALM "faults: [{kind: partition, vm: 1, after: 5m, phase: running, for: 8s}]\n");
+    struct ebb_outcome x = fixture_outcome(f);
+    assert_true(x.is_done);
+    assert_int_equal(0, x.revocations);
+    assert_int_equal(1, x.vms);
+    fixture_destroy(f);
+}
+
+static void a_pool_without_room_is_left_alone_and_tried_again(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(
+        BAG, CALM "faults: [{kind: no-capacity, at: 0s, for: 30m, zone: us-east-1a}]\n");
+    struct ebb_simulation s = fixture_run(f);
+    size_t refused = 0;
+    for (size_t i = 0; i < s.state->vm_count; i++)
+        refused += s.state->vms[i]->state == EBB_VM_FAILED;
+    assert_true(s.is_finished);
+    assert_in_range(refused, 1, 60);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static void a_bag_that_nothing_can_run_ends_by_the_limit(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new("name: b\njobs:\n  - {name: md, engine: gromacs, resources: "
+                                    "{cpus: 64, time: 20m}, command: x, outputs: [y]}\n",
+                                    CALM);
+    f->o.most_s = 86400;
+    struct ebb_simulation s = fixture_run(f);
+    assert_false(s.is_finished);
+    assert_int_equal(0, s.state->vm_count);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static void a_spent_budget_stops_the_bag(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, CALM);
+    f->spec->budget_usd_micros = 100000;
+    struct ebb_simulation s = fixture_run(f);
+    struct ebb_ledger_totals t = fixture_totals(&s);
+    assert_true(s.state->bags[0]->cancelled);
+    assert_true(s.is_finished);
+    assert_in_range(t.vm_usd_micros, 50000, 110000);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static int count_event(void *ctx, const Ebb__Event *e)
+{
+    uint64_t *last = ctx;
+    if (e->sequence != *last + 1)
+        return -1;
+    *last = e->sequence;
+    return 0;
+}
+
+static void the_observer_gets_each_event_of_the_log_in_order(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, STORMY);
+    uint64_t last = 0;
+    f->o.event = count_event;
+    f->o.ctx = &last;
+    struct ebb_simulation s = fixture_run(f);
+    assert_true(s.is_finished);
+    assert_true(last == s.state->last_sequence && last == s.events);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
+static void jobs_spread_around_their_mean(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, CALM);
+    f->o.jobs.spread = 0.3;
+    double sum = 0;
+    for (f->o.seed = 1; f->o.seed <= 20; f->o.seed++)
+        sum += fixture_outcome(f).useful_s;
+    assert_true(fabs(sum / 20 / (40 * 1200 / 2.0) - 1) < 0.05); /* a job holds half of a VM */
+    fixture_destroy(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_seed_gives_the_same_run_and_another_another),
+        cmocka_unit_test(every_job_is_done_whatever_is_revoked),
+        cmocka_unit_test(the_ledger_equals_the_clouds_own_bill),
+        cmocka_unit_test(without_hazards_time_and_cost_are_what_they_must_be),
+        cmocka_unit_test(scaling_all_prices_scales_the_cost),
+        cmocka_unit_test(the_order_of_types_changes_nothing),
+        cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
+        cmocka_unit_test(a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere),
+        cmocka_unit_test(a_short_cut_is_no_loss),
+        cmocka_unit_test(a_pool_without_room_is_left_alone_and_tried_again),
+        cmocka_unit_test(a_bag_that_nothing_can_run_ends_by_the_limit),
+        cmocka_unit_test(a_spent_budget_stops_the_bag),
+        cmocka_unit_test(the_observer_gets_each_event_of_the_log_in_order),
+        cmocka_unit_test(jobs_spread_around_their_mean),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
