@@ -108,6 +108,8 @@ static bool is_question(const Ebb__ClientRequest *request)
     case EBB__CLIENT_REQUEST__KIND_EVENTS:
     case EBB__CLIENT_REQUEST__KIND_SPEC:
         return true;
+    case EBB__CLIENT_REQUEST__KIND_HAZARDS:
+        return request->hazards->import == NULL;
     default:
         return false;
     }

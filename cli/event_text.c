@@ -371,6 +371,12 @@ static enum ebb_event_tone say_bookkeeping(const Ebb__Event *e, struct ebb_buffe
         ebb_buffer_printf(out, "bag %s holds %s in the store", e->storage_observed->bag,
                           size(e->storage_observed->bytes));
         return EBB_TONE_QUIET;
+    case EBB__EVENT__KIND_HAZARDS_IMPORTED:
+        ebb_buffer_printf(out, "%zu hazards imported from %s",
+                          e->hazards_imported->state != NULL ? e->hazards_imported->state->n_cells
+                                                             : (size_t)0,
+                          e->hazards_imported->source);
+        return EBB_TONE_QUIET;
     default:
         ebb_buffer_append_text(out, ebb_event_kind(e));
         return EBB_TONE_QUIET;

@@ -8,6 +8,7 @@
 #include "scheduler/client_requests.h"
 #include "scheduler/core/bag.h"
 #include "scheduler/core/estimate.h"
+#include "scheduler/core/hazards.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/status.h"
 
@@ -239,6 +240,40 @@ void ebb_request_spec(struct ebb_daemon *d, struct ebb_client_link *c, const Ebb
     s.store_url = b->spec->store_url;
     a.spec = &s;
     ebb_turn_answer(d, c, &a);
+}
+
+/* An import is tried on a copy first: what the log holds must fold. */
+static int import_hazards(struct ebb_daemon *d, Ebb__HazardsRequest *q, struct ebb_error *err)
+{
+    struct ebb_hazards *trial = ebb_hazards_copy(d->state->hazards);
+    int rc = ebb_hazards_load(trial, q->import, err);
+    ebb_hazards_destroy(trial);
+    if (rc < 0)
+        return rc;
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__HazardsImported m = EBB__HAZARDS_IMPORTED__INIT;
+    m.state = q->import;
+    m.source = q->source;
+    e.kind_case = EBB__EVENT__KIND_HAZARDS_IMPORTED;
+    e.hazards_imported = &m;
+    return ebb_turn_emit(d, &e, err);
+}
+
+void ebb_request_hazards(struct ebb_daemon *d, struct ebb_client_link *c, Ebb__HazardsRequest *q)
+{
+    struct ebb_error err = {0};
+    if (q->import != NULL && import_hazards(d, q, &err) < 0) {
+        ebb_client_fail(d, c, &err);
+        return;
+    }
+    Ebb__ClientAnswer a = EBB__CLIENT_ANSWER__INIT;
+    Ebb__HazardsAnswer h = EBB__HAZARDS_ANSWER__INIT;
+    h.state = ebb_hazards_save(d->state->hazards);
+    h.wall_ns = ebb_wall_ns(NULL);
+    h.bill_time_scale = d->state->bill_time_scale;
+    a.hazards = &h;
+    ebb_turn_answer(d, c, &a);
+    ebb__hazard_state__free_unpacked(h.state, NULL);
 }
 
 /* ---- explain: the history is read by a worker, with a reader of its own ---- */

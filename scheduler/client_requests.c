@@ -317,6 +317,9 @@ enum ebb_request_result ebb_request_handle(struct ebb_daemon *d, struct ebb_clie
     case EBB__CLIENT_REQUEST__KIND_SPEC:
         ebb_request_spec(d, c, q->spec);
         break;
+    case EBB__CLIENT_REQUEST__KIND_HAZARDS:
+        ebb_request_hazards(d, c, q->hazards);
+        break;
     default:
         ebb_request_refuse(
             d, c, EBB_ERR_UNSUPPORTED,

@@ -33,6 +33,7 @@ void ebb_request_explain(struct ebb_daemon *d, struct ebb_client_link *c,
 void ebb_request_report(struct ebb_daemon *d, struct ebb_client_link *c,
                         const Ebb__ReportRequest *q);
 void ebb_request_ping(struct ebb_daemon *d, struct ebb_client_link *c);
+void ebb_request_hazards(struct ebb_daemon *d, struct ebb_client_link *c, Ebb__HazardsRequest *q);
 void ebb_request_spec(struct ebb_daemon *d, struct ebb_client_link *c, const Ebb__SpecRequest *q);
 
 /* The bag a user means ("" and "last": the newest); NULL after an error was answered. */

@@ -94,5 +94,36 @@ class Basic(FlowTest):
         self.assertFalse(self.cloud.json("report", "last")["verified"])
 
 
+    def test_hazards_are_learned_survive_a_restart_and_travel_in_a_file(self):
+        self.cloud.submit(counter_bag(jobs=2, steps=60))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
+        first = self.cloud.json("hazards")["places"]
+        zones = [p for p in first if p["level"] == "zone"]
+        self.assertTrue(zones and all(p["hours"] > 0 and p["rate"] == "revocation" for p in zones))
+        self.assertTrue(all(a > b for p in zones for a, b in zip(p["per_hour"], p["per_hour"][1:])))
+        path = os.path.join(self.cloud.root, "learned.ebbhaz")
+        self.cloud.ebb("hazards", "export", path)
+        self.cloud.ebb("stop")
+        again = self.cloud.json("hazards")["places"]
+        for a, b in zip(first, again):
+            self.assertAlmostEqual(a["hours"], b["hours"], delta=0.02 * a["hours"])
+        self.cloud.ebb("hazards", "import", path)
+        self.assertIn("hazards_imported", self.cloud.kinds())
+        both = self.cloud.json("hazards")["places"]
+        for a, b in zip(first, both):
+            self.assertAlmostEqual(2 * a["hours"], b["hours"], delta=0.05 * a["hours"])
+        plot = os.path.join(self.cloud.root, "hazards.svg")
+        self.cloud.ebb("hazards", path, "--plot", plot)
+        with open(plot) as f:
+            self.assertIn("age of the VM", f.read())
+        self.assertIn("TYPE", self.cloud.ebb("hazards", "--all").stdout)
+        with open(path, "r+b") as f:
+            f.seek(20)
+            f.write(b"\xff" * 40)
+        refused = self.cloud.ebb("hazards", "import", path, check=False)
+        self.assertEqual(2, refused.returncode)
+
 if __name__ == "__main__":
     unittest.main()
