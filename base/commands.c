@@ -26,21 +26,24 @@ static int print_and_free(struct ebb_buffer *out)
     return ok ? 0 : 1;
 }
 
-/* The command whose name is the first one or two words; *ret_words says how many. */
+/* The command whose name is the first two words, else the first; *ret_words says how many. */
 static const struct ebb_command *find_command(command_table commands, int argc, char **argv,
                                               int *ret_words)
 {
     if (argc == 0)
         return NULL;
+    const struct ebb_command *one = NULL;
     EBB_AUTO_FREE char *two = argc > 1 ? ebb_sprintf("%s %s", argv[0], argv[1]) : NULL;
     for (command_table c = commands; *c != NULL; c++) {
-        bool matches_two = two != NULL && strcmp((*c)->name, two) == 0;
-        if (matches_two || strcmp((*c)->name, argv[0]) == 0) {
-            *ret_words = matches_two ? 2 : 1;
+        if (two != NULL && strcmp((*c)->name, two) == 0) {
+            *ret_words = 2;
             return *c;
         }
+        if (strcmp((*c)->name, argv[0]) == 0)
+            one = *c;
     }
-    return NULL;
+    *ret_words = 1;
+    return one;
 }
 
 /* Is `word` the first of a two-word command's name? */

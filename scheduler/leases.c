@@ -115,9 +115,9 @@ void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
         const struct ebb_job *j = &b->jobs[l->job];
         if ((j->flags & EBB_JOB_CANCELLING) != 0)
             continue;
-        double interval_s = ebb_plan_interval_s(
-            d->state, &d->options.policy, ebb_bag_group_of(b, l->job), vm->offer,
-            ebb_vm_age_s(vm, now_wall_ns), now_wall_ns);
+        double interval_s =
+            ebb_plan_interval_s(d->state, &d->options.policy, ebb_bag_group_of(b, l->job),
+                                vm->offer, ebb_vm_age_s(vm, now_wall_ns), now_wall_ns);
         grant_add(g, link, b, l->job, l->attempt, interval_s, j->checkpoint_sequence > 0);
     }
     grant_send(d, g, link);
