@@ -78,7 +78,7 @@ int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t
 
 /* ---- Huffman literals as one standard zstd frame, which any zstd decodes ---- */
 size_t ebb_kernels_huffman_bound(size_t len);
-size_t ebb_kernels_huffman_workspace(size_t len); /* about len + len / 8,000 */
+size_t ebb_kernels_huffman_workspace(size_t len); /* about 1.01 len */
 /* out[ebb_kernels_huffman_bound(len)], aligned to nothing; *ret_bytes: what the frame takes. */
 int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
                                void *workspace, size_t workspace_bytes, void *stream);

@@ -11,6 +11,7 @@ declare -A may=(
   [kernels/trajectory]="kernels/trajectory kernels base"
   [kernels/tensor]="kernels/tensor kernels base"
   [kernels/cuda]="kernels/cuda kernels/trajectory kernels/tensor kernels base"
+  [kernels/host]="kernels base"
   [formats]="formats base"
   [pack]="pack formats kernels/trajectory kernels/tensor kernels base"
   [cloud]="cloud proto base"

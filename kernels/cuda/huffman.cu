@@ -1,7 +1,9 @@
 /* Huffman frames (kernels/huffman.h has the format, kernels/huffman_code.c the shared decisions).
  *
- *     encode   a thread block for each 128 KiB: histogram, table (one thread), lengths of 256
- * pieces, their bit positions by a scan, then every piece writes its bits into the block's slot
+ *     count    a thread block for each 128 KiB: how often each byte occurs
+ *     build    one thread for each block: its codes and their description
+ *     encode   a thread block for each block: lengths of 256 pieces, their bit positions by a scan,
+ *              then every piece writes its bits into the block's slot
  *     scan     where each block begins in the frame; then the frame's header and size
  *     gather   slots to their places; stored blocks straight from the data
  *
@@ -24,6 +26,7 @@ enum {
     SLOT_BYTES = BLOCK_BYTES + 16,
     FRAME_HEADER = 13,
     LEAST_BYTES = 256,
+    BUILDERS = 32,
 };
 enum { RAW = 0, RLE = 1, COMPRESSED = 2 };
 
@@ -32,7 +35,7 @@ struct table {
     uint8_t lengths[256];
     uint16_t values[256];
     uint8_t description[132];
-    uint32_t description_bytes;
+    uint32_t description_bytes, kind;
 };
 
 __device__ __forceinline__ void or_byte(uint32_t *words, uint32_t at, uint32_t value)
@@ -40,9 +43,18 @@ __device__ __forceinline__ void or_byte(uint32_t *words, uint32_t at, uint32_t v
     atomicOr(&words[at / 4], value << (8 * (at % 4)));
 }
 
-__device__ void histogram(const uint8_t *data, uint32_t len, uint32_t (*by_warp)[256],
-                          uint32_t *counts)
+__device__ __forceinline__ uint32_t block_bytes(size_t len, size_t block)
 {
+    size_t left = len - block * BLOCK_BYTES;
+    return left < BLOCK_BYTES ? (uint32_t)left : (uint32_t)BLOCK_BYTES;
+}
+
+__global__ void __launch_bounds__(THREADS)
+    count(const uint8_t *all, size_t all_len, struct table *tables)
+{
+    __shared__ uint32_t by_warp[WARPS][256];
+    const uint8_t *data = all + (size_t)blockIdx.x * BLOCK_BYTES;
+    uint32_t len = block_bytes(all_len, blockIdx.x);
     uint32_t *own = by_warp[threadIdx.x / 32];
     for (uint32_t i = threadIdx.x; i < WARPS * 256; i += THREADS)
         (&by_warp[0][0])[i] = 0;
@@ -62,13 +74,12 @@ __device__ void histogram(const uint8_t *data, uint32_t len, uint32_t (*by_warp)
         uint32_t sum = 0;
         for (int w = 0; w < WARPS; w++)
             sum += by_warp[w][s];
-        counts[s] = sum;
+        tables[blockIdx.x].counts[s] = sum;
     }
-    __syncthreads();
 }
 
-/* What becomes of a block by its counts alone; one thread. */
-__device__ uint32_t build(struct table *t, uint32_t len, uint32_t first)
+/* What becomes of a block by its counts alone. */
+__device__ uint32_t decide(struct table *t, uint32_t len, uint32_t first)
 {
     if (len > 1 && t->counts[first] == len)
         return RLE;
@@ -83,6 +94,15 @@ __device__ uint32_t build(struct table *t, uint32_t len, uint32_t first)
         return RAW;
     ebb_huffman_codes(t->lengths, longest, t->values);
     return COMPRESSED;
+}
+
+__global__ void __launch_bounds__(BUILDERS)
+    build(const uint8_t *all, size_t all_len, size_t blocks, struct table *tables)
+{
+    size_t block = (size_t)blockIdx.x * BUILDERS + threadIdx.x;
+    if (block < blocks)
+        tables[block].kind =
+            decide(&tables[block], block_bytes(all_len, block), all[block * BLOCK_BYTES]);
 }
 
 /* sums[i] becomes the sum of what stands behind it in its stream. */
@@ -100,16 +120,16 @@ __device__ void scan_behind(uint32_t *sums)
 }
 
 /* The piece's symbols, last first, as bits from `at` on. */
-__device__ void put_piece(const struct table *t, const uint8_t *from, uint32_t count, uint64_t at,
+__device__ void put_piece(const uint32_t *codes, const uint8_t *from, uint32_t count, uint64_t at,
                           bool ends_stream, uint32_t *words)
 {
     uint64_t word = at / 32, held = 0;
     uint32_t bits = (uint32_t)(at % 32);
     bool shared_word = bits != 0;
     for (uint32_t i = count; i-- > 0;) {
-        uint32_t s = from[i];
-        held |= (uint64_t)t->values[s] << bits;
-        bits += t->lengths[s];
+        uint32_t code = codes[from[i]];
+        held |= (uint64_t)(code >> 8) << bits;
+        bits += code & 255;
         if (bits >= 32) {
             if (shared_word)
                 atomicOr(&words[word], (uint32_t)held);
@@ -132,20 +152,21 @@ __device__ void put_piece(const struct table *t, const uint8_t *from, uint32_t c
 }
 
 __global__ void __launch_bounds__(THREADS)
-    encode(const uint8_t *all, size_t all_len, uint8_t *slots, uint32_t *sizes_of, uint32_t *kinds)
+    encode(const uint8_t *all, size_t all_len, const struct table *tables, uint8_t *slots,
+           uint32_t *sizes_of, uint32_t *kinds)
 {
-    __shared__ struct table table;
-    __shared__ uint32_t by_warp[WARPS][256], sums[THREADS];
+    __shared__ uint32_t codes[256], sums[THREADS]; /* value << 8 | length */
     __shared__ uint32_t sizes[STREAMS], starts[STREAMS], header[40], header_bytes, size, kind;
     const uint8_t *data = all + (size_t)blockIdx.x * BLOCK_BYTES;
-    size_t left = all_len - (size_t)blockIdx.x * BLOCK_BYTES;
-    uint32_t len = left < BLOCK_BYTES ? (uint32_t)left : BLOCK_BYTES;
-    bool last = left <= BLOCK_BYTES;
+    const struct table *table = &tables[blockIdx.x];
+    uint32_t len = block_bytes(all_len, blockIdx.x);
+    bool last = all_len - (size_t)blockIdx.x * BLOCK_BYTES <= BLOCK_BYTES;
     uint32_t *words = (uint32_t *)(void *)(slots + (size_t)blockIdx.x * SLOT_BYTES);
-
-    histogram(data, len, by_warp, table.counts);
     if (threadIdx.x == 0)
-        kind = build(&table, len, data[0]);
+        kind = table->kind;
+    for (uint32_t s = threadIdx.x; s < 256; s += THREADS)
+        codes[s] =
+            table->kind == COMPRESSED ? (uint32_t)table->values[s] << 8 | table->lengths[s] : 0;
     __syncthreads();
 
     uint32_t stream = threadIdx.x / PIECES, piece = threadIdx.x % PIECES, quarter = (len + 3) / 4;
@@ -158,7 +179,7 @@ __global__ void __launch_bounds__(THREADS)
     uint32_t bits = 0;
     if (kind == COMPRESSED) {
         for (uint32_t i = 0; i < count; i++)
-            bits += table.lengths[from[i]];
+            bits += codes[from[i]] & 255;
     }
     sums[threadIdx.x] = bits;
     __syncthreads();
@@ -168,7 +189,8 @@ __global__ void __launch_bounds__(THREADS)
     __syncthreads();
     if (threadIdx.x == 0) {
         uint8_t *h = (uint8_t *)(void *)header;
-        uint32_t literals = table.description_bytes + 6 + sizes[0] + sizes[1] + sizes[2] + sizes[3];
+        uint32_t literals =
+            table->description_bytes + 6 + sizes[0] + sizes[1] + sizes[2] + sizes[3];
         header_bytes = 0;
         size = len;
         if (kind == COMPRESSED && literals + 6 >= len - len / 64)
@@ -179,12 +201,12 @@ __global__ void __launch_bounds__(THREADS)
             uint64_t word =
                 2u | (width - 2) << 2 | (uint64_t)len << 4 | (uint64_t)literals << (4 + bits_each);
             size = width + literals + 1;
-            header_bytes = 3 + width + table.description_bytes + 6;
+            header_bytes = 3 + width + table->description_bytes + 6;
             for (uint32_t i = 0; i < width; i++)
                 h[3 + i] = (uint8_t)(word >> (8 * i));
             uint8_t *then = h + 3 + width;
-            for (uint32_t i = 0; i < table.description_bytes; i++)
-                *then++ = table.description[i];
+            for (uint32_t i = 0; i < table->description_bytes; i++)
+                *then++ = table->description[i];
             for (int i = 0; i < 3; i++) {
                 *then++ = (uint8_t)sizes[i];
                 *then++ = (uint8_t)(sizes[i] >> 8);
@@ -214,7 +236,7 @@ __global__ void __launch_bounds__(THREADS)
     for (uint32_t i = threadIdx.x; i < header_bytes; i += THREADS)
         or_byte(words, i, ((const uint8_t *)(const void *)header)[i]);
     if (kind == COMPRESSED)
-        put_piece(&table, from, count, 8 * (uint64_t)starts[stream] + sums[threadIdx.x], piece == 0,
+        put_piece(codes, from, count, 8 * (uint64_t)starts[stream] + sums[threadIdx.x], piece == 0,
                   words);
 }
 
@@ -286,7 +308,8 @@ size_t ebb_kernels_huffman_bound(size_t len)
 size_t ebb_kernels_huffman_workspace(size_t len)
 {
     size_t blocks = block_count(len);
-    return blocks * (SLOT_BYTES + 2 * sizeof(uint32_t)) + 8 * ebb_scan::words(blocks);
+    return blocks * (SLOT_BYTES + 2 * sizeof(uint32_t) + sizeof(struct table)) +
+           8 * ebb_scan::words(blocks);
 }
 
 int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
@@ -300,9 +323,14 @@ int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t
     uint64_t *offsets = (uint64_t *)(void *)(slots + blocks * SLOT_BYTES);
     uint32_t *sizes = (uint32_t *)(void *)(offsets + ebb_scan::words(blocks)),
              *kinds = sizes + blocks;
-    if (blocks > 0)
-        EBB_LAUNCH(encode, (unsigned)blocks, THREADS, stream, (const uint8_t *)data, len, slots,
-                   sizes, kinds);
+    struct table *tables = (struct table *)(void *)(kinds + blocks);
+    if (blocks > 0) {
+        EBB_LAUNCH(count, (unsigned)blocks, THREADS, stream, (const uint8_t *)data, len, tables);
+        EBB_LAUNCH(build, ebb_grid(blocks, BUILDERS), BUILDERS, stream, (const uint8_t *)data, len,
+                   blocks, tables);
+        EBB_LAUNCH(encode, (unsigned)blocks, THREADS, stream, (const uint8_t *)data, len, tables,
+                   slots, sizes, kinds);
+    }
     uint64_t *total = ebb_scan::queue(sizes, blocks, offsets, stream);
     EBB_LAUNCH(begin, 1, 1, stream, len, total, (uint8_t *)out, ret_bytes);
     if (blocks > 0)

@@ -1,0 +1,159 @@
+/* kernels/ebb_kernels.h on the CPU: the same functions on host memory, for machines without a GPU.
+ * `stream` is not looked at: when a function returns, its work is done. */
+#include <string.h>
+
+#include "kernels/block_hash.h"
+#include "kernels/delta.h"
+#include "kernels/ebb_kernels.h"
+#include "kernels/exponents.h"
+#include "kernels/huffman.h"
+#include "kernels/planes.h"
+
+int ebb_kernels_version(void)
+{
+    return EBB_KERNELS_VERSION;
+}
+
+const char *ebb_kernels_error(int rc)
+{
+    if (rc == 0)
+        return "done";
+    return rc == EBB_KERNELS_MISUSE
+               ? "an argument that kernels/ebb_kernels.h excludes: alignment, size or kind"
+               : "unknown";
+}
+
+int ebb_kernels_snapshot(void *to, const void *from, size_t len, void *stream)
+{
+    (void)stream;
+    if (len > 0)
+        memcpy(to, from, len);
+    return 0;
+}
+
+static int is_stride(unsigned stride)
+{
+    return stride == 2 || stride == 4;
+}
+
+int ebb_kernels_planes_split(const void *data, size_t elements, unsigned stride, int turn,
+                             void *planes, size_t pitch, void *stream)
+{
+    (void)stream;
+    if (!is_stride(stride) || pitch < elements || turn < EBB_TURN_NONE || turn > EBB_TURN_ZIGZAG)
+        return EBB_KERNELS_MISUSE;
+    uint8_t *list[4];
+    for (unsigned p = 0; p < stride; p++)
+        list[p] = (uint8_t *)planes + p * pitch;
+    ebb_planes_split(data, elements, stride, (enum ebb_turn)turn, list);
+    return 0;
+}
+
+int ebb_kernels_planes_merge(const void *planes, size_t pitch, size_t elements, unsigned stride,
+                             int turn, void *data, void *stream)
+{
+    (void)stream;
+    if (!is_stride(stride) || pitch < elements || turn < EBB_TURN_NONE || turn > EBB_TURN_ZIGZAG)
+        return EBB_KERNELS_MISUSE;
+    const uint8_t *list[4];
+    for (unsigned p = 0; p < stride; p++)
+        list[p] = (const uint8_t *)planes + p * pitch;
+    ebb_planes_merge(list, elements, stride, (enum ebb_turn)turn, data);
+    return 0;
+}
+
+int ebb_kernels_delta_split(const void *data, const void *base, void *refresh, size_t elements,
+                            unsigned stride, int delta, void *planes, size_t pitch, void *stream)
+{
+    (void)stream;
+    if (!is_stride(stride) || pitch < elements || delta < 0 || delta > EBB_DELTA_DIFFERENCE)
+        return EBB_KERNELS_MISUSE;
+    uint8_t *list[4];
+    for (unsigned p = 0; p < stride; p++)
+        list[p] = (uint8_t *)planes + p * pitch;
+    ebb_delta_split(data, base, elements, stride, (enum ebb_delta)delta, list);
+    if (refresh != NULL && elements > 0)
+        memcpy(refresh, data, elements * stride);
+    return 0;
+}
+
+int ebb_kernels_delta_merge(const void *planes, size_t pitch, const void *base, size_t elements,
+                            unsigned stride, int delta, void *data, void *stream)
+{
+    (void)stream;
+    if (!is_stride(stride) || pitch < elements || delta < 0 || delta > EBB_DELTA_DIFFERENCE)
+        return EBB_KERNELS_MISUSE;
+    const uint8_t *list[4];
+    for (unsigned p = 0; p < stride; p++)
+        list[p] = (const uint8_t *)planes + p * pitch;
+    ebb_delta_merge(list, base, elements, stride, (enum ebb_delta)delta, data);
+    return 0;
+}
+
+size_t ebb_kernels_exponents_bound(size_t elements, unsigned stride, unsigned bits)
+{
+    return ebb_exponents_bound(elements, stride, bits);
+}
+
+size_t ebb_kernels_exponents_workspace(size_t elements)
+{
+    (void)elements;
+    return 0;
+}
+
+int ebb_kernels_exponents_pack(const void *data, size_t elements, unsigned stride, unsigned bits,
+                               void *out, uint64_t *ret_bytes, void *workspace,
+                               size_t workspace_bytes, void *stream)
+{
+    (void)workspace;
+    (void)workspace_bytes;
+    (void)stream;
+    if (!is_stride(stride) || bits < 2 || bits > 7)
+        return EBB_KERNELS_MISUSE;
+    *ret_bytes = ebb_exponents_pack(data, elements, stride, bits, out);
+    return 0;
+}
+
+int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t elements,
+                                 unsigned stride, unsigned bits, void *data, void *workspace,
+                                 size_t workspace_bytes, void *stream)
+{
+    (void)workspace;
+    (void)workspace_bytes;
+    (void)stream;
+    if (!is_stride(stride) || bits < 2 || bits > 7 ||
+        ebb_exponents_unpack(packed, packed_bytes, elements, stride, data) != 0)
+        return EBB_KERNELS_MISUSE;
+    return 0;
+}
+
+size_t ebb_kernels_huffman_bound(size_t len)
+{
+    return EBB_HUFFMAN_BOUND(len);
+}
+
+size_t ebb_kernels_huffman_workspace(size_t len)
+{
+    (void)len;
+    return 0;
+}
+
+int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
+                               void *workspace, size_t workspace_bytes, void *stream)
+{
+    (void)workspace;
+    (void)workspace_bytes;
+    (void)stream;
+    *ret_bytes = ebb_huffman_encode(data, len, out);
+    return 0;
+}
+
+int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, void *hashes,
+                           void *stream)
+{
+    (void)stream;
+    if (block_bytes == 0 || block_bytes % 16 != 0)
+        return EBB_KERNELS_MISUSE;
+    ebb_block_hashes(data, len, block_bytes, hashes);
+    return 0;
+}
