@@ -65,6 +65,12 @@ static int bad_choice(struct parse *p, const struct ebb_option *o, const char *v
                          ebb_buffer_text(&all));
 }
 
+static void add_text(struct ebb_option_texts *t, const char *value)
+{
+    t->items = ebb_realloc_array(t->items, t->count + 1, sizeof t->items[0]);
+    t->items[t->count++] = value;
+}
+
 static int set_value(struct parse *p, const struct ebb_option *o, const char *value)
 {
     int rc = 0;
@@ -74,6 +80,9 @@ static int set_value(struct parse *p, const struct ebb_option *o, const char *va
         return 0;
     case EBB_OPTION_TEXT:
         *(const char **)o->target = value;
+        return 0;
+    case EBB_OPTION_TEXTS:
+        add_text(o->target, value);
         return 0;
     case EBB_OPTION_INT:
         rc = ebb_parse_int(value, INT64_MIN, INT64_MAX, o->target, p->err);
@@ -103,7 +112,11 @@ static int take_option(struct parse *p, const struct ebb_option *o, const char *
     if (p->at + 1 >= p->argc)
         return ebb_error_set(p->err, EBB_ERR_INPUT, "--%s needs a value: --%s %s", o->name, o->name,
                              o->value != NULL ? o->value : "VALUE");
-    return set_value(p, o, p->argv[++p->at]);
+    int rc = set_value(p, o, p->argv[++p->at]);
+    while (rc == 0 && o->kind == EBB_OPTION_TEXTS && p->at + 1 < p->argc &&
+           p->argv[p->at + 1][0] != '-')
+        rc = set_value(p, o, p->argv[++p->at]);
+    return rc;
 }
 
 static int take_long(struct parse *p, const char *word)

@@ -16,6 +16,13 @@ enum ebb_option_kind {
     EBB_OPTION_INT,      /* int64_t *   */
     EBB_OPTION_DURATION, /* double *, seconds */
     EBB_OPTION_CHOICE,   /* const char **, one of choices */
+    EBB_OPTION_TEXTS,    /* struct ebb_option_texts *: the words up to the next option */
+};
+
+/* Values of an option that takes several; the option may be given again, and adds to them. */
+struct ebb_option_texts {
+    const char **items; /* the array is the parser's, the texts point into argv */
+    size_t count;
 };
 
 struct ebb_option {

@@ -101,7 +101,7 @@ static void option_form(const struct ebb_option *o, struct ebb_buffer *out)
     if (o->kind == EBB_OPTION_FLAG)
         return;
     if (o->kind != EBB_OPTION_CHOICE || o->value != NULL) {
-        ebb_buffer_printf(out, " %s", placeholder(o));
+        ebb_buffer_printf(out, o->kind == EBB_OPTION_TEXTS ? " %s..." : " %s", placeholder(o));
         return;
     }
     for (size_t i = 0; o->choices[i] != NULL; i++)

@@ -1,14 +1,29 @@
-/* `ebb simulate`: the options, and which mode is meant. */
-#include "cli/simulate_bag.h"
-
+/* `ebb simulate`: the options of both its ways, a bag on a fleet and one job on availability
+ * traces, and which of them is meant. */
 #include <stddef.h>
 
 #include "base/options.h"
+#include "cli/simulate.h"
+#include "cli/simulate_bag.h"
 
 extern const struct ebb_command ebb_command_simulate;
 
 static struct ebb_simulate_bag_options bag = {.seed = 1, .runs = 1};
+static struct ebb_simulate_options one = {
+    .mode = "each",
+    .work_s = 48 * 3600.0,
+    .deadline_s = 52 * 3600.0,
+    .restart_s = 12 * 60.0,
+    .probe_s = -1,
+    .probe_cost = "0",
+    .spot_price = "0.317",
+    .on_demand_price = "1",
+    .policy = "all",
+    .starts = 200,
+    .seed = 1,
+};
 
+static const char *const modes[] = {"each", "any", NULL};
 static const char *const timings[] = {"emulated", "cloud", NULL};
 
 static const struct ebb_option options[] = {
@@ -58,6 +73,75 @@ static const struct ebb_option options[] = {
      .help = "Write the first run's event log there, a JSON object a line, as `ebb events "
              "--json` prints one."},
     {.name = "jobs", .target = &bag.with_jobs, .help = "Also a row for each job and VM."},
+    {.name = "availability",
+     .kind = EBB_OPTION_TEXTS,
+     .target = &one.availability,
+     .value = "FILE",
+     .help = "Availability traces, one zone a file: {\"metadata\": {\"gap_seconds\": 600}, "
+             "\"data\": [1, 0, ...]}, 1 where a launch would have succeeded."},
+    {.name = "history",
+     .kind = EBB_OPTION_TEXTS,
+     .target = &one.history,
+     .value = "FILE",
+     .help = "Traces to learn from, matched to the zones by file name. Without: the first half of "
+             "each trace is history, and jobs start in the second."},
+    {.name = "mode",
+     .kind = EBB_OPTION_CHOICE,
+     .target = &one.mode,
+     .choices = modes,
+     .help = "each (default): every zone by itself. any: a job may move between the zones."},
+    {.name = "work",
+     .kind = EBB_OPTION_DURATION,
+     .target = &one.work_s,
+     .help = "Work of the job (48h)."},
+    {.name = "deadline",
+     .kind = EBB_OPTION_DURATION,
+     .target = &one.deadline_s,
+     .help = "Time from its start until it must be done (52h)."},
+    {.name = "restart",
+     .kind = EBB_OPTION_DURATION,
+     .target = &one.restart_s,
+     .help = "What each launch costs before work goes on, billed (12m)."},
+    {.name = "probe",
+     .kind = EBB_OPTION_DURATION,
+     .target = &one.probe_s,
+     .help = "Mode any: time until a failed launch is known (one tick of the traces). 0: every "
+             "zone's state is seen at each tick."},
+    {.name = "probe-cost",
+     .kind = EBB_OPTION_TEXT,
+     .target = &one.probe_cost,
+     .value = "USD",
+     .help = "What a failed launch costs (0)."},
+    {.name = "checkpoint",
+     .kind = EBB_OPTION_DURATION,
+     .target = &one.checkpoint_s,
+     .help = "What a checkpoint takes; work since the last is lost at a revocation. 0 (default): "
+             "progress is always kept."},
+    {.name = "spot-price",
+     .kind = EBB_OPTION_TEXT,
+     .target = &one.spot_price,
+     .value = "USD",
+     .help = "Dollars per hour on spot (0.317)."},
+    {.name = "on-demand-price",
+     .kind = EBB_OPTION_TEXT,
+     .target = &one.on_demand_price,
+     .value = "USD",
+     .help = "Dollars per hour on demand (1)."},
+    {.name = "policy",
+     .kind = EBB_OPTION_TEXT,
+     .target = &one.policy,
+     .value = "all|NAME,...",
+     .help = "oracle, on-demand, eager, eager-best, young-daly, scispot, uniform-progress, value "
+             "or all (default)."},
+    {.name = "starts",
+     .kind = EBB_OPTION_INT,
+     .target = &one.starts,
+     .help = "Starts drawn from each zone, or from all together in mode any (200)."},
+    {.name = "plot",
+     .kind = EBB_OPTION_TEXT,
+     .target = &one.plot,
+     .value = "OUT.svg",
+     .help = "Draw what each policy costs over the oracle."},
     {.name = "json", .target = &bag.as_json, .help = "Print one JSON value."},
     {.name = NULL},
 };
@@ -65,9 +149,18 @@ static const struct ebb_option options[] = {
 static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
+    one.seed = bag.seed;
+    one.json = bag.as_json;
+    if (one.availability.count > 0 && argc > 0) {
+        ebb_error_set(&err, EBB_ERR_INPUT, "a bag (%s) or --availability, not both", argv[0]);
+        return ebb_command_fail(&err);
+    }
+    if (one.availability.count > 0)
+        return ebb_simulate_trace(&one, &err) < 0 ? ebb_command_fail(&err) : 0;
     if (argc == 0) {
         ebb_error_set(&err, EBB_ERR_INPUT,
-                      "what is to be simulated? `ebb simulate BAG.yaml --fleet FLEET.yaml`");
+                      "what is to be simulated? `ebb simulate BAG.yaml --fleet FLEET.yaml`, or one "
+                      "job: `ebb simulate --availability FILE...`");
         return ebb_command_fail(&err);
     }
     return ebb_simulate_bag(&bag, argv[0]);
@@ -75,15 +168,21 @@ static int run(int argc, char **argv)
 
 const struct ebb_command ebb_command_simulate = {
     .name = "simulate",
-    .arguments = "BAG.yaml",
-    .summary = "Run a bag in simulated time",
+    .arguments = "[BAG.yaml]",
+    .summary = "Run a bag, or one job under many policies, in simulated time",
     .details =
         "The whole scheduler in simulated time: the same event log, decisions, ledger and report\n"
         "as a real run, against the emulated cloud of a fleet file. Jobs take their\n"
         "`resources.time`. Nothing is launched, sent or spent.\n"
         "\n"
         "  ebb simulate bag.yaml --fleet fleet.yaml --runs 100\n"
-        "  ebb simulate bag.yaml --fleet fleet.yaml --events - | jq -c .",
+        "  ebb simulate bag.yaml --fleet fleet.yaml --events - | jq -c .\n"
+        "\n"
+        "With --availability one job with a deadline runs on traces of what spot capacity there\n"
+        "was, under every policy named, from the same starts. The oracle knows the traces: no\n"
+        "policy can cost less.\n"
+        "\n"
+        "  ebb simulate --availability us-east-1a.json us-east-1c.json --mode any",
     .options = options,
     .max_arguments = 1,
     .run = run,

@@ -1,0 +1,107 @@
+/* The table of policies, and what they share. */
+#include "simulator/policies.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#define EPSILON_S 1e-6
+
+const char *const ebb_policy_names[] = {
+    "on-demand", "eager", "eager-best", "young-daly", "scispot", "uniform-progress", "value", NULL};
+
+static struct ebb_policy (*const makers[])(const struct ebb_policy_setup *) = {
+    ebb_policy_on_demand,  ebb_policy_eager,   ebb_policy_eager_best,
+    ebb_policy_young_daly, ebb_policy_scispot, ebb_policy_uniform_progress,
+    ebb_policy_value,
+};
+
+int ebb_policy_new(const char *name, const struct ebb_policy_setup *setup, struct ebb_policy *ret,
+                   struct ebb_error *err)
+{
+    for (size_t i = 0; ebb_policy_names[i] != NULL; i++) {
+        if (strcmp(ebb_policy_names[i], name) == 0) {
+            *ret = makers[i](setup);
+            ret->name = ebb_policy_names[i];
+            return 0;
+        }
+    }
+    const char *near = ebb_nearest_name(name, ebb_policy_names, EBB_ARRAY_LEN(makers));
+    return ebb_error_set(err, EBB_ERR_INPUT,
+                         "no policy '%s'%s%s: all, oracle, on-demand, eager, eager-best, "
+                         "young-daly, scispot, uniform-progress or value",
+                         name, near != NULL ? ", did you mean " : "", near != NULL ? near : "");
+}
+
+void ebb_policy_release(struct ebb_policy *p)
+{
+    if (p->release != NULL)
+        p->release(p->self);
+    *p = (struct ebb_policy){0};
+}
+
+int ebb_view_state(const struct ebb_view *v, size_t zone)
+{
+    const struct ebb_sight *s = &v->zones[zone];
+    return v->now_s - s->seen_s <= v->rules->gap_s + EPSILON_S ? s->up : -1;
+}
+
+bool ebb_view_net(const struct ebb_view *v)
+{
+    return v->instance == EBB_INSTANCE_NONE &&
+           (!ebb_view_may_launch_spot(v) || !ebb_view_may_idle(v));
+}
+
+void ebb_setup_shares(const struct ebb_policy_setup *setup, double *ret)
+{
+    double sum = 0;
+    size_t known = 0;
+    for (size_t z = 0; z < setup->zone_count; z++) {
+        const struct ebb_trace *t = ebb_history_find(setup->history, setup->zones[z]->name);
+        ret[z] = -1;
+        if (t == NULL)
+            continue;
+        ret[z] = ebb_trace_share_up(t, 0, ebb_history_ticks(setup->history, t));
+        sum += ret[z];
+        known++;
+    }
+    for (size_t z = 0; z < setup->zone_count; z++)
+        if (ret[z] < 0)
+            ret[z] = known > 0 ? sum / (double)known : 0.5;
+}
+
+void ebb_zones_by_score(const double *score, size_t count, size_t *ret_order)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+        for (; at > 0 && score[ret_order[at - 1]] < score[i]; at--)
+            ret_order[at] = ret_order[at - 1];
+        ret_order[at] = i;
+    }
+}
+
+void ebb_ladder_init(struct ebb_ladder *l, size_t count)
+{
+    *l = (struct ebb_ladder){ebb_alloc_array(count, sizeof *l->order), count, 0};
+    for (size_t i = 0; i < count; i++)
+        l->order[i] = i;
+}
+
+void ebb_ladder_clean_up(struct ebb_ladder *l)
+{
+    free(l->order);
+    *l = (struct ebb_ladder){0};
+}
+
+size_t ebb_ladder_next(struct ebb_ladder *l, const struct ebb_view *v)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        size_t z = l->order[l->next];
+        const struct ebb_sight *s = &v->zones[z];
+        if (s->up != 0 || v->now_s - s->seen_s > EPSILON_S)
+            return z;
+        l->next = (l->next + 1) % l->count;
+    }
+    return SIZE_MAX;
+}
