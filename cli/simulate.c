@@ -55,6 +55,17 @@ static const struct ebb_option options[] = {
      .value = "FRACTION",
      .help = "Run times within a group are log-normal with this standard deviation over mean. "
              "Default: 0, all alike."},
+    {.name = "start-time",
+     .kind = EBB_OPTION_DURATION,
+     .target = &bag.start_time_s,
+     .value = "TIME",
+     .help = "Staging or restoring, until an attempt's engine runs. Default: 20ms emulated, 5s in "
+             "the cloud."},
+    {.name = "checkpoint-time",
+     .kind = EBB_OPTION_DURATION,
+     .target = &bag.checkpoint_time_s,
+     .value = "TIME",
+     .help = "Making and sending a checkpoint. Default: 5ms emulated, 1s in the cloud."},
     {.name = "max-vms",
      .kind = EBB_OPTION_INT,
      .target = &bag.max_vms,

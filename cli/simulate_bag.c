@@ -104,6 +104,10 @@ static int check_options(struct simulating *s, struct ebb_error *err)
                              o->job_spread, MOST_SPREAD);
     if (o->job_time_s > 0)
         to->jobs.run_s = to->policy.default_job_s = o->job_time_s;
+    if (o->start_time_s > 0)
+        to->jobs.start_s = o->start_time_s;
+    if (o->checkpoint_time_s > 0)
+        to->jobs.write_s = o->checkpoint_time_s;
     if (o->max_vms > 0)
         to->policy.max_vms = (uint32_t)o->max_vms;
     return 0;

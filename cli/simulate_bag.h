@@ -12,7 +12,7 @@ struct ebb_simulate_bag_options {
     const char *events;
     const char *timings; /* "emulated", "cloud" */
     const char *job_spread;
-    double job_time_s;
+    double job_time_s, start_time_s, checkpoint_time_s; /* 0: the default */
     int64_t runs, max_vms;
     bool with_jobs;
 };

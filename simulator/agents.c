@@ -72,10 +72,10 @@ void ebb_job_times_default(struct ebb_job_times *ret)
     ebb_policy_default(&p);
     *ret = (struct ebb_job_times){.run_s = p.default_job_s,
                                   .factor = 1,
-                                  .start_s = 1,
+                                  .start_s = p.default_restart_s,
                                   .setup_s = 1,
                                   .write_s = p.default_checkpoint_s,
-                                  .end_s = 0.5,
+                                  .end_s = 1,
                                   .poll_s = 1.5};
 }
 

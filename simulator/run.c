@@ -23,9 +23,14 @@ void ebb_simulation_defaults(bool emulated, struct ebb_simulation_options *ret)
                                                .look_s = emulated ? EBB_TIMING_LOOK_EMULATED_S
                                                                   : EBB_TIMING_LOOK_S,
                                                .plan_s = (double)EBB_TIMING_PLAN_NS / 1e9,
-                                               .call_s = emulated ? 0.03 : 1.5,
-                                               .join_s = emulated ? 0.3 : 15,
+                                               .call_s = emulated ? 0.01 : 1.5,
+                                               .join_s = emulated ? 0.05 : 15,
                                                .quiet_s = 30 * DAY_S};
+    if (emulated) { /* store and engine are on this machine */
+        ret->jobs.start_s = 0.02;
+        ret->jobs.setup_s = 0.1;
+        ret->jobs.write_s = ret->jobs.end_s = 0.005;
+    }
 }
 
 /* ---- offers ---- */

@@ -1,0 +1,88 @@
+"""The same bag on the same fleet, once with the real programs and once in simulated time: the same
+decisions, and reports that agree."""
+import json
+import os
+import unittest
+
+import harness
+from harness import FlowTest, counter_bag
+
+STEPS, SLEEP = 500, 0.02
+
+# Revocations are tied to launches, so that both runs meet them at the same point of a VM's life.
+FLEET = harness.FLEET.replace("seed: 7", "seed: 7\ntime_scale: 60") + """
+pending: 0.3s
+revocations:
+  - {vm: 2, phase: running, after: 6s, notice: none}
+  - {vm: 3, phase: running, after: 2s, notice: 8s}
+faults:
+  - {kind: no-capacity, zone: us-east-1b, at: 0s, for: 1h}
+"""
+
+
+def launches(events):
+    return [(e["offer"]["type"], e["offer"]["zone"], e["offer"]["market"]) for e in events if e["kind"] == "vm_intended"]
+
+
+def refused(events):
+    failed = {e["vm"] for e in events if e["kind"] == "vm_launch_failed"}
+    return [e["offer"]["zone"] for e in events if e["kind"] == "vm_intended" and e["vm"] in failed]
+
+
+def outcomes(events):
+    """How each attempt ended, by job."""
+    ends = {}
+    for e in events:
+        if e["kind"] == "attempt_ended":
+            ends.setdefault(int(e["job"]), []).append(e["outcome"])
+    return ends
+
+
+def placed(events):
+    """Which VM each attempt ran on. Two jobs that come back together may do so in either order, so
+    their VMs are told as a set."""
+    on = {}
+    for e in events:
+        if e["kind"] == "attempt_leased":
+            on.setdefault((int(e["attempt"]), e["vm"]), set()).add(int(e["job"]))
+    return on
+
+
+def ends(events):
+    return {e["vm"]: bool(e["interrupted"]) for e in events if e["kind"] == "vm_terminated"}
+
+
+class Simulated(FlowTest):
+    fleet = FLEET
+
+    def simulate(self, *args):
+        path = os.path.join(self.cloud.root, "events.jsonl")
+        out = self.cloud.json("simulate", "bag.yaml", "--fleet", "fleet.yaml", "--events", path, *args)
+        with open(path) as f:
+            return [json.loads(line) for line in f], out["report"]
+
+    def test_a_bag_takes_the_same_decisions_simulated_and_emulated(self):
+        self.cloud.submit(counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        real, report = self.cloud.events(), self.cloud.json("report", "last")
+        ours, simulated = self.simulate()
+        self.assertEqual(launches(real), launches(ours))
+        self.assertEqual(refused(real), refused(ours))
+        self.assertEqual(outcomes(real), outcomes(ours))
+        self.assertEqual(placed(real), placed(ours))
+        self.assertEqual(ends(real), ends(ours))
+        for key in ("attempts", "revocations", "failures"):
+            self.assertEqual(report[key], simulated[key], key)
+        # A state file may be a little younger than the interval asks, so a real run commits more.
+        self.assertGreaterEqual(simulated["checkpoints"], 0.6 * report["checkpoints"])
+        self.assertLessEqual(simulated["checkpoints"], report["checkpoints"] + 2)
+        a, b = report["split"], simulated["split"]
+        self.assertAlmostEqual(a["useful_s"], b["useful_s"], delta=0.15 * b["useful_s"])
+        self.assertAlmostEqual(a["idle_s"], b["idle_s"], delta=6)
+        self.assertAlmostEqual(a["lost_s"], b["lost_s"], delta=3)
+        self.assertAlmostEqual(report["vm_usd"], simulated["vm_usd"], delta=0.35 * report["vm_usd"])
+
+
+if __name__ == "__main__":
+    unittest.main()
