@@ -171,7 +171,8 @@ static void draw_axes(const struct plot *p)
     size_t count = ebb_chart_ticks(p->x.scale, p->x.from, p->x.to, 11, ticks);
     for (size_t i = 0; i < count; i++)
         draw_tick_x(p, ticks[i]);
-    count = ebb_chart_ticks(p->y.scale, p->y.from, p->y.to, 8, ticks);
+    count = ebb_chart_ticks(p->y.scale, p->y.from, p->y.to, p->y.scale == EBB_CHART_LOG ? 12 : 8,
+                            ticks);
     for (size_t i = 0; i < count; i++)
         draw_tick_y(p, ticks[i]);
     ebb_buffer_printf(p->out,

@@ -29,6 +29,7 @@ extern const struct ebb_command ebb_command_doctor;
 extern const struct ebb_command ebb_command_stop;
 extern const struct ebb_command ebb_command_pack;
 extern const struct ebb_command ebb_command_unpack;
+extern const struct ebb_command ebb_command_fit;
 /* agent/ */
 extern const struct ebb_command ebb_command_agent;
 extern const struct ebb_command ebb_command_profile_test;

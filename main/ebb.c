@@ -28,6 +28,7 @@ static const struct ebb_command *const commands[] = {
     &ebb_command_hazards,
     &ebb_command_hazards_export,
     &ebb_command_hazards_import,
+    &ebb_command_fit,
     &ebb_command_doctor,
     &ebb_command_scheduler,
     &ebb_command_agent,
