@@ -1,0 +1,456 @@
+/* Groups to frames. Everything in a group is checked before it is used: lengths against the bytes
+ * that are there, atoms against each other, numbers by arithmetic that has no undefined case. */
+#include <string.h>
+#include <zstd.h>
+
+#include "kernels/trajectory/classes.h"
+#include "kernels/trajectory/group.h"
+#include "kernels/trajectory/model.h"
+#include "kernels/trajectory/stream.h"
+#include "kernels/varint.h"
+
+#define SLACK 64
+
+struct odd_atom {
+    uint32_t atom;
+    double x[3]; /* floats widen exactly, but for the payload of a signalling NaN: see `bits` */
+    uint32_t bits[3];
+};
+
+struct part_readers {
+    struct ebb_traj_reader of[2][EBB_TRAJ_STREAM_KINDS];
+};
+
+struct ebb_traj_decoder {
+    struct ebb_traj_header header;
+    uint8_t *side;
+    struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
+    struct part_readers readers[EBB_TRAJ_PARTS_MAX];
+    unsigned part_count;
+    const uint8_t *frames; /* what the frames say of themselves */
+    size_t frames_len, frames_at;
+    uint32_t done; /* frames read */
+    int32_t *q;
+    struct ebb_traj_numbers numbers;
+    float box[9];
+    struct odd_atom *odd; /* of this frame */
+    size_t odd_count, odd_capacity;
+    struct ebb_error failed; /* a frame that cannot be read ends the group */
+};
+
+static int corrupt(struct ebb_error *err, const char *what)
+{
+    return ebb_error_set(err, EBB_ERR_CORRUPT, "trajectory group: %s", what);
+}
+
+void ebb_traj_decoder_destroy(struct ebb_traj_decoder *dec)
+{
+    if (dec == NULL)
+        return;
+    for (unsigned p = 0; p < EBB_TRAJ_PARTS_MAX; p++) {
+        ebb_traj_part_clean_up(&dec->parts[p]);
+        for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+            ebb_traj_reader_clean_up(&dec->readers[p].of[0][k]);
+            ebb_traj_reader_clean_up(&dec->readers[p].of[1][k]);
+        }
+    }
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
+        free(dec->numbers.of[k]);
+    free(dec->side);
+    free(dec->q);
+    free(dec->odd);
+    free(dec);
+}
+
+static int read_side(struct ebb_traj_decoder *dec, const uint8_t *group, struct ebb_error *err)
+{
+    const struct ebb_traj_header *h = &dec->header;
+    dec->side = malloc((size_t)h->side_len + 1);
+    if (dec->side == NULL)
+        return ebb_error_set(err, EBB_ERR_NO_SPACE,
+                             "trajectory group: no memory for its side "
+                             "information of %u bytes",
+                             h->side_len);
+    const uint8_t *at = group + EBB_TRAJ_HEADER_BYTES;
+    if (h->side_packed == h->side_len) {
+        memcpy(dec->side, at, h->side_len);
+        return 0;
+    }
+    size_t n = ZSTD_decompress(dec->side, h->side_len, at, h->side_packed);
+    if (ZSTD_isError(n) || n != h->side_len)
+        return corrupt(err, "its side information does not unpack");
+    return 0;
+}
+
+/* Every atom belongs to one part. */
+static int check_cover(const struct ebb_traj_decoder *dec, struct ebb_error *err)
+{
+    EBB_AUTO_FREE uint8_t *seen = calloc(dec->header.info.atoms + 1, 1);
+    if (seen == NULL)
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for %zu atoms",
+                             dec->header.info.atoms);
+    for (unsigned p = 0; p < dec->part_count; p++) {
+        const struct ebb_traj_part *part = &dec->parts[p];
+        for (uint32_t i = 0; i < part->n; i++) {
+            for (uint32_t k = 0; k < part->atoms_each; k++) {
+                if (seen[part->first[i] + k]++ != 0)
+                    return corrupt(err, "two parts have the same atom");
+            }
+        }
+    }
+    return 0;
+}
+
+static int read_parts(struct ebb_traj_decoder *dec, size_t *at, struct ebb_error *err)
+{
+    const size_t side_len = dec->header.side_len;
+    uint64_t count, frames_len;
+    size_t left = dec->header.info.atoms;
+    if (!ebb_varint_get(dec->side, side_len, at, &count) || count > EBB_TRAJ_PARTS_MAX)
+        return corrupt(err, "it has too many parts");
+    for (; dec->part_count < count; dec->part_count++) {
+        int rc = ebb_traj_part_read(&dec->parts[dec->part_count], dec->header.info.atoms, &left,
+                                    dec->side, side_len, at, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (left != 0)
+        return corrupt(err, "some atoms are in no part");
+    if (!ebb_varint_get(dec->side, side_len, at, &frames_len) || frames_len > side_len - *at)
+        return corrupt(err, "its frames are cut short");
+    dec->frames = dec->side + *at;
+    dec->frames_len = (size_t)frames_len;
+    *at += (size_t)frames_len;
+    return check_cover(dec, err);
+}
+
+static int open_streams(struct ebb_traj_decoder *dec, const uint8_t *group, size_t *at,
+                        struct ebb_error *err)
+{
+    const struct ebb_traj_header *h = &dec->header;
+    const uint8_t *body = group + EBB_TRAJ_HEADER_BYTES + h->side_packed;
+    const size_t body_len = h->info.bytes - EBB_TRAJ_HEADER_BYTES - h->side_packed;
+    size_t body_at = 0;
+    for (unsigned set = 0; set < 2; set++) {
+        for (unsigned p = 0; p < dec->part_count; p++) {
+            for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+                if (ebb_traj_part_numbers(&dec->parts[p], k) == 0)
+                    continue;
+                int rc =
+                    ebb_traj_reader_open(&dec->readers[p].of[set][k], h->info.bit_packed, dec->side,
+                                         h->side_len, at, body, body_len, &body_at, err);
+                if (rc < 0)
+                    return rc;
+            }
+        }
+    }
+    for (; body_at < body_len; body_at++) {
+        if (body[body_at] != 0)
+            return corrupt(err, "there is more in it than its streams");
+    }
+    return *at == h->side_len ? 0 : corrupt(err, "its side information is too long");
+}
+
+static int allocate(struct ebb_traj_decoder *dec, struct ebb_error *err)
+{
+    const size_t atoms = dec->header.info.atoms;
+    dec->q = calloc(3 * atoms + SLACK, sizeof *dec->q);
+    bool ok = dec->q != NULL;
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        size_t most = 0;
+        for (unsigned p = 0; p < dec->part_count; p++) {
+            size_t n = ebb_traj_part_numbers(&dec->parts[p], k);
+            most = n > most ? n : most;
+        }
+        dec->numbers.of[k] = calloc(most + SLACK, sizeof(uint32_t));
+        ok = ok && dec->numbers.of[k] != NULL;
+    }
+    return ok ? 0
+              : ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for %zu atoms",
+                              atoms);
+}
+
+static int open_group(struct ebb_traj_decoder *dec, const uint8_t *group, size_t len,
+                      struct ebb_error *err)
+{
+    int rc = ebb_traj_header_read(group, len, &dec->header, err);
+    if (rc < 0)
+        return rc;
+    if (ebb_traj_header_hash(group, dec->header.info.bytes) != dec->header.hash)
+        return corrupt(err, "its checksum does not match: bytes were changed");
+    size_t at = 0;
+    if ((rc = read_side(dec, group, err)) < 0 || (rc = read_parts(dec, &at, err)) < 0 ||
+        (rc = open_streams(dec, group, &at, err)) < 0)
+        return rc;
+    return allocate(dec, err);
+}
+
+int ebb_traj_decoder_open(const uint8_t *group, size_t len, struct ebb_traj_decoder **ret,
+                          struct ebb_error *err)
+{
+    struct ebb_traj_decoder *dec = ebb_alloc(sizeof *dec);
+    int rc = open_group(dec, group, len, err);
+    if (rc < 0) {
+        ebb_traj_decoder_destroy(dec);
+        return rc;
+    }
+    *ret = dec;
+    return 0;
+}
+
+static bool get_byte(struct ebb_traj_decoder *dec, uint8_t *ret)
+{
+    if (dec->frames_at >= dec->frames_len)
+        return false;
+    *ret = dec->frames[dec->frames_at++];
+    return true;
+}
+
+static bool get_varint(struct ebb_traj_decoder *dec, uint64_t *ret)
+{
+    return ebb_varint_get(dec->frames, dec->frames_len, &dec->frames_at, ret);
+}
+
+static bool get_bits(struct ebb_traj_decoder *dec, unsigned bytes, uint64_t *ret)
+{
+    if (dec->frames_len - dec->frames_at < bytes)
+        return false;
+    *ret = 0;
+    for (unsigned i = 0; i < bytes; i++)
+        *ret |= (uint64_t)dec->frames[dec->frames_at++] << (8 * i);
+    return true;
+}
+
+static bool get_box(struct ebb_traj_decoder *dec)
+{
+    for (unsigned k = 0; k < 9; k++) {
+        uint64_t bits;
+        if (!get_bits(dec, 4, &bits))
+            return false;
+        uint32_t word = (uint32_t)bits;
+        memcpy(&dec->box[k], &word, sizeof word);
+    }
+    return true;
+}
+
+static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part *p,
+                        struct ebb_traj_weights *w)
+{
+    uint8_t last, mean;
+    if (!get_byte(dec, &last) || !get_byte(dec, &mean))
+        return false;
+    w->last = (int8_t)last;
+    w->mean = (int8_t)mean;
+    return p->type != EBB_TRAJ_PART_WATER ||
+           (get_byte(dec, &w->sphere) && get_byte(dec, &w->circle));
+}
+
+static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_error *err)
+{
+    struct ebb_traj_reader *r = dec->readers[part].of[dec->done == 0 ? 0 : 1];
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        size_t n = ebb_traj_part_numbers(&dec->parts[part], k);
+        if (n == 0)
+            continue;
+        uint8_t raw = 0;
+        if (!dec->header.info.bit_packed && !ebb_traj_stream_is_whole(k) &&
+            (!get_byte(dec, &raw) || raw > EBB_TRAJ_RAW_MAX))
+            return corrupt(err, "a frame is cut short");
+        int rc = dec->header.info.bit_packed
+                     ? ebb_traj_reader_get_packed(&r[k], dec->numbers.of[k], n, err)
+                     : ebb_traj_reader_get(&r[k], raw, dec->numbers.of[k], n, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
+                        struct ebb_error *err)
+{
+    for (unsigned p = 0; p < dec->part_count; p++) {
+        struct ebb_traj_frame_context c = {.box = box, .before = dec->done};
+        if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
+            return corrupt(err, "a frame is cut short");
+        int rc = get_numbers(dec, p, err);
+        if (rc < 0)
+            return rc;
+        ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q);
+    }
+    return 0;
+}
+
+static bool get_miss(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box, int32_t *q)
+{
+    uint8_t code;
+    if (!get_byte(dec, &code))
+        return false;
+    if (code == EBB_TRAJ_MISS_EXPLICIT) {
+        for (unsigned k = 0; k < 3; k++) {
+            uint64_t d;
+            if (!get_varint(dec, &d) || d > UINT32_MAX)
+                return false;
+            q[k] = ebb_traj_add(q[k], ebb_traj_unzigzag((uint32_t)d));
+        }
+        return true;
+    }
+    if (code >= 27)
+        return false;
+    const int32_t a = code % 3 - 1, b = code / 3 % 3 - 1, c = code / 9 - 1;
+    q[0] = ebb_traj_add(q[0], a * box->xx + b * box->yx + c * box->zx);
+    q[1] = ebb_traj_add(q[1], b * box->yy + c * box->zy);
+    q[2] = ebb_traj_add(q[2], c * box->zz);
+    return true;
+}
+
+static int get_misses(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
+                      struct ebb_error *err)
+{
+    uint64_t count, gap, next = 0;
+    const size_t atoms = dec->header.info.atoms;
+    if (!get_varint(dec, &count) || count > atoms)
+        return corrupt(err, "a frame's corrections are damaged");
+    for (; count > 0; count--, next++) {
+        if (!get_varint(dec, &gap) || gap >= atoms - next ||
+            !get_miss(dec, box, dec->q + 3 * (next + gap)))
+            return corrupt(err, "a frame's corrections are damaged");
+        next += gap;
+    }
+    return 0;
+}
+
+static bool get_odd_atom(struct ebb_traj_decoder *dec, struct odd_atom *o)
+{
+    const bool wide = dec->header.info.kind == EBB_TRAJ_F64;
+    for (unsigned k = 0; k < 3; k++) {
+        uint64_t bits;
+        if (!get_bits(dec, wide ? 8 : 4, &bits))
+            return false;
+        if (wide) {
+            memcpy(&o->x[k], &bits, sizeof o->x[k]);
+            float narrow = (float)o->x[k];
+            memcpy(&o->bits[k], &narrow, sizeof narrow);
+        } else {
+            float narrow;
+            o->bits[k] = (uint32_t)bits;
+            memcpy(&narrow, &o->bits[k], sizeof narrow);
+            o->x[k] = narrow;
+        }
+    }
+    return true;
+}
+
+static int get_odd(struct ebb_traj_decoder *dec, struct ebb_error *err)
+{
+    uint64_t count, gap, next = 0;
+    const size_t atoms = dec->header.info.atoms;
+    if (dec->header.info.kind == EBB_TRAJ_LATTICE || !get_varint(dec, &count) || count > atoms ||
+        count > dec->frames_len)
+        return corrupt(err, "a frame's coordinates off the lattice are damaged");
+    if (dec->odd_capacity < count) {
+        dec->odd = ebb_realloc_array(dec->odd, (size_t)count, sizeof *dec->odd);
+        dec->odd_capacity = (size_t)count;
+    }
+    for (; dec->odd_count < count; next++) {
+        if (!get_varint(dec, &gap) || gap >= atoms - next ||
+            !get_odd_atom(dec, &dec->odd[dec->odd_count]))
+            return corrupt(err, "a frame's coordinates off the lattice are damaged");
+        next += gap;
+        dec->odd[dec->odd_count++].atom = (uint32_t)next;
+    }
+    return 0;
+}
+
+/* After the last frame every stream must have been read to its end. */
+static int check_end(const struct ebb_traj_decoder *dec, struct ebb_error *err)
+{
+    bool done = dec->frames_at == dec->frames_len;
+    for (unsigned p = 0; p < dec->part_count; p++) {
+        for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+            if (ebb_traj_part_numbers(&dec->parts[p], k) > 0)
+                done = done && ebb_traj_reader_done(&dec->readers[p].of[0][k]) &&
+                       ebb_traj_reader_done(&dec->readers[p].of[1][k]);
+        }
+    }
+    return done ? 0 : corrupt(err, "its streams are longer than its frames");
+}
+
+static int read_frame(struct ebb_traj_decoder *dec, struct ebb_error *err)
+{
+    static const struct ebb_traj_box none;
+    uint8_t flags;
+    if (!get_byte(dec, &flags) || flags > 15 ||
+        ((flags & EBB_TRAJ_FRAME_BOX) != 0 && !get_box(dec)))
+        return corrupt(err, "a frame is cut short");
+    struct ebb_traj_box box;
+    ebb_traj_box_make(dec->box, dec->header.info.quantum, &box);
+    dec->odd_count = 0;
+    int rc = decode_parts(dec, (flags & EBB_TRAJ_FRAME_WRAPPED) != 0 ? &box : &none, err);
+    if (rc == 0 && (flags & EBB_TRAJ_FRAME_MISSES) != 0)
+        rc = get_misses(dec, &box, err);
+    if (rc == 0 && (flags & EBB_TRAJ_FRAME_ODD) != 0)
+        rc = get_odd(dec, err);
+    if (rc == 0 && ++dec->done == dec->header.info.frames)
+        rc = check_end(dec, err);
+    return rc;
+}
+
+/* 1: a frame lies in q and box; 0: the group is over. */
+static int advance(struct ebb_traj_decoder *dec, float *box, struct ebb_error *err)
+{
+    if (dec->failed.code != 0) {
+        if (err != NULL)
+            ebb_error_copy(err, &dec->failed);
+        return dec->failed.code;
+    }
+    if (dec->done == dec->header.info.frames)
+        return 0;
+    int rc = read_frame(dec, &dec->failed);
+    if (rc < 0) {
+        if (err != NULL)
+            ebb_error_copy(err, &dec->failed);
+        return rc;
+    }
+    if (box != NULL)
+        memcpy(box, dec->box, sizeof dec->box);
+    return 1;
+}
+
+int ebb_traj_decoder_next(struct ebb_traj_decoder *dec, float *xyz, float box[9],
+                          struct ebb_error *err)
+{
+    int rc = advance(dec, box, err);
+    if (rc != 1)
+        return rc;
+    ebb_traj_dequantise_f32(dec->q, 3 * dec->header.info.atoms, dec->header.info.quantum, xyz);
+    for (size_t i = 0; i < dec->odd_count; i++)
+        memcpy(xyz + 3 * (size_t)dec->odd[i].atom, dec->odd[i].bits, sizeof dec->odd[i].bits);
+    return 1;
+}
+
+int ebb_traj_decoder_next_f64(struct ebb_traj_decoder *dec, double *xyz, float box[9],
+                              struct ebb_error *err)
+{
+    int rc = advance(dec, box, err);
+    if (rc != 1)
+        return rc;
+    ebb_traj_dequantise_f64(dec->q, 3 * dec->header.info.atoms, dec->header.info.quantum, xyz);
+    for (size_t i = 0; i < dec->odd_count; i++)
+        memcpy(xyz + 3 * (size_t)dec->odd[i].atom, dec->odd[i].x, sizeof dec->odd[i].x);
+    return 1;
+}
+
+int ebb_traj_decoder_next_lattice(struct ebb_traj_decoder *dec, int32_t *q, float box[9],
+                                  struct ebb_error *err)
+{
+    int rc = advance(dec, box, err);
+    if (rc != 1)
+        return rc;
+    if (dec->odd_count > 0)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "trajectory group: frame %u has coordinates that are on no lattice",
+                             dec->done - 1);
+    if (dec->header.info.atoms > 0)
+        memcpy(q, dec->q, 3 * dec->header.info.atoms * sizeof *q);
+    return 1;
+}

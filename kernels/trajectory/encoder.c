@@ -1,0 +1,550 @@
+/* Frames to groups. The first frames of a group are held back until the classes are found in them;
+ * after that each frame is turned into numbers at once, and only tokens and bits are kept: about
+ * four bytes an atom and frame. The predicting side runs the decoder's arithmetic on what it
+ * stores, so encoder and decoder cannot drift apart. */
+#include <math.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "kernels/trajectory/classes.h"
+#include "kernels/trajectory/group.h"
+#include "kernels/trajectory/model.h"
+#include "kernels/trajectory/stream.h"
+#include "kernels/varint.h"
+
+#define LOOK_FRAMES 4
+#define SLACK       64 /* numbers that vector loops may touch beyond the last */
+
+struct held_frame {
+    int32_t *q;
+    struct ebb_buffer odd; /* atom, then the floats as they came */
+    uint32_t odd_count;
+    float box[9];
+};
+
+/* The streams of a part: of the key frame, and of the frames after it. */
+struct part_writers {
+    struct ebb_traj_writer of[2][EBB_TRAJ_STREAM_KINDS];
+};
+
+struct ebb_traj_encoder {
+    size_t atoms;
+    double quantum;
+    uint32_t group_frames;
+    int level;
+    bool bit_packed;
+    uint32_t *molecule;
+
+    enum ebb_traj_kind kind; /* of the group's frames */
+    uint32_t held, encoded;  /* frames waiting for the classes; frames turned into numbers */
+    struct held_frame look[LOOK_FRAMES];
+    struct held_frame *previous; /* the last one encoded, one of `look` */
+    bool bad_fit;                /* the classes do not hold: close the group */
+
+    struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
+    struct part_writers writers[EBB_TRAJ_PARTS_MAX];
+    unsigned part_count;
+    struct ebb_traj_numbers numbers; /* scratch */
+    struct ebb_traj_misses misses;
+    struct ebb_buffer frames; /* what the frames say of themselves */
+    float last_box[9];
+};
+
+static void put_varint(struct ebb_buffer *b, uint64_t value)
+{
+    uint8_t bytes[EBB_VARINT_MAX];
+    ebb_buffer_append(b, bytes, ebb_varint_put(bytes, value));
+}
+
+static void put_byte(struct ebb_buffer *b, unsigned value)
+{
+    uint8_t byte = (uint8_t)value;
+    ebb_buffer_append(b, &byte, 1);
+}
+
+static void put_bits32(struct ebb_buffer *b, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    for (unsigned i = 0; i < 4; i++)
+        put_byte(b, bits >> (8 * i) & 0xff);
+}
+
+static void put_bits64(struct ebb_buffer *b, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    for (unsigned i = 0; i < 8; i++)
+        put_byte(b, (unsigned)(bits >> (8 * i) & 0xff));
+}
+
+static bool allocate(struct ebb_traj_encoder *enc)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < LOOK_FRAMES; i++) {
+        enc->look[i].q = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
+        ok = ok && enc->look[i].q != NULL;
+    }
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        size_t numbers = (k == EBB_TRAJ_STREAM_SITE ? 3 : 1) * enc->atoms + SLACK;
+        enc->numbers.of[k] = calloc(numbers, sizeof(uint32_t));
+        ok = ok && enc->numbers.of[k] != NULL;
+    }
+    return ok;
+}
+
+static int check_options(size_t atoms, const struct ebb_traj_options *o, struct ebb_error *err)
+{
+    if (atoms > EBB_TRAJ_ATOMS_MAX)
+        return ebb_error_set(err, EBB_ERR_INPUT, "%zu atoms are more than a group can hold", atoms);
+    if (!(o->quantum > 0) || !isfinite(o->quantum) || !isfinite(1.0 / o->quantum))
+        return ebb_error_set(err, EBB_ERR_INPUT, "the lattice spacing must be a positive length");
+    if (o->group_frames > EBB_TRAJ_GROUP_FRAMES_MAX)
+        return ebb_error_set(err, EBB_ERR_INPUT, "%u frames between key frames: at most %d",
+                             o->group_frames, EBB_TRAJ_GROUP_FRAMES_MAX);
+    return 0;
+}
+
+/* Frames a group may have so that its tokens stay within bounds. */
+static uint32_t group_limit(size_t atoms, uint32_t asked)
+{
+    uint32_t frames = asked == 0 ? EBB_TRAJ_GROUP_FRAMES_MAX : asked;
+    size_t fit = atoms == 0 ? frames : EBB_TRAJ_GROUP_SITES_MAX / atoms;
+    if (fit < 1)
+        fit = 1;
+    return fit < frames ? (uint32_t)fit : frames;
+}
+
+struct ebb_traj_encoder *ebb_traj_encoder_new(size_t atoms, const struct ebb_traj_options *o,
+                                              struct ebb_error *err)
+{
+    if (check_options(atoms, o, err) < 0)
+        return NULL;
+    struct ebb_traj_encoder *enc = ebb_alloc(sizeof *enc);
+    enc->atoms = atoms;
+    enc->quantum = o->quantum;
+    enc->group_frames = group_limit(atoms, o->group_frames);
+    enc->level = o->level;
+    enc->bit_packed = o->bit_packed;
+    bool ok = allocate(enc);
+    if (ok && o->molecule != NULL && atoms > 0) {
+        enc->molecule = malloc(atoms * sizeof *enc->molecule);
+        ok = enc->molecule != NULL;
+        if (ok)
+            memcpy(enc->molecule, o->molecule, atoms * sizeof *enc->molecule);
+    }
+    if (!ok) {
+        ebb_traj_encoder_destroy(enc);
+        ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a frame of %zu atoms", atoms);
+        return NULL;
+    }
+    return enc;
+}
+
+static void forget_parts(struct ebb_traj_encoder *enc)
+{
+    for (unsigned p = 0; p < enc->part_count; p++)
+        ebb_traj_part_clean_up(&enc->parts[p]);
+    enc->part_count = 0;
+}
+
+void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
+{
+    if (enc == NULL)
+        return;
+    forget_parts(enc);
+    for (unsigned p = 0; p < EBB_TRAJ_PARTS_MAX; p++) {
+        for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+            ebb_traj_writer_clean_up(&enc->writers[p].of[0][k]);
+            ebb_traj_writer_clean_up(&enc->writers[p].of[1][k]);
+        }
+    }
+    for (unsigned i = 0; i < LOOK_FRAMES; i++) {
+        free(enc->look[i].q);
+        ebb_buffer_clean_up(&enc->look[i].odd);
+    }
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
+        free(enc->numbers.of[k]);
+    free(enc->misses.items);
+    free(enc->molecule);
+    ebb_buffer_clean_up(&enc->frames);
+    free(enc);
+}
+
+/* Inside or not? Whichever leaves fewer atoms to be told apart: those that stand outside the box,
+ * or those that jump from one side to the other between frames. */
+static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_frame *f,
+                         const struct ebb_traj_box *box)
+{
+    if (box->xx == 0)
+        return false;
+    uint32_t outside;
+    ebb_traj_count_outside(f->q, enc->atoms, box, &outside);
+    if (outside == 0 || enc->encoded == 0)
+        return outside <= enc->atoms / 8;
+    size_t jumps = 0, step = enc->atoms / 4096 + 1;
+    for (size_t i = 0; i < enc->atoms; i += step) {
+        const int32_t *to = f->q + 3 * i, *from = enc->previous->q + 3 * i;
+        int32_t x = ebb_traj_sub(to[0], from[0]), y = ebb_traj_sub(to[1], from[1]),
+                z = ebb_traj_sub(to[2], from[2]);
+        const int32_t sx = x, sy = y, sz = z;
+        ebb_traj_nearest(box, &x, &y, &z);
+        jumps += x != sx || y != sy || z != sz;
+    }
+    return outside <= jumps * step;
+}
+
+/* The box vectors that lead from the model's image to the true one, as a code; or explicit. */
+static unsigned miss_code(const struct ebb_traj_box *box, const int32_t d[3])
+{
+    for (int32_t k = 0; k < 27 && box->xx != 0; k++) {
+        int32_t a = k % 3 - 1, b = k / 3 % 3 - 1, c = k / 9 - 1;
+        if (d[0] == a * box->xx + b * box->yx + c * box->zx && d[1] == b * box->yy + c * box->zy &&
+            d[2] == c * box->zz)
+            return (unsigned)k;
+    }
+    return EBB_TRAJ_MISS_EXPLICIT;
+}
+
+static int by_atom(const void *p, const void *q)
+{
+    const struct ebb_traj_miss *a = p, *b = q;
+    return a->atom < b->atom ? -1 : a->atom > b->atom;
+}
+
+static void put_misses(struct ebb_traj_encoder *enc, const int32_t *q,
+                       const struct ebb_traj_box *box)
+{
+    struct ebb_traj_misses *m = &enc->misses;
+    qsort(m->items, m->count, sizeof *m->items, by_atom);
+    put_varint(&enc->frames, m->count);
+    uint32_t next = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct ebb_traj_miss *e = &m->items[i];
+        const int32_t *at = q + 3 * (size_t)e->atom;
+        const int32_t d[3] = {ebb_traj_sub(at[0], e->x), ebb_traj_sub(at[1], e->y),
+                              ebb_traj_sub(at[2], e->z)};
+        unsigned code = miss_code(box, d);
+        put_varint(&enc->frames, e->atom - next);
+        put_byte(&enc->frames, code);
+        for (unsigned k = 0; k < 3 && code == EBB_TRAJ_MISS_EXPLICIT; k++)
+            put_varint(&enc->frames, ebb_traj_zigzag(d[k]));
+        next = e->atom + 1;
+    }
+}
+
+static void put_weights(struct ebb_traj_encoder *enc, const struct ebb_traj_part *p,
+                        const struct ebb_traj_weights *w)
+{
+    put_byte(&enc->frames, (uint8_t)w->last);
+    put_byte(&enc->frames, (uint8_t)w->mean);
+    if (p->type == EBB_TRAJ_PART_WATER) {
+        put_byte(&enc->frames, w->sphere);
+        put_byte(&enc->frames, w->circle);
+    }
+}
+
+static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
+{
+    struct ebb_traj_part *p = &enc->parts[part];
+    struct ebb_traj_writer *w = enc->writers[part].of[enc->encoded == 0 ? 0 : 1];
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        size_t n = ebb_traj_part_numbers(p, k);
+        if (n == 0)
+            continue;
+        if (enc->bit_packed) {
+            ebb_traj_writer_put_packed(&w[k], enc->numbers.of[k], n);
+            continue;
+        }
+        bool whole = ebb_traj_stream_is_whole(k);
+        unsigned raw = ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, whole);
+        if (!whole)
+            put_byte(&enc->frames, raw);
+    }
+}
+
+static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *f,
+                         const struct ebb_traj_box *box)
+{
+    const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
+    enc->misses.count = 0;
+    for (unsigned i = 0; i < enc->part_count; i++) {
+        struct ebb_traj_part *p = &enc->parts[i];
+        struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
+        if (enc->encoded > 0) {
+            ebb_traj_fit(p, f->q, previous, &c, &c.weights);
+            put_weights(enc, p, &c.weights);
+        }
+        ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses);
+        put_numbers(enc, i);
+    }
+}
+
+/* One frame into the streams. The frame's own bytes: flags, box, weights and raw bits of each part,
+ * misses, coordinates off the lattice. */
+static void encode_frame(struct ebb_traj_encoder *enc, struct held_frame *f)
+{
+    static const struct ebb_traj_box none;
+    struct ebb_traj_box box;
+    ebb_traj_box_make(f->box, enc->quantum, &box);
+    const bool inside = keeps_inside(enc, f, &box);
+    const bool new_box = enc->encoded == 0 || memcmp(f->box, enc->last_box, sizeof f->box) != 0;
+    const size_t flags_at = enc->frames.len;
+    put_byte(&enc->frames, 0);
+    for (unsigned k = 0; new_box && k < 9; k++)
+        put_bits32(&enc->frames, f->box[k]);
+    memcpy(enc->last_box, f->box, sizeof f->box);
+    encode_parts(enc, f, inside ? &box : &none);
+    if (enc->misses.count > 0)
+        put_misses(enc, f->q, &box);
+    if (f->odd_count > 0) {
+        put_varint(&enc->frames, f->odd_count);
+        ebb_buffer_append(&enc->frames, f->odd.data, f->odd.len);
+    }
+    enc->frames.data[flags_at] =
+        (uint8_t)((inside ? EBB_TRAJ_FRAME_WRAPPED : 0) | (new_box ? EBB_TRAJ_FRAME_BOX : 0) |
+                  (enc->misses.count > 0 ? EBB_TRAJ_FRAME_MISSES : 0) |
+                  (f->odd_count > 0 ? EBB_TRAJ_FRAME_ODD : 0));
+    if (enc->misses.count > enc->atoms / 8 + 8)
+        enc->bad_fit = true;
+    enc->previous = f;
+    enc->encoded++;
+}
+
+static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
+{
+    const int32_t *frames[LOOK_FRAMES];
+    struct ebb_traj_box boxes[LOOK_FRAMES];
+    for (unsigned i = 0; i < enc->held; i++) {
+        frames[i] = enc->look[i].q;
+        ebb_traj_box_make(enc->look[i].box, enc->quantum, &boxes[i]);
+    }
+    struct ebb_traj_look look = {.atoms = enc->atoms,
+                                 .frames = frames,
+                                 .boxes = boxes,
+                                 .count = enc->held,
+                                 .molecule = enc->molecule};
+    enc->part_count = ebb_traj_classes_find(&look, enc->parts);
+    if (enc->part_count == 0 && enc->atoms > 0)
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a group of %zu atoms",
+                             enc->atoms);
+    return 0;
+}
+
+/* The frames that were held back go into the streams. */
+static int encode_held(struct ebb_traj_encoder *enc, struct ebb_error *err)
+{
+    if (enc->held == 0)
+        return 0;
+    int rc = find_classes(enc, err);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < enc->held; i++)
+        encode_frame(enc, &enc->look[i]);
+    enc->held = 0;
+    return 0;
+}
+
+static void put_side(struct ebb_traj_encoder *enc, struct ebb_buffer *side, struct ebb_buffer *body)
+{
+    put_varint(side, enc->part_count);
+    for (unsigned p = 0; p < enc->part_count; p++)
+        ebb_traj_part_write(&enc->parts[p], side);
+    put_varint(side, enc->frames.len);
+    ebb_buffer_append(side, enc->frames.data, enc->frames.len);
+    for (unsigned set = 0; set < 2; set++) {
+        for (unsigned p = 0; p < enc->part_count; p++) {
+            for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+                if (ebb_traj_part_numbers(&enc->parts[p], k) > 0)
+                    ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->bit_packed, side,
+                                           body);
+            }
+        }
+    }
+}
+
+/* The side information as a zstd frame where that is smaller, and not so small that a reader would
+ * find it suspicious. */
+static size_t append_side(const struct ebb_buffer *side, struct ebb_buffer *out)
+{
+    size_t bound = ZSTD_compressBound(side->len);
+    ebb_buffer_reserve(out, bound);
+    size_t n = ZSTD_compress(out->data + out->len, bound, side->data, side->len, 3);
+    if (ZSTD_isError(n) || n >= side->len || side->len > (1u << 20) + 64 * (uint64_t)n) {
+        ebb_buffer_append(out, side->data, side->len);
+        return side->len;
+    }
+    out->len += n;
+    out->data[out->len] = 0;
+    return n;
+}
+
+static void pad(struct ebb_buffer *out, size_t start, size_t atoms)
+{
+    static const uint8_t zeros[64];
+    while ((out->len - start) < atoms / EBB_TRAJ_ATOMS_PER_BYTE)
+        ebb_buffer_append(out, zeros, sizeof zeros);
+}
+
+static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, struct ebb_error *err)
+{
+    int rc = encode_held(enc, err);
+    if (rc < 0 || enc->encoded == 0)
+        return rc;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer side = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer body = {0};
+    put_side(enc, &side, &body);
+    if (side.len > UINT32_MAX)
+        return ebb_error_set(err, EBB_ERR_INTERNAL, "side information of %zu bytes", side.len);
+    static const uint8_t header[EBB_TRAJ_HEADER_BYTES];
+    const size_t start = out->len;
+    ebb_buffer_append(out, header, sizeof header);
+    size_t packed = append_side(&side, out);
+    ebb_buffer_append(out, body.data, body.len);
+    pad(out, start, enc->atoms);
+    struct ebb_traj_header h = {
+        .info = {.bytes = out->len - start,
+                 .atoms = enc->atoms,
+                 .frames = enc->encoded,
+                 .kind = enc->kind,
+                 .bit_packed = enc->bit_packed,
+                 .quantum = enc->quantum},
+        .side_len = (uint32_t)side.len,
+        .side_packed = (uint32_t)packed,
+    };
+    ebb_traj_header_write(&h, out->data + start);
+    forget_parts(enc);
+    ebb_buffer_reset(&enc->frames);
+    enc->encoded = 0;
+    enc->previous = NULL;
+    enc->bad_fit = false;
+    return 0;
+}
+
+int ebb_traj_encoder_flush(struct ebb_traj_encoder *enc, struct ebb_buffer *out,
+                           struct ebb_error *err)
+{
+    return close_group(enc, out, err);
+}
+
+/* Where the next frame's lattice numbers go: not over the frame before it. */
+static struct held_frame *next_frame(struct ebb_traj_encoder *enc)
+{
+    struct held_frame *f = &enc->look[enc->held];
+    if (enc->encoded > 0 && f == enc->previous)
+        f = &enc->look[1];
+    ebb_buffer_reset(&f->odd);
+    f->odd_count = 0;
+    return f;
+}
+
+/* A frame lies in `f`: encode it, or hold it until the classes can be found. */
+static int take_frame(struct ebb_traj_encoder *enc, struct held_frame *f, const float *box,
+                      struct ebb_buffer *out, struct ebb_error *err)
+{
+    if (box != NULL)
+        memcpy(f->box, box, sizeof f->box);
+    else
+        memset(f->box, 0, sizeof f->box);
+    if (enc->encoded > 0) {
+        encode_frame(enc, f);
+    } else if (++enc->held == LOOK_FRAMES) {
+        int rc = encode_held(enc, err);
+        if (rc < 0)
+            return rc;
+    }
+    bool full = enc->held + enc->encoded >= enc->group_frames;
+    return full || enc->bad_fit ? close_group(enc, out, err) : 0;
+}
+
+static int begin_frame(struct ebb_traj_encoder *enc, enum ebb_traj_kind kind,
+                       struct ebb_buffer *out, struct ebb_error *err)
+{
+    if (kind != enc->kind) {
+        int rc = close_group(enc, out, err);
+        if (rc < 0)
+            return rc;
+        enc->kind = kind;
+    }
+    return 0;
+}
+
+/* Coordinates off the lattice stand where the frame before has them, for the models' sake. */
+static void substitute(const struct ebb_traj_encoder *enc, struct held_frame *f, size_t i)
+{
+    const struct held_frame *before =
+        enc->encoded > 0 ? enc->previous : (enc->held > 0 ? &enc->look[enc->held - 1] : NULL);
+    f->q[i] = before != NULL ? before->q[i] : 0;
+}
+
+int ebb_traj_encoder_add(struct ebb_traj_encoder *enc, const float *xyz, const float box[9],
+                         struct ebb_buffer *out, struct ebb_error *err)
+{
+    int rc = begin_frame(enc, EBB_TRAJ_F32, out, err);
+    if (rc < 0)
+        return rc;
+    struct held_frame *f = next_frame(enc);
+    const double inverse = 1.0 / enc->quantum;
+    uint32_t odd, next = 0;
+    ebb_traj_quantise_f32(xyz, 3 * enc->atoms, inverse, f->q, &odd);
+    for (uint32_t i = 0; odd > 0 && i < enc->atoms; i++) {
+        const float *x = xyz + 3 * (size_t)i;
+        bool any = false;
+        for (unsigned k = 0; k < 3; k++) {
+            if (ebb_traj_on_lattice(x[k], inverse))
+                continue;
+            any = true;
+            substitute(enc, f, 3 * (size_t)i + k);
+        }
+        if (!any)
+            continue;
+        put_varint(&f->odd, i - next);
+        for (unsigned k = 0; k < 3; k++)
+            put_bits32(&f->odd, x[k]);
+        f->odd_count++;
+        next = i + 1;
+    }
+    return take_frame(enc, f, box, out, err);
+}
+
+int ebb_traj_encoder_add_f64(struct ebb_traj_encoder *enc, const double *xyz, const float box[9],
+                             struct ebb_buffer *out, struct ebb_error *err)
+{
+    int rc = begin_frame(enc, EBB_TRAJ_F64, out, err);
+    if (rc < 0)
+        return rc;
+    struct held_frame *f = next_frame(enc);
+    const double inverse = 1.0 / enc->quantum;
+    uint32_t odd, next = 0;
+    ebb_traj_quantise_f64(xyz, 3 * enc->atoms, inverse, f->q, &odd);
+    for (uint32_t i = 0; odd > 0 && i < enc->atoms; i++) {
+        const double *x = xyz + 3 * (size_t)i;
+        bool any = false;
+        for (unsigned k = 0; k < 3; k++) {
+            if (ebb_traj_on_lattice(x[k], inverse))
+                continue;
+            any = true;
+            substitute(enc, f, 3 * (size_t)i + k);
+        }
+        if (!any)
+            continue;
+        put_varint(&f->odd, i - next);
+        for (unsigned k = 0; k < 3; k++)
+            put_bits64(&f->odd, x[k]);
+        f->odd_count++;
+        next = i + 1;
+    }
+    return take_frame(enc, f, box, out, err);
+}
+
+int ebb_traj_encoder_add_lattice(struct ebb_traj_encoder *enc, const int32_t *q, const float box[9],
+                                 struct ebb_buffer *out, struct ebb_error *err)
+{
+    int rc = begin_frame(enc, EBB_TRAJ_LATTICE, out, err);
+    if (rc < 0)
+        return rc;
+    struct held_frame *f = next_frame(enc);
+    if (enc->atoms > 0)
+        memcpy(f->q, q, 3 * enc->atoms * sizeof *q);
+    return take_frame(enc, f, box, out, err);
+}

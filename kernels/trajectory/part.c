@@ -1,0 +1,187 @@
+/* Parts: memory, and their description in a group: runs of first atoms with a stride. */
+#include "kernels/trajectory/part.h"
+
+#include <string.h>
+
+#include "kernels/varint.h"
+
+/* Vector loops may write past the last number, up to a block. */
+#define SLACK 64
+
+void ebb_traj_part_clean_up(struct ebb_traj_part *p)
+{
+    free(p->first);
+    free(p->last);
+    free(p->behind);
+    free(p->a);
+    free(p->b);
+    memset(p, 0, sizeof *p);
+}
+
+static int32_t *vectors(uint32_t n)
+{
+    return calloc(3 * (size_t)n + SLACK, sizeof(int32_t));
+}
+
+bool ebb_traj_part_allocate(struct ebb_traj_part *p)
+{
+    p->first = calloc((size_t)p->n + SLACK, sizeof *p->first);
+    p->last = vectors(p->n);
+    p->behind = vectors(p->n);
+    bool ok = p->first != NULL && p->last != NULL && p->behind != NULL;
+    if (p->type == EBB_TRAJ_PART_WATER) {
+        p->a = vectors(p->n);
+        p->b = vectors(p->n);
+        ok = ok && p->a != NULL && p->b != NULL;
+    }
+    return ok;
+}
+
+size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind)
+{
+    const bool water = p->type == EBB_TRAJ_PART_WATER;
+    switch (kind) {
+    case EBB_TRAJ_STREAM_SITE:
+        return 3 * (size_t)p->n;
+    case EBB_TRAJ_STREAM_SPHERE:
+        return water ? 2 * (size_t)p->n : 0;
+    case EBB_TRAJ_STREAM_FACE:
+    case EBB_TRAJ_STREAM_CIRCLE:
+    case EBB_TRAJ_STREAM_ARC:
+        return water ? p->n : 0;
+    case EBB_TRAJ_STREAM_VIRTUAL:
+        return water && p->atoms_each == 4 ? p->n : 0;
+    default:
+        return 0;
+    }
+}
+
+static void put(struct ebb_buffer *out, uint64_t value)
+{
+    uint8_t bytes[EBB_VARINT_MAX];
+    ebb_buffer_append(out, bytes, ebb_varint_put(bytes, value));
+}
+
+static void put_float(struct ebb_buffer *out, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint8_t bytes[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16),
+                        (uint8_t)(bits >> 24)};
+    ebb_buffer_append(out, bytes, sizeof bytes);
+}
+
+/* Sites from i on that follow each other with one stride. */
+static uint32_t run_length(const struct ebb_traj_part *p, uint32_t i, uint32_t *ret_stride)
+{
+    *ret_stride = i + 1 < p->n ? p->first[i + 1] - p->first[i] : p->atoms_each;
+    uint32_t count = 1;
+    while (i + count < p->n && p->first[i + count] - p->first[i + count - 1] == *ret_stride)
+        count++;
+    return count;
+}
+
+static void put_runs(const struct ebb_traj_part *p, struct ebb_buffer *out)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < p->n;) {
+        uint32_t stride;
+        uint32_t count = run_length(p, i, &stride);
+        put(out, p->first[i] - next);
+        put(out, count);
+        put(out, stride);
+        next = p->first[i + count - 1] + p->atoms_each;
+        i += count;
+    }
+}
+
+void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out)
+{
+    put(out, p->type);
+    put(out, p->n);
+    put(out, p->atoms_each);
+    put_runs(p, out);
+    if (p->type == EBB_TRAJ_PART_WATER) {
+        put_float(out, p->rigid.a2);
+        put_float(out, p->rigid.b2);
+        put_float(out, p->rigid.ab);
+        put_float(out, p->rigid.virtual_a);
+        put_float(out, p->rigid.virtual_b);
+    }
+}
+
+static int corrupt(struct ebb_error *err, const char *what)
+{
+    return ebb_error_set(err, EBB_ERR_CORRUPT, "trajectory group: %s", what);
+}
+
+/* First atoms rise, so the parts' atoms are told apart by counting them alone: see
+ * ebb_traj_decoder_open for atoms that two parts claim. */
+static int get_runs(struct ebb_traj_part *p, size_t atoms, const uint8_t *bytes, size_t len,
+                    size_t *at, struct ebb_error *err)
+{
+    uint64_t next = 0;
+    for (uint32_t i = 0; i < p->n;) {
+        uint64_t gap, count, stride;
+        if (!ebb_varint_get(bytes, len, at, &gap) || !ebb_varint_get(bytes, len, at, &count) ||
+            !ebb_varint_get(bytes, len, at, &stride))
+            return corrupt(err, "a part's runs are cut short");
+        if (count == 0 || count > p->n - i || stride < p->atoms_each || stride > atoms ||
+            gap > atoms || next + gap + (count - 1) * stride + p->atoms_each > atoms)
+            return corrupt(err, "a part's runs leave the atoms");
+        next += gap;
+        for (uint64_t j = 0; j < count; j++, next += stride)
+            p->first[i++] = (uint32_t)next;
+        next += p->atoms_each - stride;
+    }
+    return 0;
+}
+
+static bool get_float(const uint8_t *bytes, size_t len, size_t *at, float limit, float *ret)
+{
+    if (len - *at < 4)
+        return false;
+    uint32_t bits = (uint32_t)bytes[*at] | (uint32_t)bytes[*at + 1] << 8 |
+                    (uint32_t)bytes[*at + 2] << 16 | (uint32_t)bytes[*at + 3] << 24;
+    *at += 4;
+    memcpy(ret, &bits, sizeof *ret);
+    return *ret >= -limit && *ret <= limit;
+}
+
+static int get_rigid(struct ebb_traj_rigid *r, const uint8_t *bytes, size_t len, size_t *at,
+                     struct ebb_error *err)
+{
+    const float limit = 4294967296.0f;
+    if (!get_float(bytes, len, at, limit, &r->a2) || !get_float(bytes, len, at, limit, &r->b2) ||
+        !get_float(bytes, len, at, limit, &r->ab) ||
+        !get_float(bytes, len, at, 1024, &r->virtual_a) ||
+        !get_float(bytes, len, at, 1024, &r->virtual_b) || !(r->a2 >= 1) || !(r->b2 >= 1))
+        return corrupt(err, "the geometry of a molecule is damaged");
+    return 0;
+}
+
+int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, const uint8_t *bytes,
+                       size_t len, size_t *at, struct ebb_error *err)
+{
+    uint64_t type, n, each;
+    if (!ebb_varint_get(bytes, len, at, &type) || !ebb_varint_get(bytes, len, at, &n) ||
+        !ebb_varint_get(bytes, len, at, &each))
+        return corrupt(err, "a part is cut short");
+    if (type > EBB_TRAJ_PART_WATER)
+        return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
+                             "trajectory group: a part of a kind that this version does not know");
+    bool fits = type == EBB_TRAJ_PART_WATER ? each == 3 || each == 4 : each == 1;
+    if (!fits || n == 0 || n > *left / each)
+        return corrupt(err, "a part has more atoms than the group");
+    *left -= (size_t)(n * each);
+    p->type = (enum ebb_traj_part_type)type;
+    p->n = (uint32_t)n;
+    p->atoms_each = (uint32_t)each;
+    if (!ebb_traj_part_allocate(p))
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for %llu atoms",
+                             (unsigned long long)(n * each));
+    int rc = get_runs(p, atoms, bytes, len, at, err);
+    if (rc < 0)
+        return rc;
+    return type == EBB_TRAJ_PART_WATER ? get_rigid(&p->rigid, bytes, len, at, err) : 0;
+}

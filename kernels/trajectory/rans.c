@@ -1,0 +1,223 @@
+/* The coder in plain C; rans_simd.c has the decoder for 32 lanes at once. Encoding divides by
+ * multiplying with a reciprocal that is exact for all 32-bit states (Granlund and Montgomery 1994).
+ */
+#include "kernels/trajectory/rans.h"
+
+#include <string.h>
+
+#include "kernels/trajectory/rans_simd.h"
+
+#define LOW (1u << 16)
+
+void ebb_rans_count(const uint8_t *symbols, size_t n, uint32_t ret_counts[256])
+{
+    uint32_t part[4][256] = {{0}};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        part[0][symbols[i]]++;
+        part[1][symbols[i + 1]]++;
+        part[2][symbols[i + 2]]++;
+        part[3][symbols[i + 3]]++;
+    }
+    for (; i < n; i++)
+        part[0][symbols[i]]++;
+    for (int s = 0; s < 256; s++)
+        ret_counts[s] = part[0][s] + part[1][s] + part[2][s] + part[3][s];
+}
+
+/* What changing the frequency of a symbol by one costs or gains is count / frequency, roughly: the
+ * surplus or lack is settled where that is least harmful. */
+static void settle(const uint32_t counts[256], struct ebb_rans_table *t, int lack)
+{
+    for (; lack != 0; lack += lack > 0 ? -1 : 1) {
+        int best = -1;
+        double best_cost = 0;
+        for (int s = 0; s < 256; s++) {
+            unsigned f = t->frequency[s];
+            if (f == 0 || (lack < 0 && f == 1))
+                continue;
+            double cost = lack > 0 ? -(double)counts[s] / (f + 0.5) : (double)counts[s] / (f - 0.5);
+            if (best < 0 || cost < best_cost) {
+                best = s;
+                best_cost = cost;
+            }
+        }
+        t->frequency[best] = (uint16_t)(t->frequency[best] + (lack > 0 ? 1 : -1));
+    }
+}
+
+void ebb_rans_table_make(const uint32_t counts[256], struct ebb_rans_table *ret)
+{
+    uint64_t total = 0;
+    for (int s = 0; s < 256; s++)
+        total += counts[s];
+    int sum = 0;
+    for (int s = 0; s < 256; s++) {
+        uint64_t f = ((uint64_t)counts[s] * EBB_RANS_TOTAL + total / 2) / total;
+        if (f == 0 && counts[s] != 0)
+            f = 1;
+        ret->frequency[s] = (uint16_t)f;
+        sum += (int)f;
+    }
+    settle(counts, ret, (int)EBB_RANS_TOTAL - sum);
+}
+
+unsigned ebb_rans_lanes(size_t n)
+{
+    return n >= 8192 ? EBB_RANS_LANES : (n >= 512 ? 4 : 1);
+}
+
+size_t ebb_rans_bound(size_t n)
+{
+    return 2 * n + 4 * EBB_RANS_LANES;
+}
+
+/* x / frequency as (x * reciprocal) >> shift, for all x < 2^32; then the next state is
+ * x + bias + quotient * (2^12 - frequency). */
+struct step {
+    uint64_t reciprocal;
+    uint32_t limit; /* a state at or above it gives a word away first */
+    uint32_t bias;
+    uint32_t complement;
+    uint32_t shift;
+};
+
+static void make_steps(const struct ebb_rans_table *t, struct step steps[256])
+{
+    uint32_t start = 0;
+    for (int s = 0; s < 256; s++) {
+        uint32_t f = t->frequency[s];
+        if (f == 0)
+            continue;
+        unsigned log = f == 1 ? 0 : 32 - (unsigned)__builtin_clz(f - 1); /* ceil(log2 f) */
+        steps[s] = (struct step){
+            .reciprocal = ((1ull << (32 + log)) + f - 1) / f,
+            .limit = f == EBB_RANS_TOTAL ? UINT32_MAX : f << 20,
+            .bias = start,
+            .complement = EBB_RANS_TOTAL - f,
+            .shift = 32 + log,
+        };
+        start += f;
+    }
+}
+
+/* ceil(2^(32+log) / f) can have 33 bits, so the product is taken in 128 bits. */
+static inline uint32_t push(uint32_t x, const struct step *s, uint8_t **at)
+{
+    bool give = x >= s->limit;
+    (*at)[-2] = (uint8_t)x;
+    (*at)[-1] = (uint8_t)(x >> 8);
+    *at -= give ? 2 : 0;
+    x = give ? x >> 16 : x;
+    uint32_t quotient = (uint32_t)(((unsigned __int128)x * s->reciprocal) >> s->shift);
+    return x + s->bias + quotient * s->complement;
+}
+
+uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans_table *t,
+                         uint8_t *out, size_t bound)
+{
+    struct step steps[256];
+    make_steps(t, steps);
+    const unsigned lanes = ebb_rans_lanes(n);
+    uint32_t state[EBB_RANS_LANES];
+    for (unsigned l = 0; l < lanes; l++)
+        state[l] = LOW;
+    uint8_t *at = out + bound;
+    size_t i = n;
+    for (; i % lanes != 0; i--)
+        state[(i - 1) % lanes] = push(state[(i - 1) % lanes], &steps[symbols[i - 1]], &at);
+    for (; i > 0; i -= lanes) {
+        for (unsigned l = lanes; l > 0; l--)
+            state[l - 1] = push(state[l - 1], &steps[symbols[i - lanes + l - 1]], &at);
+    }
+    at -= 4 * lanes;
+    for (unsigned l = 0; l < lanes; l++) {
+        for (unsigned b = 0; b < 4; b++)
+            at[4 * l + b] = (uint8_t)(state[l] >> (8 * b));
+    }
+    return at;
+}
+
+static bool make_slots(const struct ebb_rans_table *t, uint32_t slots[EBB_RANS_TOTAL])
+{
+    uint32_t at = 0;
+    for (uint32_t s = 0; s < 256; s++) {
+        uint32_t f = t->frequency[s];
+        if (f > EBB_RANS_TOTAL - at)
+            return false;
+        for (uint32_t i = 0; i < f; i++)
+            slots[at++] = s | (f - 1) << 8 | i << 20;
+    }
+    return at == EBB_RANS_TOTAL;
+}
+
+bool ebb_rans_decoder_init(struct ebb_rans_decoder *d, const struct ebb_rans_table *t,
+                           const uint8_t *bytes, size_t len, size_t n)
+{
+    d->lanes = ebb_rans_lanes(n);
+    d->at = bytes;
+    d->end = bytes + len;
+    if (!make_slots(t, d->slots) || len < 4 * (size_t)d->lanes)
+        return false;
+    for (unsigned l = 0; l < d->lanes; l++, d->at += 4) {
+        d->state[l] = (uint32_t)d->at[0] | (uint32_t)d->at[1] << 8 | (uint32_t)d->at[2] << 16 |
+                      (uint32_t)d->at[3] << 24;
+        if (d->state[l] < LOW)
+            return false;
+    }
+    return true;
+}
+
+static inline uint32_t pull(struct ebb_rans_decoder *d, uint32_t x, uint8_t *symbol)
+{
+    uint32_t slot = d->slots[x & (EBB_RANS_TOTAL - 1)];
+    *symbol = (uint8_t)slot;
+    return ((slot >> 8 & 0xfff) + 1) * (x >> EBB_RANS_BITS) + (slot >> 20);
+}
+
+/* With words enough for every lane the end need not be looked at each time. */
+static bool decode_turns(struct ebb_rans_decoder *d, uint8_t *symbols, size_t n)
+{
+    size_t i = 0;
+    const unsigned lanes = d->lanes;
+    for (; i + lanes <= n && (size_t)(d->end - d->at) >= 2 * (size_t)lanes; i += lanes) {
+        const uint8_t *at = d->at;
+        for (unsigned l = 0; l < lanes; l++) {
+            uint32_t x = pull(d, d->state[l], &symbols[i + l]);
+            uint32_t word = (uint32_t)at[0] | (uint32_t)at[1] << 8;
+            bool take = x < LOW;
+            d->state[l] = take ? x << 16 | word : x;
+            at += take ? 2 : 0;
+        }
+        d->at = at;
+    }
+    for (; i < n; i++) {
+        unsigned l = (unsigned)(i % lanes);
+        uint32_t x = pull(d, d->state[l], &symbols[i]);
+        if (x < LOW) {
+            if (d->end - d->at < 2)
+                return false;
+            x = x << 16 | (uint32_t)d->at[0] | (uint32_t)d->at[1] << 8;
+            d->at += 2;
+        }
+        d->state[l] = x;
+    }
+    return true;
+}
+
+bool ebb_rans_decode(struct ebb_rans_decoder *d, uint8_t *symbols, size_t n)
+{
+    size_t done = d->lanes == EBB_RANS_LANES ? ebb_rans_decode_simd(d, symbols, n) : 0;
+    return decode_turns(d, symbols + done, n - done);
+}
+
+bool ebb_rans_decoder_done(const struct ebb_rans_decoder *d)
+{
+    if (d->at != d->end)
+        return false;
+    for (unsigned l = 0; l < d->lanes; l++) {
+        if (d->state[l] != LOW)
+            return false;
+    }
+    return true;
+}

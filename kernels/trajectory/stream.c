@@ -1,0 +1,422 @@
+/* Streams: tokens, raw bits, escapes. The loops over numbers are compiled for each instruction set.
+ */
+#include "kernels/trajectory/stream.h"
+
+#include <string.h>
+
+#include "kernels/trajectory/bits.h"
+#include "kernels/trajectory/levels.h"
+#include "kernels/varint.h"
+
+void ebb_traj_tokens(const uint32_t *values, size_t n, unsigned raw_bits, uint8_t *tokens,
+                     uint32_t *ret_escapes);
+void ebb_traj_sum(const uint32_t *values, size_t n, uint64_t *ret);
+void ebb_traj_join(uint32_t *low, const uint8_t *tokens, size_t n, unsigned raw_bits,
+                   uint32_t *ret_escapes);
+
+static inline EBB_BODY void tokens_body(const uint32_t *values, size_t n, unsigned raw_bits,
+                                        uint8_t *tokens, uint32_t *ret_escapes)
+{
+    uint32_t escapes = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t t = values[i] >> raw_bits;
+        escapes += t >= EBB_TRAJ_ESCAPE;
+        tokens[i] = (uint8_t)(t < EBB_TRAJ_ESCAPE ? t : EBB_TRAJ_ESCAPE);
+    }
+    *ret_escapes = escapes;
+}
+EBB_LEVELS(tokens,
+           (const uint32_t *values, size_t n, unsigned raw_bits, uint8_t *tokens,
+            uint32_t *ret_escapes),
+           (values, n, raw_bits, tokens, ret_escapes))
+
+static inline EBB_BODY void sum_body(const uint32_t *values, size_t n, uint64_t *ret)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += values[i];
+    *ret = sum;
+}
+EBB_LEVELS(sum, (const uint32_t *values, size_t n, uint64_t *ret), (values, n, ret))
+
+static inline EBB_BODY void join_body(uint32_t *low, const uint8_t *tokens, size_t n,
+                                      unsigned raw_bits, uint32_t *ret_escapes)
+{
+    uint32_t escapes = 0;
+    for (size_t i = 0; i < n; i++) {
+        escapes += tokens[i] == EBB_TRAJ_ESCAPE;
+        low[i] |= (uint32_t)tokens[i] << raw_bits;
+    }
+    *ret_escapes = escapes;
+}
+EBB_LEVELS(join,
+           (uint32_t * low, const uint8_t *tokens, size_t n, unsigned raw_bits,
+            uint32_t *ret_escapes),
+           (low, tokens, n, raw_bits, ret_escapes))
+
+void ebb_traj_writer_clean_up(struct ebb_traj_writer *w)
+{
+    free(w->tokens);
+    ebb_buffer_clean_up(&w->low);
+    ebb_buffer_clean_up(&w->escapes);
+    memset(w, 0, sizeof *w);
+}
+
+void ebb_traj_writer_reset(struct ebb_traj_writer *w)
+{
+    w->count = 0;
+    w->pending_count = 0;
+    w->raw_bits = 0;
+    ebb_buffer_reset(&w->low);
+    ebb_buffer_reset(&w->escapes);
+}
+
+/* So many raw bits that the mean token is between 8 and 16: the tokens then see the shape of the
+ * distribution to a 10th of its width. What the last frame used is kept while it is near that. */
+static unsigned choose_raw_bits(const struct ebb_traj_writer *w, const uint32_t *values, size_t n)
+{
+    uint64_t sum;
+    ebb_traj_sum(values, n, &sum);
+    uint64_t mean = sum / n;
+    if (w->count > 0 && mean >> w->raw_bits < 20 && (w->raw_bits == 0 || mean >> w->raw_bits >= 6))
+        return w->raw_bits;
+    unsigned k = 0;
+    while (mean >> k >= 16 && k < EBB_TRAJ_RAW_MAX)
+        k++;
+    return k;
+}
+
+static uint8_t *planes(struct ebb_buffer *b, size_t bytes)
+{
+    ebb_buffer_reserve(b, bytes);
+    uint8_t *at = b->data + b->len;
+    b->len += bytes;
+    b->data[b->len] = 0;
+    return at;
+}
+
+static void flush_pending(struct ebb_traj_writer *w)
+{
+    if (w->pending_count == 0)
+        return;
+    for (unsigned i = w->pending_count; i < 32; i++)
+        w->pending[i] = 0;
+    w->pending_count = 0;
+    if (w->raw_bits > 0)
+        ebb_traj_pack_planes(w->pending, 1, w->raw_bits, planes(&w->low, 4 * (size_t)w->raw_bits));
+}
+
+static void put_low(struct ebb_traj_writer *w, const uint32_t *values, size_t n)
+{
+    size_t i = 0;
+    if (w->pending_count > 0) {
+        for (; i < n && w->pending_count < 32; i++)
+            w->pending[w->pending_count++] = values[i];
+        if (w->pending_count < 32)
+            return;
+        flush_pending(w);
+    }
+    size_t blocks = (n - i) / 32;
+    if (w->raw_bits > 0)
+        ebb_traj_pack_planes(values + i, blocks, w->raw_bits,
+                             planes(&w->low, blocks * 4 * w->raw_bits));
+    for (i += 32 * blocks; i < n; i++)
+        w->pending[w->pending_count++] = values[i];
+}
+
+static void put_varint(struct ebb_buffer *b, uint64_t value)
+{
+    uint8_t bytes[EBB_VARINT_MAX];
+    ebb_buffer_append(b, bytes, ebb_varint_put(bytes, value));
+}
+
+static void put_escapes(struct ebb_traj_writer *w, const uint32_t *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (values[i] >> w->raw_bits >= EBB_TRAJ_ESCAPE)
+            put_varint(&w->escapes, (values[i] >> w->raw_bits) - EBB_TRAJ_ESCAPE);
+    }
+}
+
+unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool whole)
+{
+    if (n == 0)
+        return 0;
+    unsigned k = whole ? 0 : choose_raw_bits(w, values, n);
+    if (k != w->raw_bits) {
+        flush_pending(w);
+        w->raw_bits = k;
+    }
+    if (w->capacity - w->count < n) {
+        w->capacity = (w->count + n) * 3 / 2 + 64;
+        w->tokens = ebb_realloc_array(w->tokens, w->capacity, 1);
+    }
+    uint32_t escapes;
+    ebb_traj_tokens(values, n, k, w->tokens + w->count, &escapes);
+    w->count += n;
+    if (escapes > 0)
+        put_escapes(w, values, n);
+    if (k > 0)
+        put_low(w, values, n);
+    return k;
+}
+
+void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n)
+{
+    size_t blocks = (n + 31) / 32;
+    for (size_t i = n; i < 32 * blocks; i++)
+        values[i] = 0;
+    uint8_t *widths = planes(&w->low, blocks);
+    ebb_traj_block_widths(values, blocks, widths);
+    size_t total = 0;
+    for (size_t j = 0; j < blocks; j++)
+        total += widths[j];
+    size_t start = w->low.len - blocks;
+    uint8_t *out = planes(&w->low, 4 * total);
+    widths = w->low.data + start;
+    for (size_t j = 0; j < blocks; out += 4 * (size_t)widths[j], j++)
+        ebb_traj_pack_planes(values + 32 * j, 1, widths[j], out);
+}
+
+static void put_section(struct ebb_buffer *side, struct ebb_buffer *out, const void *bytes,
+                        size_t len)
+{
+    put_varint(side, len);
+    ebb_buffer_append(out, bytes, len);
+}
+
+/* The table as the last symbol and a varint for each frequency, then the coded tokens. */
+static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
+                       struct ebb_buffer *out)
+{
+    uint32_t counts[256];
+    ebb_rans_count(w->tokens, w->count, counts);
+    struct ebb_rans_table table;
+    ebb_rans_table_make(counts, &table);
+    unsigned last = 255;
+    while (table.frequency[last] == 0)
+        last--;
+    put_varint(side, last);
+    for (unsigned s = 0; s <= last; s++)
+        put_varint(side, table.frequency[s]);
+    if (table.frequency[last] == EBB_RANS_TOTAL)
+        return;
+    size_t bound = ebb_rans_bound(w->count);
+    EBB_AUTO_FREE uint8_t *room = ebb_realloc_array(NULL, bound, 1);
+    uint8_t *coded = ebb_rans_encode(w->tokens, w->count, &table, room, bound);
+    put_section(side, out, coded, (size_t)(room + bound - coded));
+}
+
+void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
+                            struct ebb_buffer *out)
+{
+    if (!packed) {
+        flush_pending(w);
+        put_varint(side, w->count);
+        if (w->count > 0)
+            put_tokens(w, side, out);
+        put_section(side, out, w->escapes.data, w->escapes.len);
+    }
+    put_section(side, out, w->low.data, w->low.len);
+    ebb_traj_writer_reset(w);
+}
+
+void ebb_traj_reader_clean_up(struct ebb_traj_reader *r)
+{
+    free(r->rans);
+    free(r->ring);
+    memset(r, 0, sizeof *r);
+}
+
+static int corrupt(struct ebb_error *err, const char *what)
+{
+    return ebb_error_set(err, EBB_ERR_CORRUPT, "trajectory group: %s", what);
+}
+
+static int get_section(const uint8_t *side, size_t side_len, size_t *at, const uint8_t *body,
+                       size_t body_len, size_t *body_at, const uint8_t **ret,
+                       const uint8_t **ret_end, struct ebb_error *err)
+{
+    uint64_t len;
+    if (!ebb_varint_get(side, side_len, at, &len) || len > body_len - *body_at)
+        return corrupt(err, "a stream is longer than the group");
+    *ret = body + *body_at;
+    *ret_end = *ret + len;
+    *body_at += (size_t)len;
+    return 0;
+}
+
+static int get_table(const uint8_t *side, size_t side_len, size_t *at, struct ebb_rans_table *ret,
+                     unsigned *ret_last, struct ebb_error *err)
+{
+    uint64_t last, sum = 0;
+    if (!ebb_varint_get(side, side_len, at, &last) || last > 255)
+        return corrupt(err, "a table of frequencies is damaged");
+    memset(ret, 0, sizeof *ret);
+    for (unsigned s = 0; s <= last; s++) {
+        uint64_t f;
+        if (!ebb_varint_get(side, side_len, at, &f) || f > EBB_RANS_TOTAL - sum)
+            return corrupt(err, "a table of frequencies is damaged");
+        ret->frequency[s] = (uint16_t)f;
+        sum += f;
+    }
+    if (sum != EBB_RANS_TOTAL)
+        return corrupt(err, "a table of frequencies does not add up");
+    *ret_last = (unsigned)last;
+    return 0;
+}
+
+static int open_tokens(struct ebb_traj_reader *r, const uint8_t *side, size_t side_len, size_t *at,
+                       const uint8_t *body, size_t body_len, size_t *body_at, struct ebb_error *err)
+{
+    struct ebb_rans_table table;
+    unsigned last = 0;
+    int rc = get_table(side, side_len, at, &table, &last, err);
+    if (rc < 0)
+        return rc;
+    r->constant = (uint8_t)last;
+    if (table.frequency[last] == EBB_RANS_TOTAL)
+        return 0;
+    const uint8_t *coded = NULL, *end = NULL;
+    rc = get_section(side, side_len, at, body, body_len, body_at, &coded, &end, err);
+    if (rc < 0)
+        return rc;
+    r->rans = ebb_alloc(sizeof *r->rans);
+    if (!ebb_rans_decoder_init(r->rans, &table, coded, (size_t)(end - coded), (size_t)r->left))
+        return corrupt(err, "a stream of tokens is cut short");
+    return 0;
+}
+
+int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *side,
+                         size_t side_len, size_t *at, const uint8_t *body, size_t body_len,
+                         size_t *body_at, struct ebb_error *err)
+{
+    int rc;
+    if (!packed) {
+        if (!ebb_varint_get(side, side_len, at, &r->left))
+            return corrupt(err, "a stream's length is missing");
+        if (r->left > 0 &&
+            (rc = open_tokens(r, side, side_len, at, body, body_len, body_at, err)) < 0)
+            return rc;
+        rc = get_section(side, side_len, at, body, body_len, body_at, &r->escapes, &r->escapes_end,
+                         err);
+        if (rc < 0)
+            return rc;
+    }
+    return get_section(side, side_len, at, body, body_len, body_at, &r->low, &r->low_end, err);
+}
+
+/* Decodes whole turns until n tokens lie in the ring (the last turn may be short). */
+static int fill_ring(struct ebb_traj_reader *r, size_t n, struct ebb_error *err)
+{
+    if (n <= r->ring_count)
+        return 0;
+    size_t want = (n - r->ring_count + EBB_RANS_LANES - 1) / EBB_RANS_LANES * EBB_RANS_LANES;
+    if (want > r->left)
+        want = (size_t)r->left;
+    if (r->ring_count + want < n)
+        return corrupt(err, "a stream has too few tokens");
+    if (r->ring_capacity < r->ring_count + want) {
+        r->ring_capacity = r->ring_count + want + EBB_RANS_LANES;
+        r->ring = ebb_realloc_array(r->ring, r->ring_capacity, 1);
+    }
+    if (r->rans == NULL)
+        memset(r->ring + r->ring_count, r->constant, want);
+    else if (!ebb_rans_decode(r->rans, r->ring + r->ring_count, want))
+        return corrupt(err, "a stream of tokens is cut short");
+    r->ring_count += want;
+    r->left -= want;
+    return 0;
+}
+
+static bool next_low(struct ebb_traj_reader *r, uint32_t *values, size_t blocks)
+{
+    if ((size_t)(r->low_end - r->low) / (4 * (size_t)r->raw_bits) < blocks)
+        return false;
+    ebb_traj_unpack_planes(r->low, blocks, r->raw_bits, values);
+    r->low += blocks * 4 * r->raw_bits;
+    return true;
+}
+
+static int get_low(struct ebb_traj_reader *r, uint32_t *values, size_t n, struct ebb_error *err)
+{
+    size_t i = 0;
+    for (; i < n && r->pending_count > 0; i++)
+        values[i] = r->pending[32 - r->pending_count--];
+    size_t blocks = (n - i) / 32;
+    if (!next_low(r, values + i, blocks))
+        return corrupt(err, "a stream has too few raw bits");
+    i += 32 * blocks;
+    if (i == n)
+        return 0;
+    if (!next_low(r, r->pending, 1))
+        return corrupt(err, "a stream has too few raw bits");
+    for (r->pending_count = 32; i < n; i++)
+        values[i] = r->pending[32 - r->pending_count--];
+    return 0;
+}
+
+static int get_escapes(struct ebb_traj_reader *r, uint32_t *values, size_t n, struct ebb_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (r->ring[i] != EBB_TRAJ_ESCAPE)
+            continue;
+        uint64_t more;
+        size_t at = 0;
+        if (!ebb_varint_get(r->escapes, (size_t)(r->escapes_end - r->escapes), &at, &more) ||
+            more > UINT32_MAX)
+            return corrupt(err, "an escaped number is damaged");
+        r->escapes += at;
+        values[i] += (uint32_t)more << r->raw_bits;
+    }
+    return 0;
+}
+
+int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
+                        struct ebb_error *err)
+{
+    if (n == 0)
+        return 0;
+    int rc = fill_ring(r, n, err);
+    if (rc < 0)
+        return rc;
+    if (raw_bits != r->raw_bits) {
+        r->pending_count = 0;
+        r->raw_bits = raw_bits;
+    }
+    if (raw_bits == 0)
+        memset(values, 0, n * sizeof *values);
+    else if ((rc = get_low(r, values, n, err)) < 0)
+        return rc;
+    uint32_t escapes;
+    ebb_traj_join(values, r->ring, n, raw_bits, &escapes);
+    if (escapes > 0 && (rc = get_escapes(r, values, n, err)) < 0)
+        return rc;
+    r->ring_count -= n;
+    memmove(r->ring, r->ring + n, r->ring_count);
+    return 0;
+}
+
+int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
+                               struct ebb_error *err)
+{
+    size_t blocks = (n + 31) / 32;
+    if ((size_t)(r->low_end - r->low) < blocks)
+        return corrupt(err, "a frame's widths are cut short");
+    const uint8_t *widths = r->low;
+    r->low += blocks;
+    for (size_t j = 0; j < blocks; j++) {
+        size_t bytes = 4 * (size_t)widths[j];
+        if (widths[j] > 32 || (size_t)(r->low_end - r->low) < bytes)
+            return corrupt(err, "a block's bits are cut short");
+        ebb_traj_unpack_planes(r->low, 1, widths[j], values + 32 * j);
+        r->low += bytes;
+    }
+    return 0;
+}
+
+bool ebb_traj_reader_done(const struct ebb_traj_reader *r)
+{
+    return r->left == 0 && r->ring_count == 0 && r->low == r->low_end &&
+           r->escapes == r->escapes_end && (r->rans == NULL || ebb_rans_decoder_done(r->rans));
+}

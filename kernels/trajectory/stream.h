@@ -1,0 +1,62 @@
+/* Streams of numbers: what the models leave to be stored, one stream for each kind of number of
+ * each part. A number v >= 0 of a frame becomes a token v >> k (255 and more: 255, with the rest
+ * among the escapes) and k raw bits; k is chosen for each frame. Tokens are coded by rANS with one
+ * table for the group's stream. The bit-packed form has no tokens: blocks of 32 numbers with a
+ * width each. */
+#ifndef EBB_KERNELS_TRAJECTORY_STREAM_H
+#define EBB_KERNELS_TRAJECTORY_STREAM_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "kernels/trajectory/rans.h"
+
+#define EBB_TRAJ_ESCAPE  255
+#define EBB_TRAJ_RAW_MAX 25
+
+struct ebb_traj_writer {
+    uint8_t *tokens;
+    size_t count, capacity;
+    struct ebb_buffer low;     /* raw bits, as planes; bit-packed: everything */
+    struct ebb_buffer escapes; /* varints */
+    uint32_t pending[32];      /* raw values that do not fill a block yet */
+    unsigned pending_count, raw_bits;
+};
+
+void ebb_traj_writer_clean_up(struct ebb_traj_writer *w);
+void ebb_traj_writer_reset(struct ebb_traj_writer *w);
+/* The n numbers of one frame. Returns the raw bits chosen (0 when `whole`). `values` has room for
+ * 31 more, which are overwritten. */
+unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool whole);
+/* Bit-packed: widths and planes of this frame's numbers. */
+void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n);
+/* The group's stream: what is needed to read it goes to `side`, the bytes to `out`. */
+void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
+                            struct ebb_buffer *out);
+
+struct ebb_traj_reader {
+    struct ebb_rans_decoder *rans; /* NULL: every token is `constant` */
+    uint8_t constant;
+    uint64_t left; /* tokens not yet decoded */
+    const uint8_t *low, *low_end;
+    const uint8_t *escapes, *escapes_end;
+    uint8_t *ring; /* decoded tokens ahead: whole turns */
+    size_t ring_capacity, ring_count;
+    uint32_t pending[32];
+    unsigned pending_count, raw_bits; /* the last pending_count of `pending` are unread */
+};
+
+void ebb_traj_reader_clean_up(struct ebb_traj_reader *r);
+/* Reads from side[*at..] what writer_finish wrote there, and takes the stream's bytes from
+ * body[*body_at..]. */
+int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *side,
+                         size_t side_len, size_t *at, const uint8_t *body, size_t body_len,
+                         size_t *body_at, struct ebb_error *err);
+/* n numbers; `values` has room for 31 more. `raw_bits` as ebb_traj_writer_put returned it. */
+int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
+                        struct ebb_error *err);
+int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
+                               struct ebb_error *err);
+/* After the last frame: nothing is left over. */
+bool ebb_traj_reader_done(const struct ebb_traj_reader *r);
+
+#endif
