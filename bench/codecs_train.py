@@ -109,10 +109,10 @@ def main():
     torch.set_num_threads(given.threads)
     os.makedirs(given.directory, exist_ok=True)
     text, model = corpus(), Gpt()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1)
     for step in range(1, given.first + given.every * (given.count - 1) + 1):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-4 * min(1.0, step / 100)
+            group["lr"] = 1e-4 * min(1.0, step / 100)
         at = torch.randint(len(text) - CONTEXT - 1, (BATCH,))
         tokens = torch.stack([text[i : i + CONTEXT + 1] for i in at])
         loss = functional.cross_entropy(model(tokens[:, :-1]).reshape(-1, 256), tokens[:, 1:].reshape(-1))

@@ -87,6 +87,11 @@ int ebb_entropy_read(const uint8_t *in, size_t len, struct ebb_entropy_block *re
     return 0;
 }
 
+bool ebb_entropy_is_stored(const struct ebb_entropy_block *block)
+{
+    return block->method == METHOD_STORED;
+}
+
 int ebb_entropy_unpack(const struct ebb_entropy_block *block, uint8_t *out, struct ebb_error *err)
 {
     if (block->method == METHOD_ZSTD)

@@ -33,6 +33,7 @@ struct ebb_entropy_block {
 /* The block at `in`, of which `len` bytes are there; not decoded yet. raw_len is what it claims. */
 int ebb_entropy_read(const uint8_t *in, size_t len, struct ebb_entropy_block *ret,
                      struct ebb_error *err);
+bool ebb_entropy_is_stored(const struct ebb_entropy_block *block);
 /* Into `out`, which has room for block->raw_len bytes. */
 int ebb_entropy_unpack(const struct ebb_entropy_block *block, uint8_t *out, struct ebb_error *err);
 /* A stored block's own bytes, else those unpacked into `scratch` (room for raw_len). */
