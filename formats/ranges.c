@@ -9,6 +9,10 @@ static ebb_scanner_fn *const scanners[EBB_FILE_KINDS] = {
     [EBB_FILE_DCD] = ebb_dcd_scan,
     [EBB_FILE_LAMMPS_DUMP_BINARY] = ebb_lammps_binary_scan,
     [EBB_FILE_LAMMPS_RESTART] = ebb_lammps_restart_scan,
+    [EBB_FILE_SAFETENSORS] = ebb_safetensors_scan,
+    [EBB_FILE_TORCH] = ebb_torch_scan,
+    [EBB_FILE_NPY] = ebb_npy_scan,
+    [EBB_FILE_NPZ] = ebb_npz_scan,
 };
 
 bool ebb_file_kind_has_ranges(enum ebb_file_kind kind)

@@ -14,5 +14,9 @@ ebb_scanner_fn ebb_cpt_scan;
 ebb_scanner_fn ebb_dcd_scan;
 ebb_scanner_fn ebb_lammps_binary_scan;
 ebb_scanner_fn ebb_lammps_restart_scan;
+ebb_scanner_fn ebb_safetensors_scan;
+ebb_scanner_fn ebb_torch_scan;
+ebb_scanner_fn ebb_npy_scan;
+ebb_scanner_fn ebb_npz_scan;
 
 #endif
