@@ -86,6 +86,12 @@ void ebb_bag_view_money(const Ebb__BagStatus *b, struct ebb_buffer *out)
     ebb_buffer_printf(out, "spent %s", ebb_format_usd(b->spent_usd_micros, text));
     if (b->budget_usd_micros > 0)
         ebb_buffer_printf(out, " of %s", ebb_format_usd(b->budget_usd_micros, text));
+    if (b->budget_near_wall_ns > 0 && !ebb_bag_is_over(b)) {
+        ebb_buffer_append_text(out, " (the bag stops when it is spent");
+        if (b->budget_left_s >= 0)
+            ebb_buffer_printf(out, ", in about %s", ebb_format_duration(b->budget_left_s, text));
+        ebb_buffer_append_text(out, ")");
+    }
     if (b->on_demand_usd_micros > 0) {
         double saved = 1 - (double)b->spent_usd_micros / (double)b->on_demand_usd_micros;
         ebb_buffer_printf(out, ", the same work on demand %s",

@@ -305,6 +305,18 @@ static enum ebb_event_tone say_noticed(struct ebb_event_names *n, const Ebb__Eve
     return EBB_TONE_WARN;
 }
 
+static void say_budget_near(const Ebb__BudgetNear *m, struct ebb_buffer *out)
+{
+    char spent[EBB_QUANTITY_TEXT_SIZE], budget[EBB_QUANTITY_TEXT_SIZE];
+    ebb_buffer_printf(out, "bag %s has spent %s of its budget of %s and stops", m->bag,
+                      ebb_format_usd(m->spent_usd_micros, spent),
+                      ebb_format_usd(m->budget_usd_micros, budget));
+    if (m->reached_s > 0)
+        ebb_buffer_printf(out, " in about %s", duration(m->reached_s));
+    else
+        ebb_buffer_append_text(out, " when it is spent");
+}
+
 static enum ebb_event_tone say_terminated(struct ebb_event_names *n, const Ebb__VmTerminated *m,
                                           struct ebb_buffer *out)
 {
@@ -371,6 +383,9 @@ static enum ebb_event_tone say_bookkeeping(const Ebb__Event *e, struct ebb_buffe
         ebb_buffer_printf(out, "bag %s holds %s in the store", e->storage_observed->bag,
                           size(e->storage_observed->bytes));
         return EBB_TONE_QUIET;
+    case EBB__EVENT__KIND_BUDGET_NEAR:
+        say_budget_near(e->budget_near, out);
+        return EBB_TONE_WARN;
     case EBB__EVENT__KIND_HAZARDS_IMPORTED:
         ebb_buffer_printf(out, "%zu hazards imported from %s",
                           e->hazards_imported->state != NULL ? e->hazards_imported->state->n_cells

@@ -200,6 +200,12 @@ static void act_on_plan(struct ebb_daemon *d, const struct ebb_plan *p, int64_t 
         if (!b->cancelled)
             ebb_leases_cancel_bag(d, b, "its budget is spent", true);
     }
+    for (size_t i = 0; i < p->near_budget_count; i++) {
+        struct ebb_actor a = ebb_turn_actor(d);
+        ebb_act_budget_near(&a, &p->near_budget[i]);
+        ebb_log_warn("bag %s has nearly spent its budget",
+                     d->state->bags[p->near_budget[i].bag]->spec->id);
+    }
     int64_t in_ns = p->again_wall_ns - now_wall_ns;
     d->plan_again_ns = p->again_wall_ns == 0 ? 0 : ebb_now_ns(NULL) + (in_ns > 0 ? in_ns : 0);
 }

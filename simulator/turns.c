@@ -104,6 +104,8 @@ static void act_on(struct ebb_driver *d, const struct ebb_plan *p)
         if (!b->cancelled)
             ebb_driver_cancel_bag(d, b, "its budget is spent");
     }
+    for (size_t i = 0; i < p->near_budget_count; i++)
+        ebb_act_budget_near(&d->actor, &p->near_budget[i]);
 }
 
 static void plan(struct ebb_driver *d)

@@ -192,6 +192,19 @@ static struct ebb_bag *settled_bag(const struct ebb_state *s)
     return NULL;
 }
 
+void ebb_act_budget_near(const struct ebb_actor *a, const struct ebb_plan_budget *p)
+{
+    const struct ebb_bag *b = a->state->bags[p->bag];
+    if (b->budget_near_wall_ns != 0 || ebb_bag_is_finished(b))
+        return;
+    EVENT(e, m, budget_near, BUDGET_NEAR, BudgetNear, BUDGET_NEAR);
+    m.bag = b->spec->id;
+    m.spent_usd_micros = p->spent_usd_micros;
+    m.budget_usd_micros = b->spec->budget_usd_micros;
+    m.reached_s = p->reached_s < 1e9 ? p->reached_s : 0;
+    a->emit(a->ctx, &e);
+}
+
 struct ebb_bag *ebb_act_finish_bag(const struct ebb_actor *a)
 {
     struct ebb_bag *b = settled_bag(a->state);

@@ -59,6 +59,7 @@ void ebb_act_lose_leases(const struct ebb_actor *a, struct ebb_vm *vm, const cha
 /* ---- bags ---- */
 
 void ebb_act_cancel_bag(const struct ebb_actor *a, const struct ebb_bag *b, const char *reason);
+void ebb_act_budget_near(const struct ebb_actor *a, const struct ebb_plan_budget *p);
 /* Finishes a bag whose jobs have all settled and returns it; NULL: there is none. */
 struct ebb_bag *ebb_act_finish_bag(const struct ebb_actor *a);
 

@@ -13,13 +13,32 @@ static uint64_t unfinished(const struct ebb_group *g)
            g->counts[EBB_JOB_CANCELLED];
 }
 
+/* The longest job of the group that is left: of those that wait, and of those that run, whose work
+ * since their newest commit counts for nothing. */
+static double longest_s(const struct ebb_plan_input *in, const struct ebb_group *g,
+                        const struct ebb_demand *d)
+{
+    const struct ebb_state *s = in->state;
+    const struct ebb_bag *b = s->bags[g->bag];
+    uint64_t idle = g->counts[EBB_JOB_READY] + g->counts[EBB_JOB_WAITING];
+    double longest = idle == 0 ? 0 : idle <= EBB_DEMAND_SAMPLE ? d->longest_s : d->full_s;
+    for (size_t i = 0; i < s->live_count && longest < d->full_s; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        for (size_t k = 0; k < vm->lease_count; k++) {
+            if (vm->leases[k].bag == g->bag && ebb_bag_group_of(b, vm->leases[k].job) == g)
+                longest = fmax(longest, ebb_demand_job_s(d, &b->jobs[vm->leases[k].job]));
+        }
+    }
+    return longest;
+}
+
 static double own_s(const struct ebb_plan_input *in, const struct ebb_group *g)
 {
     struct ebb_demand d;
     if (unfinished(g) == 0)
         return 0;
     ebb_demand_of_group(in, g, &d);
-    return d.longest_s + d.setup_s;
+    return longest_s(in, g, &d) + d.setup_s;
 }
 
 /* The group's longest job and the longest chain of groups that need it. `memo` by group, < 0: not
@@ -50,16 +69,45 @@ static double left_s(const struct ebb_plan_input *in, const struct ebb_bag *b)
     return b->spec->deadline_s - (double)(in->now_wall_ns - b->submitted_wall_ns) / 1e9;
 }
 
-bool ebb_deadline_must_on_demand(const struct ebb_plan_input *in, const struct ebb_group *g)
+/* All that is left of the bag on as many on-demand VMs as are allowed, by the slots of the best. */
+static double all_work_s(const struct ebb_plan_input *in, const struct ebb_bag *b)
+{
+    double sum = 0;
+    if (b->counts[EBB_JOB_WAITING] + b->counts[EBB_JOB_READY] <= in->policy->max_vms)
+        return 0; /* all can run at once */
+    for (size_t g = 0; g < b->group_count; g++) {
+        struct ebb_demand d;
+        uint32_t slots = 1;
+        uint64_t jobs = unfinished(&b->groups[g]);
+        if (jobs == 0)
+            continue;
+        for (size_t i = 0; i < in->offer_count; i++) {
+            uint32_t n = in->offers[i]->market == EBB__MARKET__ON_DEMAND
+                             ? ebb_offer_slots(in->offers[i], b->groups[g].spec->resources)
+                             : 0;
+            slots = n > slots ? n : slots;
+        }
+        ebb_demand_of_group(in, &b->groups[g], &d);
+        sum += (double)jobs * (d.work_s + d.setup_s) / slots;
+    }
+    return sum / fmax(1, in->policy->max_vms);
+}
+
+void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
+                     struct ebb_deadline *ret)
 {
     const struct ebb_bag *b = in->state->bags[g->bag];
+    *ret = (struct ebb_deadline){.left_s = INFINITY};
     if (b->spec->deadline_s <= 0)
-        return false;
+        return;
     struct ebb_demand d;
     ebb_demand_of_group(in, g, &d);
-    double chain = chain_of(in, g);
-    double margin = 0.1 * chain + 2 * (d.boot_s + d.setup_s) + in->policy->interval_least_s;
-    return left_s(in, b) < chain + margin;
+    ret->left_s = left_s(in, b);
+    ret->need_s = fmax(chain_of(in, g), all_work_s(in, b));
+    ret->margin_s = 0.1 * ret->need_s + 2 * (d.boot_s + d.setup_s) + in->policy->interval_least_s;
+    ret->must_on_demand = ret->left_s < ret->need_s + ret->margin_s;
+    double share = ret->left_s > 0 ? (ret->need_s + ret->margin_s) / ret->left_s : 1;
+    ret->pressure = fmin(1, fmax(0, 2 * share - 1));
 }
 
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,

@@ -1,13 +1,23 @@
-/* Deadlines: how long what is left takes at least, and when only on-demand VMs are safe. */
+/* Deadlines: how long what is left takes at least, when only on-demand VMs are safe, and what time
+ * is worth before that. */
 #ifndef EBB_SCHEDULER_CORE_DEADLINE_H
 #define EBB_SCHEDULER_CORE_DEADLINE_H
 
 #include "scheduler/core/score.h"
 
-/* The bag's deadline is so near that the group's jobs, and all that need them, would be late if a
- * spot VM were lost once more. The safety net of Uniform Progress (NSDI'24, rule 3), for a chain
- * of groups: time left < chain + margin. */
-bool ebb_deadline_must_on_demand(const struct ebb_plan_input *in, const struct ebb_group *g);
+struct ebb_deadline {
+    double left_s;   /* until the bag's deadline; INFINITY: it has none */
+    double need_s;   /* what is left takes on demand, from the newest commits on */
+    double margin_s; /* that is kept free for one more loss */
+    /* Only on-demand is safe: one more loss of a spot VM would make the bag late. The safety net of
+     * Uniform Progress (NSDI'24, rule 3) for a chain of groups: left < need + margin. */
+    bool must_on_demand;
+    /* Shadow price of a job's second: nothing while half of the time is slack, then rising to the
+     * price of a second on demand where none is (SkyNomad's V is C_OD times the same quotient). */
+    double pressure; /* 0 ... 1, of the price on demand */
+};
+void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
+                     struct ebb_deadline *ret);
 /* VMs that `jobs` jobs need to be done in time; 0 without a deadline. */
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,
                         const struct ebb_demand *d, double jobs, uint32_t slots);

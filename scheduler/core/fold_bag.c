@@ -189,6 +189,15 @@ int ebb_fold_bag_cancelled(struct ebb_state *s, const Ebb__Event *e, struct ebb_
     return 0;
 }
 
+int ebb_fold_budget_near(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
+{
+    struct ebb_bag *b = ebb_fold_bag(s, e->budget_near->bag, err);
+    if (b == NULL)
+        return EBB_ERR_CORRUPT;
+    b->budget_near_wall_ns = e->wall_ns == 0 ? 1 : e->wall_ns;
+    return 0;
+}
+
 int ebb_fold_job_cancelled(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
 {
     struct ebb_bag *b = NULL;

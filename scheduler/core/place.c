@@ -1,8 +1,10 @@
 /* Ready jobs onto VMs with room: groups by priority, VMs by age, so that old VMs fill up and young
- * ones fall idle. Jobs without a GPU stay off GPU VMs while jobs that need one are ready. */
+ * ones fall idle. Jobs without a GPU stay off GPU VMs while jobs that need one are ready. Jobs
+ * whose deadline is safe on demand alone go there first. */
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "scheduler/core/deadline.h"
 #include "scheduler/core/fold.h"
 #include "scheduler/core/planner.h"
 
@@ -11,6 +13,7 @@
 struct cursor {
     uint32_t job; /* next to place */
     struct ebb_need need;
+    bool must_on_demand; /* its deadline is safe there alone */
     double interval_s;
     uint32_t interval_vm;
 };
@@ -76,12 +79,14 @@ static void emit(struct placer *w, size_t g, const struct ebb_vm *vm, uint32_t j
                                                 .resume = j->checkpoint_sequence > 0};
 }
 
-static void fill_vm(struct placer *w, const struct ebb_vm *vm)
+/* `must`: only groups whose deadline is safe on demand alone. */
+static void fill_vm(struct placer *w, const struct ebb_vm *vm, bool must)
 {
     struct room room = {vm->free_millicpus, vm->free_memory_bytes, vm->free_gpus};
     for (size_t g = 0; g < w->s->active_count && w->count < w->max; g++) {
         const struct ebb_need *need = &w->cursors[g].need;
-        if (w->cursors[g].job == EBB_NONE || (w->gpu_wanted && need->gpus == 0 && vm->gpus > 0) ||
+        if (w->cursors[g].job == EBB_NONE || (must && !w->cursors[g].must_on_demand) ||
+            (w->gpu_wanted && need->gpus == 0 && vm->gpus > 0) ||
             !ebb_gpu_model_fits(w->s->active[g]->spec->resources, vm->offer->gpu_model))
             continue;
         while (w->count < w->max && fits(&room, need)) {
@@ -102,8 +107,30 @@ static void fill_vms(struct placer *w, bool at_risk)
         const struct ebb_vm *vm = w->s->vms[w->s->live[i]];
         if (ebb_vm_takes_leases(vm) && vm->free_millicpus > 0 && vm->rebalance == at_risk &&
             vm->refusals < w->policy->most_refusals)
-            fill_vm(w, vm);
+            fill_vm(w, vm, false);
     }
+}
+
+static void fill_on_demand(struct placer *w)
+{
+    for (size_t i = 0; i < w->s->live_count && w->count < w->max; i++) {
+        const struct ebb_vm *vm = w->s->vms[w->s->live[i]];
+        if (ebb_vm_takes_leases(vm) && vm->free_millicpus > 0 &&
+            vm->offer->market == EBB__MARKET__ON_DEMAND && vm->refusals < w->policy->most_refusals)
+            fill_vm(w, vm, true);
+    }
+}
+
+static bool must_on_demand(const struct placer *w, const struct ebb_group *g)
+{
+    struct ebb_deadline d;
+    const struct ebb_plan_input in = {
+        .state = w->s, .policy = w->policy, .now_wall_ns = w->now_wall_ns};
+    if (w->s->bags[g->bag]->spec->deadline_s <= 0 || !w->policy->use_on_demand ||
+        g->first_ready == EBB_NONE)
+        return false;
+    ebb_deadline_of(&in, g, &d);
+    return d.must_on_demand;
 }
 
 size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int64_t now_wall_ns,
@@ -111,7 +138,7 @@ size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int
 {
     struct placer w = {
         .s = s, .policy = policy, .now_wall_ns = now_wall_ns, .ret = ret, .max = max};
-    bool any = false;
+    bool any = false, any_must = false;
     for (size_t g = 0; g < s->active_count && !any; g++)
         any = s->active[g]->first_ready != EBB_NONE;
     if (!any)
@@ -121,8 +148,12 @@ size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int
         w.cursors[g].job = s->active[g]->first_ready;
         w.cursors[g].need = ebb_need_of(s->active[g]->spec->resources);
         w.cursors[g].interval_vm = EBB_NONE;
+        w.cursors[g].must_on_demand = must_on_demand(&w, s->active[g]);
+        any_must |= w.cursors[g].must_on_demand;
         w.gpu_wanted |= w.cursors[g].job != EBB_NONE && w.cursors[g].need.gpus > 0;
     }
+    if (any_must)
+        fill_on_demand(&w);
     fill_vms(&w, false);
     fill_vms(&w, true);
     free(w.cursors);

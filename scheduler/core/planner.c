@@ -6,59 +6,24 @@
  * A VM that got no job in imagination is idle; it is kept while its next use is nearer than a new
  * boot would be. Nothing here looks at the order of the offers: candidates are sorted by cost and,
  * where that is equal, by type, zone and market. */
-#include "scheduler/core/planner.h"
+#include "scheduler/core/planning.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "scheduler/core/deadline.h"
-#include "scheduler/core/fold.h"
-#include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
-#include "scheduler/core/score.h"
 
 #define AGAIN_S 15.0
-#define RESERVE_S                                                                                  \
-    30.0 /* of the living VMs' prices: to checkpoint and end before a budget is gone */
-
-/* Room on a VM that lives or is about to be launched. */
-struct room {
-    uint32_t vm; /* EBB_NONE: of this plan */
-    const Ebb__Offer *offer;
-    int64_t millicpus, memory_bytes, gpus;
-    bool used;
-};
-
-struct candidate {
-    size_t offer;
-    struct ebb_score score;
-    uint32_t most; /* launches of it that this plan may add */
-};
-
-struct planning {
-    const struct ebb_plan_input *in;
-    struct ebb_plan *ret;
-    struct room *rooms;
-    size_t room_count, room_capacity;
-    struct candidate *candidates;
-    size_t candidate_count;
-    uint32_t vms;   /* living, and launched by this plan */
-    uint32_t dying; /* noticed or lost */
-    bool *stopped;  /* by bag: its budget is gone */
-    struct ebb_buffer notes;
-};
-
-static void note(struct planning *w, const char *text)
+void ebb_planning_note(struct planning *w, const char *text)
 {
     ebb_buffer_printf(&w->notes, "%s\n", text);
 }
 
-static void again(struct planning *w, int64_t wall_ns)
+void ebb_planning_again(struct planning *w, int64_t wall_ns)
 {
     if (wall_ns > w->in->now_wall_ns && wall_ns < w->ret->again_wall_ns)
         w->ret->again_wall_ns = wall_ns;
@@ -93,9 +58,8 @@ static void collect_rooms(struct planning *w)
     }
 }
 
-/* Jobs of this need that the room still takes, at most `jobs`. */
-static uint64_t take_room(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
-                          uint64_t jobs)
+uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
+                       uint64_t jobs)
 {
     if (need->gpus > 0 && !ebb_gpu_model_fits(r, room->offer->gpu_model))
         return 0;
@@ -115,11 +79,14 @@ static uint64_t take_room(struct room *room, const struct ebb_need *need, const 
     return (uint64_t)fit;
 }
 
-static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64_t jobs)
+/* With `must` only on-demand VMs count. */
+static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must)
 {
     struct ebb_need need = ebb_need_of(g->spec->resources);
-    for (size_t i = 0; i < w->room_count && jobs > 0; i++)
-        jobs -= take_room(&w->rooms[i], &need, g->spec->resources, jobs);
+    for (size_t i = 0; i < w->room_count && jobs > 0; i++) {
+        if (!must || w->rooms[i].offer->market == EBB__MARKET__ON_DEMAND)
+            jobs -= ebb_room_take(&w->rooms[i], &need, g->spec->resources, jobs);
+    }
     return jobs;
 }
 
@@ -141,8 +108,8 @@ static int by_cost(const void *a, const void *b, void *ctx)
 {
     const struct candidate *x = a, *y = b;
     const struct sorting *s = ctx;
-    if (x->score.usd_micros_per_job != y->score.usd_micros_per_job)
-        return x->score.usd_micros_per_job < y->score.usd_micros_per_job ? -1 : 1;
+    if (x->score.rank != y->score.rank)
+        return x->score.rank < y->score.rank ? -1 : 1;
     return ebb_offer_compare(s->in->offers[x->offer], s->in->offers[y->offer]);
 }
 
@@ -186,13 +153,12 @@ static double patient_cost(const struct planning *w, const struct ebb_demand *d)
             continue;
         ebb_score_offer(w->in, d, w->in->offers[i], &score);
         if (score.slots > 0)
-            best = fmin(best, score.usd_micros_per_job);
+            best = fmin(best, score.rank);
     }
     return best;
 }
 
-/* Offers that can run the demand now, the cheapest first. */
-static void find_candidates(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
+void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
 {
     double patient = must_on_demand ? INFINITY : patient_cost(w, d);
     w->candidate_count = 0;
@@ -203,11 +169,11 @@ static void find_candidates(struct planning *w, const struct ebb_demand *d, bool
         struct candidate c = {.offer = i};
         ebb_score_offer(w->in, d, offer, &c.score);
         if (c.score.slots == 0 ||
-            (offer->market == EBB__MARKET__ON_DEMAND && c.score.usd_micros_per_job >= patient))
+            (offer->market == EBB__MARKET__ON_DEMAND && c.score.rank >= patient))
             continue;
         int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, offer);
         if (cool > w->in->now_wall_ns) {
-            again(w, cool);
+            ebb_planning_again(w, cool);
             continue;
         }
         c.most = most_launches(w, offer);
@@ -235,12 +201,12 @@ static struct candidate *choose(const struct planning *w, uint32_t planned)
 {
     struct candidate *best = &w->candidates[0], *second = NULL;
     double cap = fmax(1, ceil(w->in->policy->max_zone_share * (double)planned));
-    double limit = best->score.usd_micros_per_job * w->in->policy->spread_factor;
+    double limit = best->score.rank * w->in->policy->spread_factor;
     const char *full = NULL;
     for (size_t i = 0; i < w->candidate_count; i++) {
         struct candidate *c = &w->candidates[i];
         const Ebb__Offer *o = w->in->offers[c->offer];
-        if (c->score.usd_micros_per_job > limit)
+        if (c->score.rank > limit)
             break;
         if (c->most == 0)
             continue;
@@ -257,29 +223,41 @@ static struct candidate *choose(const struct planning *w, uint32_t planned)
     return second;
 }
 
+/* The best of those that lost: of another offer. */
+static const struct candidate *next_best(const struct planning *w, const struct candidate *c)
+{
+    for (size_t i = 0; i < w->candidate_count; i++) {
+        if (&w->candidates[i] != c)
+            return &w->candidates[i];
+    }
+    return NULL;
+}
+
 static void explain_launch(const struct planning *w, const struct candidate *c,
-                           const struct ebb_group *g, bool must_on_demand,
-                           struct ebb_plan_launch *launch)
+                           const struct ebb_group *g, bool must_on_demand, char *out, size_t size)
 {
     const Ebb__Offer *o = w->in->offers[c->offer];
-    const struct candidate *best = &w->candidates[0];
-    char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
-    ebb_format_usd(o->usd_micros_per_hour, price);
-    ebb_format_usd((int64_t)c->score.usd_micros_per_job, cost);
-    int n = snprintf(launch->reason, sizeof launch->reason,
-                     "%s a job of '%s': %s/h, %u at once, %.2g revocations/h", cost, g->spec->name,
-                     price, c->score.slots, c->score.hazard_per_hour);
+    const struct candidate *next = next_best(w, c);
+    char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE], hour[EBB_QUANTITY_TEXT_SIZE];
     const char *why = "";
     if (must_on_demand)
         why = "; on demand, as the deadline leaves no choice";
-    else if (c != best)
+    else if (c != &w->candidates[0])
         why = "; not the cheapest, so that one zone does not hold too many";
-    if (n > 0 && (size_t)n < sizeof launch->reason)
-        snprintf(launch->reason + n, sizeof launch->reason - (size_t)n, "%s", why);
+    int n = snprintf(
+        out, size, "%s a job of '%s': %s/h, %u at once, %.2g revocations/h, %s a useful hour%s",
+        ebb_format_usd((int64_t)c->score.usd_micros_per_job, cost), g->spec->name,
+        ebb_format_usd(o->usd_micros_per_hour, price), c->score.slots, c->score.hazard_per_hour,
+        ebb_format_usd((int64_t)c->score.usd_micros_per_useful_hour, hour), why);
+    if (next == NULL || n < 0 || (size_t)n >= size)
+        return;
+    const Ebb__Offer *other = w->in->offers[next->offer];
+    snprintf(out + n, size - (size_t)n, "; %s %s%s: %s a job", other->type, other->zone,
+             other->market == EBB__MARKET__ON_DEMAND ? " on demand" : "",
+             ebb_format_usd((int64_t)next->score.usd_micros_per_job, cost));
 }
 
-static void add_launch(struct planning *w, const struct candidate *c, const struct ebb_group *g,
-                       bool must_on_demand)
+static void add_launch(struct planning *w, const struct candidate *c, const char *reason)
 {
     struct ebb_plan *p = w->ret;
     for (size_t i = 0; i < p->launch_count; i++) {
@@ -294,7 +272,21 @@ static void add_launch(struct planning *w, const struct candidate *c, const stru
     }
     struct ebb_plan_launch *launch = &p->launches[p->launch_count++];
     *launch = (struct ebb_plan_launch){.offer = c->offer, .count = 1};
-    explain_launch(w, c, g, must_on_demand, launch);
+    snprintf(launch->reason, sizeof launch->reason, "%s", reason);
+}
+
+struct room *ebb_planning_launch(struct planning *w, const struct candidate *c, const char *reason)
+{
+    const Ebb__Offer *o = w->in->offers[c->offer];
+    add_launch(w, c, reason);
+    struct room *room = add_room(w);
+    *room = (struct room){.vm = EBB_NONE,
+                          .offer = o,
+                          .millicpus = (int64_t)(o->cpus * 1000 + 0.5),
+                          .memory_bytes = (int64_t)(o->memory_bytes & INT64_MAX),
+                          .gpus = o->gpus};
+    w->vms++;
+    return room;
 }
 
 static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on_demand)
@@ -326,7 +318,7 @@ static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on
                  g->spec->resources != NULL && g->spec->resources->n_gpu_models > 0
                      ? " of the models named"
                      : "");
-    note(w, line);
+    ebb_planning_note(w, line);
 }
 
 /* How many VMs for `jobs` more jobs of the group, none of which finds room now. */
@@ -344,7 +336,7 @@ static uint32_t vms_wanted(struct planning *w, const struct ebb_group *g,
         char line[200];
         snprintf(line, sizeof line, "'%s': %.0f more VMs would be of use, but the limit is %u",
                  g->spec->name, vms - most, w->in->policy->max_vms);
-        note(w, line);
+        ebb_planning_note(w, line);
         vms = most;
     }
     return (uint32_t)vms;
@@ -357,44 +349,55 @@ static uint32_t spread_in_time(struct planning *w, uint32_t vms)
     int64_t end = revoked + (int64_t)(w->in->policy->jitter_s * 1e9);
     if (w->dying < 2 || revoked == 0 || w->in->now_wall_ns >= end || vms < 2)
         return vms;
-    again(w, w->in->now_wall_ns +
-                 (int64_t)((double)(end - w->in->now_wall_ns) * (1 - w->in->random / 2)));
+    ebb_planning_again(w, w->in->now_wall_ns + (int64_t)((double)(end - w->in->now_wall_ns) *
+                                                         (1 - w->in->random / 2)));
     return (uint32_t)ceil(w->in->random * vms);
 }
 
-static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t jobs)
+/* What a job's second is worth: its share of the cheapest on-demand VM, times the pressure. */
+static double value_of_time(const struct planning *w, const struct ebb_group *g, double pressure)
+{
+    double least = INFINITY;
+    for (size_t i = 0; pressure > 0 && i < w->in->offer_count; i++) {
+        const Ebb__Offer *o = w->in->offers[i];
+        uint32_t slots = ebb_offer_slots(o, g->spec->resources);
+        double price =
+            (double)(o->market == EBB__MARKET__ON_DEMAND ? o->usd_micros_per_hour
+                                                         : o->on_demand_usd_micros_per_hour);
+        if (slots > 0 && price > 0)
+            least = fmin(least, price / slots);
+    }
+    return isfinite(least) ? pressure * least * w->in->state->bill_time_scale / 3600 : 0;
+}
+
+static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t jobs,
+                       const struct ebb_deadline *deadline)
 {
     struct ebb_demand d;
     ebb_demand_of_group(w->in, g, &d);
     d.jobs = (double)jobs;
-    bool must = ebb_deadline_must_on_demand(w->in, g);
-    find_candidates(w, &d, must);
+    d.usd_micros_per_s = value_of_time(w, g, deadline->pressure);
+    bool must = deadline->must_on_demand;
+    ebb_planning_find(w, &d, must);
     if (w->candidate_count == 0) {
         no_offer(w, g, must);
         return;
     }
+    char reason[sizeof((struct ebb_plan_launch *)0)->reason];
     uint32_t vms = spread_in_time(w, vms_wanted(w, g, &d, jobs));
     uint32_t planned = w->vms + vms;
     struct ebb_need need = ebb_need_of(g->spec->resources);
     for (uint32_t i = 0; i < vms && jobs > 0; i++) {
         if (i > 0 && jobs < w->candidates[0].score.slots && (double)jobs < d.jobs) {
             d.jobs = (double)jobs; /* the rest may be better off on a smaller VM */
-            find_candidates(w, &d, must);
+            ebb_planning_find(w, &d, must);
         }
         struct candidate *c = choose(w, planned);
         if (c == NULL)
             return;
         c->most -= c->most != UINT32_MAX;
-        add_launch(w, c, g, must);
-        const Ebb__Offer *o = w->in->offers[c->offer];
-        struct room *room = add_room(w);
-        *room = (struct room){.vm = EBB_NONE,
-                              .offer = o,
-                              .millicpus = (int64_t)(o->cpus * 1000 + 0.5),
-                              .memory_bytes = (int64_t)(o->memory_bytes & INT64_MAX),
-                              .gpus = o->gpus};
-        jobs -= take_room(room, &need, g->spec->resources, jobs);
-        w->vms++;
+        explain_launch(w, c, g, must, reason, sizeof reason);
+        jobs -= ebb_room_take(ebb_planning_launch(w, c, reason), &need, g->spec->resources, jobs);
     }
 }
 
@@ -414,133 +417,82 @@ static uint64_t leaving_jobs(const struct planning *w, const struct ebb_group *g
     return jobs;
 }
 
+/* Jobs of the group that run on spot VMs and have no room on demand yet. */
+static uint64_t jobs_on_spot(const struct planning *w, const struct ebb_group *g)
+{
+    const struct ebb_state *s = w->in->state;
+    uint64_t jobs = 0;
+    for (size_t i = 0; i < w->room_count; i++) {
+        const struct room *r = &w->rooms[i];
+        if (r->vm == EBB_NONE || r->rescued || r->offer->market != EBB__MARKET__SPOT)
+            continue;
+        const struct ebb_vm *vm = s->vms[r->vm];
+        for (size_t k = 0; vm->state == EBB_VM_READY && k < vm->lease_count; k++)
+            jobs += vm->leases[k].bag == g->bag &&
+                    ebb_bag_group_of(s->bags[g->bag], vm->leases[k].job) == g;
+    }
+    return jobs;
+}
+
+size_t ebb_planning_group(const struct planning *w, const struct ebb_group *g)
+{
+    size_t i = 0;
+    while (w->in->state->active[i] != g)
+        i++;
+    return i;
+}
+
+/* Jobs that wait for room or will in a moment, after what is there is filled. */
+static uint64_t homeless_jobs(struct planning *w, const struct ebb_group *g, bool must)
+{
+    uint64_t jobs = g->counts[EBB_JOB_READY] + leaving_jobs(w, g);
+    return jobs > 0 ? fill_rooms(w, g, jobs, must) : 0;
+}
+
+static bool is_planned(const struct planning *w, const struct ebb_group *g)
+{
+    return !w->stopped[g->bag] && !w->in->state->bags[g->bag]->cancelled;
+}
+
+/* Groups whose deadline is safe on demand alone come first: their jobs that wait, then those that
+ * run on spot, into the on-demand VMs that there are. Leaves their numbers in `homeless`. */
+static void plan_rescue(struct planning *w, struct ebb_deadline *deadlines, uint64_t *homeless)
+{
+    const struct ebb_state *s = w->in->state;
+    bool any = false;
+    for (size_t i = 0; i < s->active_count; i++) {
+        if (!is_planned(w, s->active[i]))
+            continue;
+        ebb_deadline_of(w->in, s->active[i], &deadlines[i]);
+        w->must[i] = deadlines[i].must_on_demand =
+            deadlines[i].must_on_demand && w->in->policy->use_on_demand;
+        if (w->must[i])
+            homeless[i] = homeless_jobs(w, s->active[i], true);
+        any |= w->must[i];
+    }
+    if (any)
+        ebb_keep_rescue(w);
+    for (size_t i = 0; any && i < s->active_count; i++) {
+        if (w->must[i])
+            homeless[i] += jobs_on_spot(w, s->active[i]);
+    }
+}
+
 static void plan_launches(struct planning *w)
 {
     const struct ebb_state *s = w->in->state;
+    EBB_AUTO_FREE struct ebb_deadline *deadlines =
+        ebb_alloc_array(s->active_count + 1, sizeof *deadlines);
+    EBB_AUTO_FREE uint64_t *homeless = ebb_alloc_array(s->active_count + 1, sizeof *homeless);
+    plan_rescue(w, deadlines, homeless);
     for (size_t i = 0; i < s->active_count; i++) {
         const struct ebb_group *g = s->active[i];
-        uint64_t jobs = g->counts[EBB_JOB_READY] + leaving_jobs(w, g);
-        if (jobs == 0 || w->stopped[g->bag] || s->bags[g->bag]->cancelled)
+        if (!is_planned(w, g))
             continue;
-        jobs = fill_rooms(w, g, jobs);
+        uint64_t jobs = w->must[i] ? homeless[i] : homeless_jobs(w, g, false);
         if (jobs > 0)
-            launch_for(w, g, jobs);
-    }
-}
-
-static void check_budgets(struct planning *w)
-{
-    const struct ebb_state *s = w->in->state;
-    double reserve = 0;
-    for (size_t i = 0; i < s->live_count; i++) {
-        const Ebb__Offer *o = s->vms[s->live[i]]->offer;
-        reserve += (double)o->usd_micros_per_hour * s->bill_time_scale / 3600 * RESERVE_S;
-    }
-    for (size_t i = 0; i < s->bag_count; i++) {
-        const struct ebb_bag *b = s->bags[i];
-        if (ebb_bag_is_finished(b) || b->cancelled || b->spec->budget_usd_micros == 0)
-            continue;
-        int64_t spent = ebb_ledger_bag_usd_micros(s, b->index, w->in->now_wall_ns);
-        if ((double)spent + reserve < (double)b->spec->budget_usd_micros)
-            continue;
-        struct ebb_plan *p = w->ret;
-        w->stopped[i] = true;
-        if (p->over_budget_count == p->over_budget_capacity) {
-            p->over_budget_capacity = p->over_budget_capacity == 0 ? 4 : p->over_budget_count * 2;
-            p->over_budget =
-                ebb_realloc_array(p->over_budget, p->over_budget_capacity, sizeof *p->over_budget);
-        }
-        p->over_budget[p->over_budget_count++] = b->index;
-        char has[EBB_QUANTITY_TEXT_SIZE], of[EBB_QUANTITY_TEXT_SIZE], line[200];
-        snprintf(line, sizeof line, "bag '%s' stops: it has spent %s of its budget of %s",
-                 b->spec->id, ebb_format_usd(spent, has),
-                 ebb_format_usd(b->spec->budget_usd_micros, of));
-        note(w, line);
-    }
-}
-
-static void add_end(struct planning *w, const struct ebb_vm *vm, bool drain, const char *reason)
-{
-    struct ebb_plan *p = w->ret;
-    if (p->end_count == p->end_capacity) {
-        p->end_capacity = p->end_capacity == 0 ? 8 : p->end_capacity * 2;
-        p->ends = ebb_realloc_array(p->ends, p->end_capacity, sizeof *p->ends);
-    }
-    struct ebb_plan_end *e = &p->ends[p->end_count++];
-    *e = (struct ebb_plan_end){.vm = vm->index, .drain = drain};
-    snprintf(e->reason, sizeof e->reason, "%s", reason);
-}
-
-/* Seconds until jobs that wait could start on such a VM; INFINITY when none will. */
-static double next_use_s(const struct planning *w, const struct ebb_vm *vm)
-{
-    const struct ebb_state *s = w->in->state;
-    double soonest = INFINITY;
-    for (size_t i = 0; i < s->active_count; i++) {
-        const struct ebb_group *g = s->active[i];
-        if (g->counts[EBB_JOB_WAITING] == 0 || w->stopped[g->bag] ||
-            ebb_offer_slots(vm->offer, g->spec->resources) == 0)
-            continue;
-        double until = ebb_deadline_start_s(w->in, g);
-        soonest = until < soonest ? until : soonest;
-    }
-    return soonest;
-}
-
-static void end_idle(struct planning *w, const struct ebb_vm *vm, int64_t since_wall_ns)
-{
-    const struct ebb_policy *p = w->in->policy;
-    double idle_s = (double)(w->in->now_wall_ns - since_wall_ns) / 1e9;
-    double next_s = next_use_s(w, vm);
-    double boot_s = w->in->state->boot_s.count > 0 ? w->in->state->boot_s.value : p->default_boot_s;
-    if (next_s <= boot_s + p->idle_s)
-        return;
-    if (idle_s < p->idle_s) {
-        again(w, since_wall_ns + (int64_t)(p->idle_s * 1e9));
-        return;
-    }
-    char reason[160];
-    if (isinf(next_s))
-        snprintf(reason, sizeof reason, "idle for %.0f s, and no job is left for it", idle_s);
-    else
-        snprintf(reason, sizeof reason,
-                 "idle for %.0f s; its next job is about %.0f s away, a new boot takes %.0f s",
-                 idle_s, next_s, boot_s);
-    add_end(w, vm, false, reason);
-}
-
-static void plan_end(struct planning *w, const struct ebb_vm *vm, bool used)
-{
-    const struct ebb_policy *p = w->in->policy;
-    double age_s = (double)(w->in->now_wall_ns - vm->intended_wall_ns) / 1e9;
-    if (vm->state == EBB_VM_LOST) {
-        add_end(w, vm, false, "it is lost; ended so that it costs nothing more");
-    } else if (vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_TERMINATING) {
-        return; /* the cloud takes it, free of charge when it is young */
-    } else if (vm->refusals >= p->most_refusals) {
-        add_end(w, vm, vm->lease_count > 0, "it could not run the jobs it was given");
-    } else if (vm->state == EBB_VM_BOOTING && age_s > p->boot_most_s) {
-        add_end(w, vm, false, "its agent has not joined in time");
-    } else if (vm->lease_count == 0 && w->in->state->active_count == 0 &&
-               vm->state != EBB_VM_INTENDED) {
-        add_end(w, vm, false, "no bag is left to run");
-    } else if (vm->lease_count == 0 && !used && vm->state == EBB_VM_READY) {
-        end_idle(w, vm, vm->idle_since_wall_ns);
-    } else if (!used && vm->state == EBB_VM_BOOTING) {
-        end_idle(w, vm, vm->intended_wall_ns);
-    }
-}
-
-static void plan_ends(struct planning *w)
-{
-    const struct ebb_state *s = w->in->state;
-    size_t room = 0;
-    for (size_t i = 0; i < s->live_count; i++) {
-        const struct ebb_vm *vm = s->vms[s->live[i]];
-        bool used = false;
-        if (room < w->room_count && w->rooms[room].vm == vm->index)
-            used = w->rooms[room++].used;
-        plan_end(w, vm, used);
+            launch_for(w, g, jobs, &deadlines[i]);
+        w->backlog |= jobs > 0;
     }
 }
 
@@ -550,12 +502,14 @@ void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret)
     struct planning w = {.in = in, .ret = ret};
     w.candidates = ebb_alloc_array(in->offer_count + 1, sizeof *w.candidates);
     w.stopped = ebb_alloc_array(in->state->bag_count + 1, sizeof *w.stopped);
+    w.must = ebb_alloc_array(in->state->active_count + 1, sizeof *w.must);
     collect_rooms(&w);
-    check_budgets(&w);
+    ebb_budget_plan(&w);
     plan_launches(&w);
-    plan_ends(&w);
+    ebb_keep_plan(&w);
     ret->notes = ebb_buffer_take_text(&w.notes);
     ebb_buffer_clean_up(&w.notes);
+    free(w.must);
     free(w.stopped);
     free(w.candidates);
     free(w.rooms);
@@ -566,6 +520,7 @@ void ebb_plan_clean_up(struct ebb_plan *p)
     free(p->launches);
     free(p->ends);
     free(p->over_budget);
+    free(p->near_budget);
     free(p->notes);
     *p = (struct ebb_plan){0};
 }

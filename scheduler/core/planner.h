@@ -31,6 +31,10 @@ struct ebb_policy {
     double default_checkpoint_s;
     double interval_least_s, interval_most_s; /* between checkpoints */
     uint32_t most_refusals;                   /* a VM that refused so many jobs in a row is ended */
+    double move_gain;    /* a VM is replaced when that saves this share of what is left to pay */
+    double gather_gain;  /* ... and emptied into room that others have when that saves this */
+    double budget_share; /* of a budget that is announced when it is spent ... */
+    double budget_s;     /* ... or will be within so long */
 };
 void ebb_policy_default(struct ebb_policy *ret);
 
@@ -47,12 +51,18 @@ struct ebb_plan_input {
 struct ebb_plan_launch {
     size_t offer; /* in the input */
     uint32_t count;
-    char reason[200]; /* with the numbers, for `ebb explain` */
+    char reason[320]; /* with the numbers, for `ebb explain` */
 };
 struct ebb_plan_end {
     uint32_t vm;
     bool drain; /* has leases: let it checkpoint and release first */
-    char reason[200];
+    char reason[320];
+};
+/* A budget that will soon be spent. */
+struct ebb_plan_budget {
+    uint32_t bag;
+    int64_t spent_usd_micros;
+    double reached_s; /* from now, at the present rate; INFINITY: nothing is being spent */
 };
 struct ebb_plan {
     struct ebb_plan_launch *launches;
@@ -62,6 +72,9 @@ struct ebb_plan {
     /* Bags whose budget is spent: cancel them, with a checkpoint. */
     uint32_t *over_budget;
     size_t over_budget_count, over_budget_capacity;
+    /* Bags that come near their budget and have not been told so: BudgetNear for the log. */
+    struct ebb_plan_budget *near_budget;
+    size_t near_budget_count, near_budget_capacity;
     int64_t again_wall_ns; /* plan again at the latest then (a cool-down ends, jitter, idle) */
     char *notes;           /* a line for each thing worth explaining (refused offers, limits) */
 };
@@ -69,6 +82,10 @@ struct ebb_plan {
  * beyond the indices. Fills *ret (cleaned up with ebb_plan_clean_up). */
 void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret);
 void ebb_plan_clean_up(struct ebb_plan *p);
+
+/* Seconds until the bag stops for its budget, at what its VMs cost now; INFINITY: it has none, or
+ * nothing is being spent. */
+double ebb_budget_left_s(const struct ebb_state *s, const struct ebb_bag *b, int64_t now_wall_ns);
 
 /* One lease to give. The attempt's number is the job's attempts + 1. */
 struct ebb_placement {

@@ -10,7 +10,6 @@
 #include "scheduler/core/speed.h"
 
 #define LEAST_BILLED_S 60.0
-#define SAMPLE         64
 
 void ebb_policy_default(struct ebb_policy *ret)
 {
@@ -31,7 +30,11 @@ void ebb_policy_default(struct ebb_policy *ret)
                                .default_checkpoint_s = 1,
                                .interval_least_s = 5,
                                .interval_most_s = 1800,
-                               .most_refusals = 3};
+                               .most_refusals = 3,
+                               .move_gain = 0.25,
+                               .gather_gain = 0.1,
+                               .budget_share = 0.8,
+                               .budget_s = 600};
 }
 
 uint32_t ebb_offer_slots(const Ebb__Offer *offer, const Ebb__Resources *r)
@@ -90,7 +93,16 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
                                .checkpoint_s = p->default_checkpoint_s,
                                .interval_s = spec->checkpoint_interval_s,
                                .checkpoints = profile != NULL && profile->checkpoints};
-    ret->longest_s = ret->work_s;
+    ret->longest_s = ret->full_s = ret->work_s;
+    ret->known = time_s > 0;
+}
+
+double ebb_demand_job_s(const struct ebb_demand *d, const struct ebb_job *j)
+{
+    double left = d->full_s - (double)j->run_s;
+    if (j->total_steps > 0 && j->step > 0)
+        left = d->full_s * (1 - (double)j->step / (double)j->total_steps);
+    return left > d->full_s * 0.05 ? left : d->full_s * 0.05;
 }
 
 /* Work left in the first ready jobs, which stand for the rest. */
@@ -98,13 +110,11 @@ static void sample_work(const struct ebb_plan_input *in, const struct ebb_group 
                         struct ebb_demand *d)
 {
     const struct ebb_job *jobs = in->state->bags[g->bag]->jobs;
-    double full = d->work_s, sum = 0, longest = 0;
+    double sum = 0, longest = 0;
     size_t n = 0;
-    for (uint32_t j = g->first_ready; j != EBB_NONE && n < SAMPLE; j = jobs[j].next, n++) {
-        double left = full - (double)jobs[j].run_s;
-        if (jobs[j].total_steps > 0 && jobs[j].step > 0)
-            left = full * (1 - (double)jobs[j].step / (double)jobs[j].total_steps);
-        left = left > full * 0.05 ? left : full * 0.05;
+    for (uint32_t j = g->first_ready; j != EBB_NONE && n < EBB_DEMAND_SAMPLE;
+         j = jobs[j].next, n++) {
+        double left = ebb_demand_job_s(d, &jobs[j]);
         sum += left;
         longest = left > longest ? left : longest;
     }
@@ -118,7 +128,8 @@ void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group
                          struct ebb_demand *ret)
 {
     ebb_demand_of_spec(in, g->spec, g->profile, ret);
-    ret->work_s = ret->longest_s = or_default(&g->run_s, ret->work_s);
+    ret->work_s = ret->longest_s = ret->full_s = or_default(&g->run_s, ret->work_s);
+    ret->known |= g->run_s.count > 0;
     ret->setup_s = or_default(&g->restart_s, ret->setup_s);
     double cost = or_default(&g->stopped_s, 0);
     ret->checkpoint_s = or_default(&g->write_s, ret->checkpoint_s);

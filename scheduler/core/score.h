@@ -6,6 +6,8 @@
 #include "scheduler/core/lifetime.h"
 #include "scheduler/core/planner.h"
 
+#define EBB_DEMAND_SAMPLE 64 /* ready jobs that stand for the rest */
+
 /* Jobs of one group that want VMs. */
 struct ebb_demand {
     const Ebb__Resources *resources;
@@ -13,6 +15,8 @@ struct ebb_demand {
     double jobs;
     double work_s;       /* useful seconds left, a job on average */
     double longest_s;    /* ... of the longest */
+    double full_s;       /* ... of a job from its start */
+    bool known;          /* full_s was given or has been seen: it is no mere default */
     double boot_s;       /* of a new VM */
     double setup_s;      /* staging, restore, setup of an attempt */
     double checkpoint_s; /* cost of one */
@@ -44,6 +48,8 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
                         const Ebb__Profile *profile, struct ebb_demand *ret);
 void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group *g,
                          struct ebb_demand *ret);
+/* Useful seconds left of a job, from its newest commit on. */
+double ebb_demand_job_s(const struct ebb_demand *d, const struct ebb_job *j);
 /* One job of the demand on a new VM whose type is so fast. */
 void ebb_demand_terms(const struct ebb_plan_input *in, const struct ebb_demand *d, double speed,
                       struct ebb_run_terms *ret);

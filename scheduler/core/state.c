@@ -329,6 +329,7 @@ static const struct {
     {EBB__EVENT__KIND_LEASE_REVOKED, ebb_fold_lease_revoked},
     {EBB__EVENT__KIND_STORAGE_OBSERVED, ebb_fold_storage_observed},
     {EBB__EVENT__KIND_HAZARDS_IMPORTED, ebb_fold_hazards_imported},
+    {EBB__EVENT__KIND_BUDGET_NEAR, ebb_fold_budget_near},
 };
 
 int ebb_state_apply(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)

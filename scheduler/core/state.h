@@ -113,8 +113,9 @@ struct ebb_bag {
     size_t group_count;
     uint64_t counts[EBB_JOB_STATES];
     uint64_t attempts, revocations, failures, checkpoints;
-    struct ebb_map *reasons; /* decimal job index -> why its last attempt ended (char *) */
-    char *verified_against;  /* NULL: not verified */
+    int64_t budget_near_wall_ns; /* when it was announced that its budget will be spent; 0: not */
+    struct ebb_map *reasons;     /* decimal job index -> why its last attempt ended (char *) */
+    char *verified_against;      /* NULL: not verified */
     uint64_t verified_jobs, verified_files_equal, verified_files_different;
 };
 

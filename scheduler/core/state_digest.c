@@ -47,6 +47,7 @@ static void add_bag(uint64_t *h, const struct ebb_bag *b)
     ADD(h, b->revocations);
     ADD(h, b->failures);
     ADD(h, b->checkpoints);
+    ADD(h, b->budget_near_wall_ns);
     ADD(h, b->verified_jobs);
     ADD(h, b->verified_files_equal);
     ADD(h, b->verified_files_different);

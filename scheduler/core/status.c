@@ -142,6 +142,9 @@ Ebb__BagStatus *ebb_bag_status_new(const struct ebb_state *s, const struct ebb_b
     if (b->spec->deadline_s > 0)
         r->deadline_wall_ns = b->submitted_wall_ns + (int64_t)(b->spec->deadline_s * 1e9);
     r->budget_usd_micros = b->spec->budget_usd_micros;
+    double budget_left_s = ebb_budget_left_s(s, b, now_wall_ns);
+    r->budget_near_wall_ns = b->budget_near_wall_ns;
+    r->budget_left_s = isfinite(budget_left_s) ? budget_left_s : -1;
     r->oldest_commit_wall_ns = oldest_commit(s, b);
     if (b->estimate != NULL)
         r->estimate = ebb_fold_copy(&b->estimate->base);

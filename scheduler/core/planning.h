@@ -1,0 +1,64 @@
+/* A plan under way, for the files that make it up: planner.c (launches), keep.c (ends and moves),
+ * budget.c. */
+#ifndef EBB_SCHEDULER_CORE_PLANNING_H
+#define EBB_SCHEDULER_CORE_PLANNING_H
+
+#include "base/buffer.h"
+#include "scheduler/core/deadline.h"
+#include "scheduler/core/fold.h"
+#include "scheduler/core/planner.h"
+#include "scheduler/core/score.h"
+
+/* Room on a VM that lives or is about to be launched. */
+struct room {
+    uint32_t vm; /* EBB_NONE: of this plan */
+    const Ebb__Offer *offer;
+    int64_t millicpus, memory_bytes, gpus;
+    bool used;    /* has jobs, or is meant for some */
+    bool emptied; /* this plan takes its jobs away */
+    bool rescued; /* its jobs have room on demand, now or when that has booted */
+};
+
+struct candidate {
+    size_t offer;
+    struct ebb_score score;
+    uint32_t most; /* launches of it that this plan may add */
+};
+
+struct planning {
+    const struct ebb_plan_input *in;
+    struct ebb_plan *ret;
+    struct room *rooms;
+    size_t room_count, room_capacity;
+    struct candidate *candidates;
+    size_t candidate_count;
+    uint32_t vms;   /* living, and launched by this plan */
+    uint32_t dying; /* noticed or lost */
+    bool *stopped;  /* by bag: its budget is gone */
+    bool *must;     /* by active group: only on-demand is safe for it */
+    bool backlog;   /* some ready job found no room */
+    struct ebb_buffer notes;
+};
+
+/* A line for `ebb explain`. */
+void ebb_planning_note(struct planning *w, const char *text);
+/* Plan again then, at the latest. */
+void ebb_planning_again(struct planning *w, int64_t wall_ns);
+/* Offers that can run the demand now, the cheapest first, into w->candidates. */
+void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand);
+/* One more VM of the candidate, with its room. */
+struct room *ebb_planning_launch(struct planning *w, const struct candidate *c, const char *reason);
+/* Its place among the active groups. */
+size_t ebb_planning_group(const struct planning *w, const struct ebb_group *g);
+/* Jobs of this need that the room still takes, at most `jobs`. */
+uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
+                       uint64_t jobs);
+
+/* keep.c: jobs that are safe on demand alone, from spot VMs into room on demand. */
+void ebb_keep_rescue(struct planning *w);
+/* Which VMs are ended, and which are emptied for others. */
+void ebb_keep_plan(struct planning *w);
+/* budget.c: bags that stop, and those that are told that they soon will. */
+void ebb_budget_plan(struct planning *w);
+
+#endif
