@@ -1,4 +1,4 @@
-/* The coder in plain C; rans_simd.c has the decoder for 32 lanes at once. Encoding divides by
+/* The coder in plain C; rans_simd.c has 32 lanes at once. Encoding divides by
  * multiplying with a reciprocal that is exact for all 32-bit states (Granlund and Montgomery 1994).
  */
 #include "kernels/trajectory/rans.h"
@@ -69,7 +69,7 @@ unsigned ebb_rans_lanes(size_t n)
 
 size_t ebb_rans_bound(size_t n)
 {
-    return 2 * n + 4 * EBB_RANS_LANES;
+    return 2 * n + 4 * EBB_RANS_LANES + 64;
 }
 
 /* x / frequency as (x * reciprocal) >> shift, for all x < 2^32; then the next state is
@@ -113,6 +113,20 @@ static inline uint32_t push(uint32_t x, const struct step *s, uint8_t **at)
     return x + s->bias + quotient * s->complement;
 }
 
+/* Whole turns of 32 by vector instructions, where there are any. */
+static bool encode_turns(const struct ebb_rans_table *t, uint32_t *state, const uint8_t *symbols,
+                         size_t n, uint8_t **at)
+{
+    uint32_t steps[256], start = 0;
+    for (int s = 0; s < 256; s++) {
+        if (t->frequency[s] == EBB_RANS_TOTAL)
+            return false;
+        steps[s] = t->frequency[s] | start << 16;
+        start += t->frequency[s];
+    }
+    return ebb_rans_encode_simd(steps, state, symbols, n, at);
+}
+
 uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans_table *t,
                          uint8_t *out, size_t bound)
 {
@@ -126,6 +140,8 @@ uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans
     size_t i = n;
     for (; i % lanes != 0; i--)
         state[(i - 1) % lanes] = push(state[(i - 1) % lanes], &steps[symbols[i - 1]], &at);
+    if (lanes == EBB_RANS_LANES && encode_turns(t, state, symbols, i, &at))
+        i = 0;
     for (; i > 0; i -= lanes) {
         for (unsigned l = lanes; l > 0; l--)
             state[l - 1] = push(state[l - 1], &steps[symbols[i - lanes + l - 1]], &at);
