@@ -1,0 +1,9 @@
+/* LAMMPS dumps, text and binary, and what is left of their frames. */
+#include "frame_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_kind(EBB_FILE_LAMMPS_DUMP_TEXT, data, size);
+    fuzz_kind(EBB_FILE_LAMMPS_DUMP_BINARY, data, size);
+    return 0;
+}
