@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 1 << 18 };
+enum { READ_BYTES = 1 << 15 };
 
 void ebb_input_clean_up(struct ebb_input *in)
 {
@@ -25,7 +25,7 @@ static int make_room(struct ebb_input *in, size_t extra, struct ebb_error *err)
         if (in->len + extra + EBB_INPUT_SLACK <= in->capacity)
             return 0;
     }
-    size_t capacity = in->capacity == 0 ? 2 * READ_BYTES : in->capacity;
+    size_t capacity = in->capacity == 0 ? READ_BYTES + EBB_INPUT_SLACK : in->capacity;
     while (capacity < in->len + extra + EBB_INPUT_SLACK)
         capacity += capacity / 2;
     uint8_t *memory = realloc(in->memory, capacity);
