@@ -31,10 +31,10 @@ struct ebb_frame {
     float box[9]; /* box vectors as rows, file's length unit; zeros without a box */
     /* Exactly one is set when atoms > 0, none otherwise. Shape (atoms, 3), host byte order, owned
      * by the frame. Text dumps and binary dumps with an id column: in ascending order of the id. */
-    float *x32;  /* TRR, DCD, XTC of at most 9 atoms */
-    double *x64; /* TRR in double precision, LAMMPS dumps */
-    int32_t *xq; /* XTC's integers: coordinate = integer / precision */
-    double precision;
+    float *x32;       /* TRR, DCD, XTC of at most 9 atoms */
+    double *x64;      /* TRR in double precision, LAMMPS dumps */
+    int32_t *xq;      /* XTC's integers: coordinate = integer / precision */
+    double precision; /* as the file has it: may be 0, negative or no number */
     /* A coordinate changed by d moves the atom by at most d * length_scale in the file's length
      * unit: 1, but for LAMMPS coordinates that are fractions of the box. */
     double length_scale;
