@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "formats/ranges.h"
 #include "formats/recognise.h"
 #include "pack/packer_run.h"
 
@@ -51,8 +52,16 @@ static int check_error(const struct ebb_packer_options *o, enum ebb_file_kind ki
 
 static int pack(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err)
 {
-    (void)kind;
-    int rc = ebb_pack_plain(r, 0, r->file->size_bytes, err);
+    int rc;
+    bool is_array = kind == EBB_FILE_RAW && r->o->rows > 0;
+    if (r->o->error > 0 || kind == EBB_FILE_XTC)
+        rc = ebb_pack_frames(r, kind, err);
+    else if (is_array)
+        rc = ebb_pack_one_array(r, err);
+    else if (ebb_file_kind_has_ranges(kind))
+        rc = ebb_pack_arrays(r, kind, err);
+    else
+        rc = ebb_pack_plain(r, 0, r->file->size_bytes, err);
     return rc < 0 ? rc : ebb_pack_flush(r, err);
 }
 
@@ -70,15 +79,25 @@ int ebb_packer_add(struct ebb_container_writer *w, struct ebb_packed_entry *fact
     r.job_capacity = o->threads == 0 ? 1 : o->threads;
     r.jobs = ebb_alloc_array(r.job_capacity, sizeof *r.jobs);
     r.source_hash = ebb_sha256_new();
+    r.hash = o->error > 0 ? ebb_sha256_new() : NULL;
     facts->kind = ebb_strdup(ebb_file_kind_name(kind));
     facts->size_bytes = facts->source_bytes = facts->frames = 0;
-    rc = ebb_container_begin(w, facts, err);
+    facts->is_lossy = false;
+    facts->error = o->error;
+    free(facts->unit);
+    facts->unit = ebb_strdup(o->unit);
+    /* Only what is sure now: whether it is lossy, or needs the base, shows on the way. */
+    struct ebb_packed_entry begin = {
+        .name = facts->name, .kind = facts->kind, .mode = facts->mode, .mtime_ns = facts->mtime_ns};
+    rc = ebb_container_begin(w, &begin, err);
     if (rc == 0)
         rc = pack(&r, kind, err);
     ebb_sha256_final(r.source_hash, facts->source_sha256);
     memcpy(facts->sha256, facts->source_sha256, sizeof facts->sha256);
     if (r.hash != NULL)
         ebb_sha256_final(r.hash, facts->sha256);
+    if (!r.needs_base)
+        facts->chain_length = 0;
     if (rc == 0)
         rc = ebb_container_end(w, facts, err);
     clean_up(&r);

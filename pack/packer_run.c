@@ -54,6 +54,8 @@ static int write_job(struct ebb_pack_run *r, struct ebb_pack_job *j, struct ebb_
     r->facts->size_bytes += unpacked->len;
     r->facts->source_bytes += j->raw.len;
     r->facts->frames += j->frames;
+    r->facts->is_lossy = r->facts->is_lossy || j->is_lossy;
+    r->needs_base = r->needs_base || j->needs_base;
     int rc = ebb_container_add(r->writer, j->codec, unpacked->len, j->frames, j->payload.data,
                                j->payload.len, err);
     r->done_bytes += j->raw.len;
@@ -88,6 +90,7 @@ int ebb_pack_next_job(struct ebb_pack_run *r, struct ebb_pack_job **ret, struct 
     j->codec = EBB_PART_STORED;
     j->frames = 0;
     j->is_lossy = false;
+    j->needs_base = false;
     j->is_checked = false;
     j->number = r->parts++;
     *ret = j;

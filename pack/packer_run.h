@@ -4,6 +4,7 @@
 #define EBB_PACK_PACKER_RUN_H
 
 #include "base/hash.h"
+#include "formats/recognise.h"
 #include "pack/packer.h"
 
 /* Raw bytes of a part of plain bytes or arrays. */
@@ -24,6 +25,7 @@ struct ebb_pack_job {
     uint32_t frames;
     struct ebb_buffer unpacked; /* what it decodes to when that is not `raw` (lossy) */
     bool is_lossy;
+    bool needs_base;
     bool is_checked; /* encode has decoded it and compared */
     struct ebb_error error;
 };
@@ -39,7 +41,8 @@ struct ebb_pack_run {
     struct ebb_pack_job *jobs;
     size_t job_count; /* that are waiting to be packed */
     size_t job_capacity;
-    uint64_t parts; /* cut so far */
+    bool needs_base; /* some part does */
+    uint64_t parts;  /* cut so far */
     uint64_t done_bytes;
 };
 
@@ -50,6 +53,11 @@ int ebb_pack_next_job(struct ebb_pack_run *r, struct ebb_pack_job **ret, struct 
 int ebb_pack_flush(struct ebb_pack_run *r, struct ebb_error *err);
 /* Bytes [begin, end) of the file as plain parts. */
 int ebb_pack_plain(struct ebb_pack_run *r, uint64_t begin, uint64_t end, struct ebb_error *err);
+/* A file of arrays; one that is an array as the options say; one of frames. Job by job, all of it.
+ */
+int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err);
+int ebb_pack_one_array(struct ebb_pack_run *r, struct ebb_error *err);
+int ebb_pack_frames(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err);
 /* Whether this job's part is one of those that are decoded again. */
 bool ebb_pack_is_verified(const struct ebb_pack_run *r, const struct ebb_pack_job *j);
 

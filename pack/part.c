@@ -5,6 +5,8 @@
 #include <zstd.h>
 
 #include "base/memory.h"
+#include "pack/part_arrays.h"
+#include "pack/part_frames.h"
 
 /* Level 3 costs half the time of what follows and gains little on anything else; 19 is for what is
  * kept. */
@@ -50,7 +52,6 @@ int ebb_part_decode(uint32_t codec, const uint8_t *payload, size_t len,
                     const struct ebb_bytes *base, uint8_t *out, size_t raw_bytes,
                     struct ebb_error *err)
 {
-    (void)base;
     switch (codec) {
     case EBB_PART_STORED:
         if (len != raw_bytes)
@@ -59,6 +60,10 @@ int ebb_part_decode(uint32_t codec, const uint8_t *payload, size_t len,
         return 0;
     case EBB_PART_ZSTD:
         return decode_zstd(payload, len, out, raw_bytes, err);
+    case EBB_PART_SECTIONS:
+        return ebb_part_decode_arrays(payload, len, base, out, raw_bytes, err);
+    case EBB_PART_FRAMES:
+        return ebb_part_decode_frames(payload, len, out, raw_bytes, err);
     default:
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                              "packed by codec %u of a later version of ebb: use that one", codec);

@@ -1,0 +1,204 @@
+/*   0  u32 sections   4  u32 codec of the plain bytes   8  u32 their raw length   12  u32 packed
+ *  16  a section each: u32 raw length, u32 packed length, u64 where its base begins
+ *      (packed length 0: plain bytes; base all ones: none)
+ *      the plain bytes, packed; the arrays' blobs, in order
+ */
+#include "pack/part_arrays.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "pack/little_endian.h"
+
+enum { HEADER_BYTES = 16, SECTION_BYTES = 16 };
+#define NO_BASE UINT64_MAX
+
+static int read_base(const struct ebb_bytes *base, uint64_t offset, size_t len,
+                     struct ebb_buffer *into, struct ebb_error *err)
+{
+    ebb_buffer_reset(into);
+    if (offset > base->size_bytes || len > base->size_bytes - offset)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "the base is too short");
+    ebb_buffer_reserve(into, len);
+    int rc = ebb_bytes_read(base, offset, into->data, len, err);
+    into->len = rc == 0 ? len : 0;
+    return rc;
+}
+
+/* ---- packing ---- */
+
+static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
+                        const struct ebb_bytes *base, enum ebb_pack_level level,
+                        struct ebb_buffer *scratch, struct ebb_buffer *out, uint64_t *ret_base,
+                        struct ebb_error *err)
+{
+    bool has_base = s->has_base && base != NULL;
+    int rc = has_base ? read_base(base, s->base_offset, s->len, scratch, err) : 0;
+    if (rc < 0)
+        return rc;
+    struct ebb_tensor_input in = {
+        .data = raw,
+        .elements = s->len / ebb_dtype_size(s->dtype),
+        .columns = s->columns,
+        .dtype = s->dtype,
+        .big_endian = s->big_endian,
+        .role = s->role,
+        .base = has_base ? scratch->data : NULL,
+    };
+    size_t at = out->len;
+    rc = ebb_tensor_encode(&in, level == EBB_PACK_SMALL ? EBB_TENSOR_SMALL : EBB_TENSOR_FAST, out,
+                           err);
+    struct ebb_tensor_info info;
+    if (rc == 0)
+        rc = ebb_tensor_read_info(out->data + at, out->len - at, &info, err);
+    if (rc == 0)
+        *ret_base = info.needs_base ? s->base_offset : NO_BASE;
+    return rc;
+}
+
+static int put_plain(const uint8_t *raw, const struct ebb_part_section *sections, size_t count,
+                     enum ebb_pack_level level, size_t head_at, struct ebb_buffer *out,
+                     struct ebb_error *err)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer plain = {0};
+    for (size_t i = 0; i < count; raw += sections[i++].len)
+        if (!sections[i].is_array)
+            ebb_buffer_append(&plain, raw, sections[i].len);
+    size_t at = out->len;
+    uint32_t codec = EBB_PART_STORED;
+    int rc =
+        plain.len == 0 ? 0 : ebb_part_encode_plain(plain.data, plain.len, level, out, &codec, err);
+    ebb_put_u32(out->data + head_at + 4, codec);
+    ebb_put_u32(out->data + head_at + 8, (uint32_t)plain.len);
+    ebb_put_u32(out->data + head_at + 12, (uint32_t)(out->len - at));
+    return rc;
+}
+
+int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *sections,
+                           size_t count, const struct ebb_bytes *base, enum ebb_pack_level level,
+                           struct ebb_buffer *out, bool *ret_needs_base, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer scratch = {0};
+    bool needs_base = false;
+    size_t head_at = out->len;
+    size_t head_bytes = HEADER_BYTES + count * SECTION_BYTES;
+    ebb_buffer_reserve(out, head_bytes);
+    memset(out->data + head_at, 0, head_bytes);
+    out->len += head_bytes;
+    ebb_put_u32(out->data + head_at, (uint32_t)count);
+    int rc = put_plain(raw, sections, count, level, head_at, out, err);
+    for (size_t i = 0; i < count && rc == 0; raw += sections[i++].len) {
+        const struct ebb_part_section *s = &sections[i];
+        size_t at = out->len;
+        uint64_t base_offset = NO_BASE;
+        if (s->is_array)
+            rc = encode_array(raw, s, base, level, &scratch, out, &base_offset, err);
+        uint8_t *entry = out->data + head_at + HEADER_BYTES + i * SECTION_BYTES;
+        ebb_put_u32(entry, (uint32_t)s->len);
+        ebb_put_u32(entry + 4, (uint32_t)(out->len - at));
+        ebb_put_u64(entry + 8, base_offset);
+        needs_base = needs_base || base_offset != NO_BASE;
+    }
+    if (rc == 0)
+        *ret_needs_base = needs_base;
+    return rc;
+}
+
+/* ---- unpacking ---- */
+
+struct reading {
+    const uint8_t *entries;
+    size_t count;
+    const uint8_t *plain; /* unpacked */
+    size_t plain_left;
+    const uint8_t *blobs;
+    size_t blobs_left;
+    const struct ebb_bytes *base;
+    struct ebb_buffer scratch;
+};
+
+static int damaged(struct ebb_error *err, const char *what)
+{
+    return ebb_error_set(err, EBB_ERR_CORRUPT, "a part of arrays is damaged: %s", what);
+}
+
+static int decode_array(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
+                        struct ebb_error *err)
+{
+    size_t packed = ebb_get_u32(entry + 4);
+    uint64_t base_offset = ebb_get_u64(entry + 8);
+    if (packed > r->blobs_left)
+        return damaged(err, "it ends too early");
+    if (base_offset != NO_BASE && r->base == NULL)
+        return ebb_error_set(err, EBB_ERR_NOT_FOUND, "its base is needed to unpack it");
+    int rc = base_offset == NO_BASE ? 0 : read_base(r->base, base_offset, len, &r->scratch, err);
+    if (rc == 0)
+        rc = ebb_tensor_decode(r->blobs, packed, base_offset == NO_BASE ? NULL : r->scratch.data,
+                               base_offset == NO_BASE ? 0 : len, out, len, err);
+    r->blobs += packed;
+    r->blobs_left -= packed;
+    return rc;
+}
+
+static int decode_section(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
+                          struct ebb_error *err)
+{
+    if (ebb_get_u32(entry + 4) != 0)
+        return decode_array(r, entry, out, len, err);
+    if (len > r->plain_left)
+        return damaged(err, "too few plain bytes");
+    memcpy(out, r->plain, len);
+    r->plain += len;
+    r->plain_left -= len;
+    return 0;
+}
+
+static int decode_sections(struct reading *r, uint8_t *out, size_t raw_bytes, struct ebb_error *err)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const uint8_t *entry = r->entries + i * SECTION_BYTES;
+        size_t len = ebb_get_u32(entry);
+        if (len > raw_bytes)
+            return damaged(err, "it is longer than it should be");
+        int rc = decode_section(r, entry, out, len, err);
+        if (rc < 0)
+            return rc;
+        out += len;
+        raw_bytes -= len;
+    }
+    return raw_bytes == 0 && r->plain_left == 0 && r->blobs_left == 0
+               ? 0
+               : damaged(err, "its lengths do not add up");
+}
+
+int ebb_part_decode_arrays(const uint8_t *payload, size_t len, const struct ebb_bytes *base,
+                           uint8_t *out, size_t raw_bytes, struct ebb_error *err)
+{
+    size_t count = len < HEADER_BYTES ? 0 : ebb_get_u32(payload);
+    if (len < HEADER_BYTES || count > (len - HEADER_BYTES) / SECTION_BYTES)
+        return damaged(err, "it ends too early");
+    const uint8_t *plain = payload + HEADER_BYTES + count * SECTION_BYTES;
+    size_t left = len - HEADER_BYTES - count * SECTION_BYTES;
+    uint32_t codec = ebb_get_u32(payload + 4);
+    size_t plain_raw = ebb_get_u32(payload + 8), plain_packed = ebb_get_u32(payload + 12);
+    if (plain_packed > left || plain_raw > raw_bytes ||
+        (codec != EBB_PART_STORED && codec != EBB_PART_ZSTD))
+        return damaged(err, "its plain bytes");
+    EBB_AUTO_FREE uint8_t *unpacked = malloc(plain_raw + 1);
+    if (unpacked == NULL)
+        return ebb_error_set(err, EBB_ERR_INTERNAL, "out of memory for %zu bytes", plain_raw);
+    int rc = ebb_part_decode(codec, plain, plain_packed, NULL, unpacked, plain_raw, err);
+    if (rc < 0)
+        return rc;
+    struct reading r = {.entries = payload + HEADER_BYTES,
+                        .count = count,
+                        .plain = unpacked,
+                        .plain_left = plain_raw,
+                        .blobs = plain + plain_packed,
+                        .blobs_left = left - plain_packed,
+                        .base = base};
+    rc = decode_sections(&r, out, raw_bytes, err);
+    ebb_buffer_clean_up(&r.scratch);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* Parts of arrays: what is known to be numbers goes through the tensor codec, an array at a time,
+ * and what lies between is packed together as plain bytes. */
+#ifndef EBB_PACK_PART_ARRAYS_H
+#define EBB_PACK_PART_ARRAYS_H
+
+#include "base/dtype.h"
+#include "kernels/tensor/tensor.h"
+#include "pack/part.h"
+
+/* One run of the part's bytes; in order they make it up. */
+struct ebb_part_section {
+    size_t len; /* bytes */
+    bool is_array;
+    /* Arrays: len is a multiple of the element's size. */
+    enum ebb_dtype dtype;
+    bool big_endian;
+    size_t columns; /* 0: flat */
+    enum ebb_tensor_role role;
+    bool has_base; /* the base has as many bytes of the same type here: */
+    uint64_t base_offset;
+};
+
+/* Appends the payload (codec EBB_PART_SECTIONS). `base` is read where sections say so; whether
+ * reading the part needs it is in *ret_needs_base. */
+int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *sections,
+                           size_t count, const struct ebb_bytes *base, enum ebb_pack_level level,
+                           struct ebb_buffer *out, bool *ret_needs_base, struct ebb_error *err);
+/* As ebb_part_decode. */
+int ebb_part_decode_arrays(const uint8_t *payload, size_t len, const struct ebb_bytes *base,
+                           uint8_t *out, size_t raw_bytes, struct ebb_error *err);
+
+#endif
