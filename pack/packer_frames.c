@@ -157,6 +157,14 @@ static int encode_lossy(struct ebb_pack_job *j, struct plan *p, struct ebb_error
     return rc;
 }
 
+/* What the codec does not make smaller. */
+static int keep_plain(struct ebb_pack_job *j, const struct ebb_pack_run *r, struct ebb_error *err)
+{
+    ebb_buffer_reset(&j->payload);
+    j->is_checked = false;
+    return ebb_part_encode_plain(j->raw.data, j->raw.len, r->o->level, &j->payload, &j->codec, err);
+}
+
 static int encode(struct ebb_pack_job *j, const struct ebb_pack_run *r, struct ebb_error *err)
 {
     struct plan *p = j->plan;
@@ -164,8 +172,12 @@ static int encode(struct ebb_pack_job *j, const struct ebb_pack_run *r, struct e
     j->frames = p->frames.count;
     j->is_checked = true;
     int rc = ebb_part_encode_frames(&p->frames, r->o->level, &j->payload, err);
-    if (rc < 0 || p->error > 0)
-        return rc < 0 ? rc : encode_lossy(j, p, err);
+    if (rc < 0)
+        return rc;
+    if (p->error > 0 && j->payload.len < j->raw.len)
+        return encode_lossy(j, p, err);
+    if (p->error > 0)
+        return keep_plain(j, r, err);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer back = {0};
     struct check c = {.job = j, .plan = p};
     rc = ebb_part_read_frames(j->payload.data, j->payload.len, EBB_CONTAINER_PART_MAX, &back,
@@ -176,11 +188,7 @@ static int encode(struct ebb_pack_job *j, const struct ebb_pack_run *r, struct e
         j->is_checked = false;
         rc = ebb_part_encode_frames(&p->frames, r->o->level, &j->payload, err);
     }
-    if (rc < 0 || j->payload.len < j->raw.len)
-        return rc;
-    ebb_buffer_reset(&j->payload);
-    j->is_checked = false;
-    return ebb_part_encode_plain(j->raw.data, j->raw.len, r->o->level, &j->payload, &j->codec, err);
+    return rc < 0 || j->payload.len < j->raw.len ? rc : keep_plain(j, r, err);
 }
 
 /* ---- cutting, in the file's order ---- */
