@@ -67,6 +67,7 @@ static int upload(struct commit *c, struct ebb_error *err)
         .source_count = c->q->file_count,
         .index = index,
         .threads = c->q->threads != 0 ? c->q->threads : DEFAULT_THREADS,
+        .verify_sample = c->q->verify_sample,
         .deadline_ns = c->q->deadline_ns,
     };
     int rc = ebb_upload_run(&c->upload, err);
@@ -188,6 +189,16 @@ static void build_portability(Ebb__Manifest *m, const char *const *pairs)
     }
 }
 
+/* An older program must refuse what it would misread, and may read the rest. */
+static uint64_t needed_features(const Ebb__Manifest *m)
+{
+    for (size_t i = 0; i < m->n_files; i++)
+        for (size_t k = 0; k < m->files[i]->n_chunks; k++)
+            if (m->files[i]->chunks[k]->codec == EBB_CODEC_PART)
+                return EBB_FEATURE_PARTS;
+    return 0;
+}
+
 static void build_manifest(struct commit *c)
 {
     const struct ebb_commit_request *q = c->q;
@@ -216,6 +227,7 @@ static void build_manifest(struct commit *c)
     m->files = ebb_alloc_array(q->file_count + 1, sizeof *m->files);
     for (size_t i = 0; i < q->file_count; i++)
         m->files[m->n_files++] = build_entry(c, &n, i);
+    m->required_features = needed_features(m);
     ebb_map_destroy(n.by_hash);
     free(n.of_base);
     free(n.of_new);

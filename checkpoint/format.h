@@ -13,8 +13,10 @@
 #include "base/hash.h"
 #include "proto/manifest.pb-c.h"
 
-#define EBB_FORMAT_VERSION  1u
-#define EBB_FORMAT_FEATURES UINT64_C(0) /* required_features bits this program understands */
+#define EBB_FORMAT_VERSION 1u
+/* required_features bits of a manifest: chunks that are parts of packed files (codec 2). */
+#define EBB_FEATURE_PARTS   UINT64_C(1)
+#define EBB_FORMAT_FEATURES EBB_FEATURE_PARTS /* those this program understands */
 
 #define EBB_HEAD_MAX_BYTES     (64u << 10)
 #define EBB_MANIFEST_MAX_BYTES (64u << 20)
@@ -27,7 +29,8 @@
 #define EBB_PACK_MAGIC        "EBBPACK1"
 #define EBB_PACK_HEADER_BYTES (8u + EBB_NONCE_SIZE)
 
-enum ebb_codec { EBB_CODEC_STORED = 0, EBB_CODEC_ZSTD = 1 };
+/* PART: u32 codec of the part, little-endian, then its payload (docs/format-codecs.md). */
+enum ebb_codec { EBB_CODEC_STORED = 0, EBB_CODEC_ZSTD = 1, EBB_CODEC_PART = 2 };
 
 /* A manifest's identity, which makes its key. sequence 0: none. */
 struct ebb_generation {

@@ -108,7 +108,9 @@ static int check_chunks(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct 
         if (c->offset < EBB_PACK_HEADER_BYTES || c->offset > pack_bytes ||
             c->stored_bytes > pack_bytes - c->offset)
             return damaged(err, f->path, "a chunk outside its pack");
-        if (c->codec > EBB_CODEC_ZSTD)
+        if (c->codec == EBB_CODEC_PART && (m->required_features & EBB_FEATURE_PARTS) == 0)
+            return damaged(err, f->path, "a chunk by a codec that its features leave out");
+        if (c->codec > EBB_CODEC_PART)
             return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                                  "manifest: %.200s: a chunk with codec %u: use a later ebb",
                                  f->path, c->codec);

@@ -2,7 +2,8 @@
  *
  * zstd level 1: what limits a commit is the network and SHA-256, and on floating-point data higher
  * levels cost several times the time for a few per cent. A chunk that shrinks by less than a 64th
- * is stored, which saves the restore its decompression. */
+ * is stored, which saves the restore its decompression. Trajectories and arrays of numbers go
+ * through the codecs of pack/ first. */
 #include "checkpoint/pack.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@
 
 #include "base/memory.h"
 
-enum { ZSTD_LEVEL = 1 };
+enum { ZSTD_LEVEL = 1, PART_CODEC_BYTES = 4 };
 
 struct ebb_pack_builder {
     struct ebb_buffer bytes;
@@ -70,6 +71,64 @@ int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
     return 0;
 }
 
+static int decode_part(const uint8_t *stored, size_t len, uint8_t *out, size_t raw_bytes,
+                       struct ebb_error *err)
+{
+    if (len < PART_CODEC_BYTES)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "a packed chunk without its codec");
+    uint32_t codec = stored[0] | (uint32_t)stored[1] << 8 | (uint32_t)stored[2] << 16 |
+                     (uint32_t)stored[3] << 24;
+    return ebb_part_decode(codec, stored + PART_CODEC_BYTES, len - PART_CODEC_BYTES, NULL, out,
+                           raw_bytes, err);
+}
+
+static int decode_zstd(const uint8_t *stored, size_t len, uint8_t *out, size_t raw_bytes,
+                       struct ebb_error *err)
+{
+    size_t n = ZSTD_decompress(out, raw_bytes, stored, len);
+    if (ZSTD_isError(n) || n != raw_bytes)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "a chunk does not decompress: %s",
+                             ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong length");
+    return 0;
+}
+
+static int verify_zstd(const struct ebb_pack_builder *b, const struct ebb_chunk_record *c,
+                       const void *raw, struct ebb_error *err)
+{
+    EBB_AUTO_FREE uint8_t *back = ebb_alloc((size_t)c->raw_bytes);
+    int rc = decode_zstd(b->bytes.data + c->offset, (size_t)c->stored_bytes, back,
+                         (size_t)c->raw_bytes, err);
+    if (rc < 0 || memcmp(back, raw, (size_t)c->raw_bytes) != 0)
+        return ebb_error_set(err, EBB_ERR_INTERNAL, "a compressed chunk is not what went in");
+    return 0;
+}
+
+int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutter, uint64_t offset,
+                       const void *raw, size_t len, bool verify, struct ebb_chunk_record *ret,
+                       struct ebb_error *err)
+{
+    size_t at = b->bytes.len;
+    uint32_t codec = 0;
+    bool needs_base = false;
+    ebb_buffer_reserve(&b->bytes, PART_CODEC_BYTES);
+    b->bytes.len += PART_CODEC_BYTES;
+    int rc = ebb_cutter_pack(cutter, offset, raw, len, NULL, len - len / 64, &b->bytes, &codec,
+                             &needs_base, err);
+    if (rc <= 0) {
+        b->bytes.len = at;
+        rc = rc < 0 ? rc : ebb_pack_add(b, raw, len, ret, err);
+        return rc == 0 && verify && ret->codec == EBB_CODEC_ZSTD ? verify_zstd(b, ret, raw, err)
+                                                                 : rc;
+    }
+    for (int i = 0; i < PART_CODEC_BYTES; i++)
+        b->bytes.data[at + (size_t)i] = (uint8_t)(codec >> (8 * i));
+    ret->raw_bytes = len;
+    ret->offset = at;
+    ret->stored_bytes = b->bytes.len - at;
+    ret->codec = EBB_CODEC_PART;
+    return 0;
+}
+
 int ebb_pack_put(struct ebb_pack_builder *b, struct ebb_object_store *store, const char *root,
                  uint8_t ret_sha256[EBB_SHA256_SIZE], struct ebb_error *err)
 {
@@ -97,14 +156,16 @@ int ebb_pack_put(struct ebb_pack_builder *b, struct ebb_object_store *store, con
 int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, uint8_t *out,
                      struct ebb_error *err)
 {
-    if (c->codec == EBB_CODEC_STORED) {
-        memcpy(out, stored, (size_t)c->raw_bytes);
-    } else {
-        size_t n = ZSTD_decompress(out, (size_t)c->raw_bytes, stored, (size_t)c->stored_bytes);
-        if (ZSTD_isError(n) || n != c->raw_bytes)
-            return ebb_error_set(err, EBB_ERR_CORRUPT, "a chunk does not decompress: %s",
-                                 ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong length");
-    }
+    size_t len = (size_t)c->stored_bytes, raw_bytes = (size_t)c->raw_bytes;
+    int rc = 0;
+    if (c->codec == EBB_CODEC_STORED)
+        memcpy(out, stored, raw_bytes);
+    else if (c->codec == EBB_CODEC_ZSTD)
+        rc = decode_zstd(stored, len, out, raw_bytes, err);
+    else
+        rc = decode_part(stored, len, out, raw_bytes, err);
+    if (rc < 0)
+        return rc;
     uint8_t sha[EBB_SHA256_SIZE];
     ebb_sha256(out, (size_t)c->raw_bytes, sha);
     if (memcmp(sha, c->sha256.data, sizeof sha) != 0)

@@ -2,7 +2,8 @@
  *
  *     +----------+-----------+---------+---------+----
  *     | EBBPACK1 | nonce(16) | chunk 0 | chunk 1 | ...
- *     +----------+-----------+---------+---------+----  each chunk: a zstd frame, or bytes stored
+ *     +----------+-----------+---------+---------+----  each chunk: a zstd frame, a part of a
+ *                                                       packed file, or bytes stored
  */
 #ifndef EBB_CHECKPOINT_PACK_H
 #define EBB_CHECKPOINT_PACK_H
@@ -13,6 +14,7 @@
 #include "base/buffer.h"
 #include "checkpoint/format.h"
 #include "cloud/object_store.h"
+#include "pack/cutter.h"
 
 /* Raw bytes that go into one pack: its buffer and the buffer of what is read for it bound a
  * commit's memory, per thread. */
@@ -38,6 +40,12 @@ void ebb_pack_builder_reset(struct ebb_pack_builder *b); /* an empty pack, memor
  * caller's). */
 int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
                  struct ebb_chunk_record *ret, struct ebb_error *err);
+/* As above, but by what the file is, where that makes less of it. `cutter` (may be NULL) and
+ * `offset`: the file that it is of, and where. `verify`: the packed chunk is decoded again and
+ * compared (what a cutter packs always is). */
+int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutter, uint64_t offset,
+                       const void *raw, size_t len, bool verify, struct ebb_chunk_record *ret,
+                       struct ebb_error *err);
 uint64_t ebb_pack_bytes(const struct ebb_pack_builder *b); /* header included */
 /* Puts the pack under its hash. That it exists already is success; an object of another size under
  * that name (a torn upload) is replaced. */

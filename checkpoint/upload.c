@@ -25,10 +25,13 @@ enum { PIECES_PER_PACK = 4096 };
  * their own once there is this much of the latter: else one live kilobyte keeps megabytes. */
 #define SEPARATE_BYTES (1u << 20)
 
+/* A run of a source that one task reads, and the chunks it was cut into. */
 struct piece {
     size_t source;
     uint64_t offset;
     size_t len;
+    struct ebb_new_chunks cut;
+    size_t capacity; /* of cut */
 };
 
 struct task {
@@ -41,6 +44,7 @@ struct reading {
     int fd;        /* -1: not open */
     uint64_t next; /* the offset whose turn it is to be hashed */
     struct ebb_sha256 *overlap;
+    struct ebb_cutter *cutter; /* NULL: plain chunks */
 };
 
 /* The memory of one task at a time, reused by the next: what bounds a commit. */
@@ -198,12 +202,35 @@ static void fail(struct run *r, const struct ebb_error *err)
     pthread_mutex_unlock(&r->lock);
 }
 
+struct looking {
+    int fd;
+    const char *path;
+};
+
+static int read_looking(void *ctx, uint64_t offset, void *out, size_t len, struct ebb_error *err)
+{
+    const struct looking *k = ctx;
+    return ebb_read_at(k->fd, k->path, out, len, offset, err);
+}
+
+/* What the file is decides how it is cut and packed. */
+static void look_at(struct run *r, size_t source)
+{
+    const struct ebb_source *s = &r->u->sources[source];
+    struct looking k = {.fd = r->readings[source].fd, .path = s->path};
+    struct ebb_bytes bytes = {.read_at = read_looking, .ctx = &k, .size_bytes = s->length_bytes};
+    r->readings[source].cutter = ebb_cutter_new(&bytes);
+}
+
 static int shared_fd(struct run *r, size_t source, int *ret_fd, struct ebb_error *err)
 {
     int rc = 0;
     pthread_mutex_lock(&r->lock);
-    if (r->readings[source].fd < 0)
+    if (r->readings[source].fd < 0) {
         rc = ebb_source_open(&r->u->sources[source], &r->readings[source].fd, err);
+        if (rc == 0)
+            look_at(r, source);
+    }
     *ret_fd = r->readings[source].fd;
     pthread_mutex_unlock(&r->lock);
     return rc;
@@ -278,29 +305,75 @@ static int read_pieces(struct run *r, const struct task *t, uint8_t *raw, struct
     return 0;
 }
 
+static void add_chunk(struct piece *p)
+{
+    if (p->cut.count == p->capacity) {
+        p->capacity = p->capacity == 0 ? 8 : 2 * p->capacity;
+        p->cut.chunks = ebb_realloc_array(p->cut.chunks, p->capacity, sizeof *p->cut.chunks);
+        p->cut.known = ebb_realloc_array(p->cut.known, p->capacity, sizeof *p->cut.known);
+    }
+    p->cut.chunks[p->cut.count] = (struct ebb_chunk_record){0};
+    p->cut.known[p->cut.count++] = NULL;
+}
+
+static int pack_piece(struct run *r, size_t task, struct piece *p, const uint8_t *raw,
+                      struct ebb_pack_builder *b, struct ebb_error *err)
+{
+    const struct ebb_cutter *cutter = r->readings[p->source].cutter;
+    unsigned sample = r->u->verify_sample;
+    for (size_t at = 0; at < p->len;) {
+        size_t len =
+            ebb_cutter_next(cutter, raw + at, p->len - at, EBB_CHUNK_BYTES, EBB_PACK_RAW_BYTES);
+        add_chunk(p);
+        struct ebb_chunk_record *c = &p->cut.chunks[p->cut.count - 1];
+        ebb_sha256(raw + at, len, c->sha256);
+        c->pack = (uint32_t)task;
+        const Ebb__Chunk *known = ebb_chunk_index_find(r->u->index, c->sha256, len);
+        p->cut.known[p->cut.count - 1] = known;
+        bool verify = sample <= 1 || p->cut.count % sample == 1;
+        int rc = known != NULL
+                     ? 0
+                     : ebb_pack_add_chunk(b, cutter, p->offset + at, raw + at, len, verify, c, err);
+        if (rc < 0)
+            return rc;
+        at += len;
+    }
+    return 0;
+}
+
 static int pack_pieces(struct run *r, size_t index, const uint8_t *raw, struct ebb_pack_builder *b,
                        struct ebb_error *err)
 {
     const struct task *t = &r->tasks[index];
     for (size_t i = 0; i < t->piece_count; i++) {
-        const struct piece *p = &r->pieces[t->first_piece + i];
-        const struct ebb_source *s = &r->u->sources[p->source];
-        struct ebb_new_chunks *n = &r->u->new_chunks[p->source];
-        size_t number = (size_t)((p->offset - s->keep_bytes) / EBB_CHUNK_BYTES);
-        for (size_t at = 0; at < p->len; number++) {
-            size_t len = p->len - at < EBB_CHUNK_BYTES ? p->len - at : EBB_CHUNK_BYTES;
-            struct ebb_chunk_record *c = &n->chunks[number];
-            ebb_sha256(raw + at, len, c->sha256);
-            c->pack = (uint32_t)index;
-            n->known[number] = ebb_chunk_index_find(r->u->index, c->sha256, len);
-            int rc = n->known[number] != NULL ? 0 : ebb_pack_add(b, raw + at, len, c, err);
-            if (rc < 0)
-                return rc;
-            at += len;
-        }
+        struct piece *p = &r->pieces[t->first_piece + i];
+        int rc = pack_piece(r, index, p, raw, b, err);
+        if (rc < 0)
+            return rc;
         raw += p->len;
     }
     return 0;
+}
+
+/* The sources' chunks, from those of their pieces. */
+static void collect_chunks(struct run *r)
+{
+    for (size_t i = 0; i < r->piece_count; i++)
+        r->u->new_chunks[r->pieces[i].source].count += r->pieces[i].cut.count;
+    for (size_t i = 0; i < r->u->source_count; i++) {
+        struct ebb_new_chunks *n = &r->u->new_chunks[i];
+        n->chunks = ebb_alloc_array(n->count, sizeof *n->chunks);
+        n->known = ebb_alloc_array(n->count, sizeof *n->known);
+        n->count = 0;
+    }
+    for (size_t i = 0; i < r->piece_count; i++) {
+        const struct ebb_new_chunks *from = &r->pieces[i].cut;
+        struct ebb_new_chunks *n = &r->u->new_chunks[r->pieces[i].source];
+        for (size_t k = 0; k < from->count; k++, n->count++) {
+            n->chunks[n->count] = from->chunks[k];
+            n->known[n->count] = from->known[k];
+        }
+    }
 }
 
 static int put_pack(struct run *r, size_t index, struct ebb_pack_builder *b, struct ebb_error *err)
@@ -371,6 +444,11 @@ static void clean_up(struct run *r)
         if (r->readings[i].fd >= 0)
             (void)close(r->readings[i].fd);
         ebb_sha256_destroy(r->readings[i].overlap);
+        ebb_cutter_destroy(r->readings[i].cutter);
+    }
+    for (size_t i = 0; i < r->piece_count; i++) {
+        free(r->pieces[i].cut.chunks);
+        free(r->pieces[i].cut.known);
     }
     for (size_t i = 0; i < r->slot_count; i++) {
         free(r->slots[i].raw);
@@ -390,15 +468,7 @@ static void prepare(struct run *r)
     u->new_chunks = ebb_alloc_array(u->source_count + 1, sizeof *u->new_chunks);
     r->readings = ebb_alloc_array(u->source_count + 1, sizeof *r->readings);
     for (size_t i = 0; i < u->source_count; i++) {
-        const struct ebb_source *s = &u->sources[i];
-        struct ebb_new_chunks *n = &u->new_chunks[i];
-        r->readings[i] = (struct reading){.fd = -1, .next = s->keep_bytes};
-        if (!has_content_to_read(s))
-            continue;
-        n->count =
-            (size_t)((s->length_bytes - s->keep_bytes + EBB_CHUNK_BYTES - 1) / EBB_CHUNK_BYTES);
-        n->chunks = ebb_alloc_array(n->count, sizeof *n->chunks);
-        n->known = ebb_alloc_array(n->count, sizeof *n->known);
+        r->readings[i] = (struct reading){.fd = -1, .next = u->sources[i].keep_bytes};
     }
     cut(r);
     u->packs = ebb_alloc_array(r->task_count + 1, sizeof *u->packs);
@@ -417,6 +487,7 @@ int ebb_upload_run(struct ebb_upload *u, struct ebb_error *err)
     pthread_cond_init(&r.turn, NULL);
     prepare(&r);
     ebb_parallel_for(u->threads, r.task_count, run_task, &r);
+    collect_chunks(&r);
     clean_up(&r);
     if (r.failure.code != 0) {
         if (err != NULL)

@@ -34,6 +34,7 @@ struct ebb_upload {
     size_t source_count;
     const struct ebb_chunk_index *index;
     unsigned threads;
+    unsigned verify_sample; /* as in a commit request */
     int64_t deadline_ns;
 
     /* Results: one entry a source; packs as `ebb_chunk_record.pack` numbers them. */

@@ -251,6 +251,19 @@ static bool is_full(const struct cutting *c, const struct plan *p, const struct 
            c->job->raw.len + f->raw.len > PART_RAW_MAX;
 }
 
+static void begin_part(const struct cutting *c, struct ebb_pack_job *j, const struct manner *m)
+{
+    struct plan *p = j->plan;
+    ebb_part_frames_reset(&p->frames);
+    ebb_buffer_reset(&p->original);
+    p->frames.kind = c->kind;
+    p->frames.type = m->type;
+    p->frames.atoms = m->atoms;
+    p->frames.quantum = m->quantum;
+    p->frames.multiplier = m->multiplier;
+    p->error = m->type == EBB_FRAMES_LATTICE ? (m->multiplier > 1 ? 1 : 0) : m->quantum / 2;
+}
+
 static int open_part(struct cutting *c, const struct ebb_frame *f, const struct manner *m,
                      struct ebb_error *err)
 {
@@ -267,15 +280,7 @@ static int open_part(struct cutting *c, const struct ebb_frame *f, const struct 
         c->job->destroy_plan = destroy_plan;
     }
     c->job->encode = encode;
-    struct plan *p = c->job->plan;
-    ebb_part_frames_reset(&p->frames);
-    ebb_buffer_reset(&p->original);
-    p->frames.kind = c->kind;
-    p->frames.type = m->type;
-    p->frames.atoms = m->atoms;
-    p->frames.quantum = m->quantum;
-    p->frames.multiplier = m->multiplier;
-    p->error = m->type == EBB_FRAMES_LATTICE ? (m->multiplier > 1 ? 1 : 0) : m->quantum / 2;
+    begin_part(c, c->job, m);
     return 0;
 }
 
@@ -303,24 +308,28 @@ static void add_coordinates(struct plan *p, const struct ebb_frame *f)
     ebb_part_frames_add(&p->frames, f->rest.data, f->rest.len, x, f->box);
 }
 
-static int add_frame(struct cutting *c, const struct ebb_frame *f, struct ebb_error *err)
+static void put_frame(struct ebb_pack_job *j, const struct ebb_frame *f, const struct manner *m)
 {
-    struct manner m = manner_of(c, f);
-    int rc = open_part(c, f, &m, err);
-    if (rc < 0)
-        return rc;
-    struct plan *p = c->job->plan;
+    struct plan *p = j->plan;
     if (p->frames.count == p->ends_capacity) {
         p->ends_capacity = p->ends_capacity == 0 ? 128 : 2 * p->ends_capacity;
         p->ends = ebb_realloc_array(p->ends, p->ends_capacity, sizeof *p->ends);
     }
-    ebb_buffer_append(&c->job->raw, f->raw.data, f->raw.len);
-    p->ends[p->frames.count] = c->job->raw.len;
-    if (m.is_verbatim)
+    ebb_buffer_append(&j->raw, f->raw.data, f->raw.len);
+    p->ends[p->frames.count] = j->raw.len;
+    if (m->is_verbatim)
         ebb_part_frames_add(&p->frames, f->raw.data, f->raw.len, NULL, NULL);
     else
         add_coordinates(p, f);
-    return 0;
+}
+
+static int add_frame(struct cutting *c, const struct ebb_frame *f, struct ebb_error *err)
+{
+    struct manner m = manner_of(c, f);
+    int rc = open_part(c, f, &m, err);
+    if (rc == 0)
+        put_frame(c->job, f, &m);
+    return rc;
 }
 
 /* The bound in the file's unit, once the file has said what that is. */
@@ -403,4 +412,60 @@ int ebb_pack_frames(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_
     if (rc == EBB_ERR_CORRUPT || rc == EBB_ERR_UNSUPPORTED)
         return ebb_pack_plain(r, 0, r->file->size_bytes, err);
     return rc < 0 ? rc : pack_stream(&c, reader, &f, err);
+}
+
+/* ---- a chunk of a growing trajectory ---- */
+
+/* All frames have to be alike; bytes behind the last are kept verbatim. */
+static int take_frames(struct cutting *c, struct ebb_pack_job *j, struct ebb_frame_reader *reader,
+                       const uint8_t *bytes, size_t len, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_frame_clean_up) struct ebb_frame f = {0};
+    struct plan *p = j->plan;
+    while (ebb_frame_reader_next(reader, &f, NULL) > 0) {
+        struct manner m = manner_of(c, &f);
+        if (p->frames.count == 0)
+            begin_part(c, j, &m);
+        else if (!fits(&p->frames, &m))
+            return 0;
+        put_frame(j, &f, &m);
+    }
+    uint64_t at = ebb_frame_reader_offset(reader);
+    if (p->frames.count == 0 || p->frames.coordinates.len == 0 || at > len)
+        return 0;
+    if (at < len) {
+        struct manner rest = {.is_verbatim = true};
+        ebb_buffer_reset(&f.raw);
+        ebb_buffer_append(&f.raw, bytes + at, len - (size_t)at);
+        put_frame(j, &f, &rest);
+    }
+    struct ebb_packer_options o = {.level = EBB_PACK_FAST};
+    struct ebb_pack_run r = {.o = &o};
+    int rc = encode(j, &r, err);
+    return rc < 0 ? rc : j->codec == EBB_PART_FRAMES;
+}
+
+int ebb_pack_frames_of_memory(enum ebb_file_kind kind, const uint8_t *bytes, size_t len,
+                              struct ebb_buffer *out, uint32_t *ret_codec, struct ebb_error *err)
+{
+    struct cutting c = {.kind = kind};
+    struct ebb_memory m = {.data = bytes, .len = len};
+    struct ebb_bytes file = ebb_bytes_of_memory(&m);
+    struct stream s = {.file = &file};
+    EBB_AUTO(ebb_auto_frame_reader) struct ebb_frame_reader *reader = NULL;
+    if (ebb_frame_reader_open(kind, (struct ebb_source){.read = read_stream, .ctx = &s}, &reader,
+                              NULL) < 0)
+        return 0;
+    struct plan *p = ebb_alloc(sizeof *p);
+    struct ebb_pack_job j = {.plan = p};
+    int rc = take_frames(&c, &j, reader, bytes, len, err);
+    if (rc > 0) {
+        *ret_codec = j.codec;
+        ebb_buffer_append(out, j.payload.data, j.payload.len);
+    }
+    destroy_plan(p);
+    ebb_buffer_clean_up(&j.raw);
+    ebb_buffer_clean_up(&j.payload);
+    ebb_buffer_clean_up(&j.unpacked);
+    return rc;
 }

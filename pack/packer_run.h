@@ -58,6 +58,10 @@ int ebb_pack_plain(struct ebb_pack_run *r, uint64_t begin, uint64_t end, struct 
 int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err);
 int ebb_pack_one_array(struct ebb_pack_run *r, struct ebb_error *err);
 int ebb_pack_frames(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err);
+/* Bytes that begin with frames, packed as one part: 1, or 0 when that is nothing for the frames'
+ * codec (no frame, or no gain). Appends the payload. */
+int ebb_pack_frames_of_memory(enum ebb_file_kind kind, const uint8_t *bytes, size_t len,
+                              struct ebb_buffer *out, uint32_t *ret_codec, struct ebb_error *err);
 /* Whether this job's part is one of those that are decoded again. */
 bool ebb_pack_is_verified(const struct ebb_pack_run *r, const struct ebb_pack_job *j);
 

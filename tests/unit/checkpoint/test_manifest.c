@@ -136,7 +136,7 @@ static void each_fault_of_a_manifest_is_refused(void **state)
             s.chunks[1].raw_bytes = 977;
             break;
         case 17:
-            s.chunks[1].codec = 2, want = EBB_ERR_UNSUPPORTED;
+            s.chunks[1].codec = 3, want = EBB_ERR_UNSUPPORTED;
             break;
         case 18:
             s.chunks[1].raw_bytes = EBB_CHUNK_MAX_BYTES + 1, s.chunks[1].codec = 1;
