@@ -1,0 +1,146 @@
+/* The layouts are those of the formats' own documents; numbers come from a fixed generator. */
+#include "sample_files.h"
+
+#include <endian.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "formats/frame.h"
+#include "packed_fixture.h"
+
+static void be32(struct ebb_buffer *b, uint32_t v)
+{
+    v = htobe32(v);
+    ebb_buffer_append(b, &v, sizeof v);
+}
+
+static void be_float(struct ebb_buffer *b, float x)
+{
+    uint32_t v;
+    memcpy(&v, &x, sizeof v);
+    be32(b, v);
+}
+
+static void box(struct ebb_buffer *b)
+{
+    for (int i = 0; i < 9; i++)
+        be_float(b, i % 4 == 0 ? 3.0f : 0.0f);
+}
+
+static float noise(uint64_t *state)
+{
+    return (float)(next_random(state) >> 40) / 16777216.0f - 0.5f;
+}
+
+/* Coordinates of the atoms in a frame: about a point each, chained, moving slowly. */
+static float *positions(unsigned atoms, unsigned frame)
+{
+    float *x = ebb_alloc_array(3 * (size_t)atoms + 1, sizeof *x);
+    uint64_t place = 1, motion = 1000 + frame;
+    float at[3] = {0.3f, 0.3f, 0.3f};
+    for (unsigned i = 0; i < atoms; i++)
+        for (int k = 0; k < 3; k++) {
+            at[k] += 0.25f * noise(&place);
+            at[k] = fabsf(at[k]);
+            at[k] = at[k] > 2.9f ? 2.8f : at[k];
+            x[3 * i + (unsigned)k] = at[k] + 0.02f * noise(&motion) + 0.001f * (float)frame;
+        }
+    return x;
+}
+
+void sample_xtc(struct ebb_buffer *out, unsigned atoms, unsigned frames, float precision)
+{
+    for (unsigned f = 0; f < frames; f++) {
+        EBB_AUTO_FREE float *x = positions(atoms, f);
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer rest = {0};
+        be32(&rest, 1995);
+        be32(&rest, atoms);
+        be32(&rest, 10 * f);
+        be_float(&rest, 0.02f * (float)f);
+        box(&rest);
+        be32(&rest, atoms);
+        if (atoms > 9)
+            be_float(&rest, precision);
+        struct ebb_coordinates c = {.atoms = atoms, .x32 = x};
+        struct ebb_error err = {0};
+        if (ebb_frame_write(EBB_FILE_XTC, rest.data, rest.len, &c, out, &err) < 0)
+            abort();
+    }
+}
+
+void sample_trr(struct ebb_buffer *out, unsigned atoms, unsigned frames)
+{
+    for (unsigned f = 0; f < frames; f++) {
+        EBB_AUTO_FREE float *x = positions(atoms, f);
+        uint64_t state = 77 + f;
+        const uint32_t head[] = {0, 0, 36, 0, 0, 0, 0, 12 * atoms, 12 * atoms, 0, atoms, 10 * f, 0};
+        be32(out, 1993);
+        be32(out, 13);
+        be32(out, 12);
+        ebb_buffer_append(out, "GMX_trn_file", 12);
+        for (size_t i = 0; i < EBB_ARRAY_LEN(head); i++)
+            be32(out, head[i]);
+        be_float(out, 0.02f * (float)f);
+        be_float(out, 0);
+        box(out);
+        for (unsigned i = 0; i < 3 * atoms; i++)
+            be_float(out, x[i]);
+        for (unsigned i = 0; i < 3 * atoms; i++)
+            be_float(out, noise(&state));
+    }
+}
+
+void sample_safetensors(struct ebb_buffer *out, unsigned rows, unsigned step)
+{
+    enum { COLUMNS = 16 };
+    size_t n = (size_t)rows * COLUMNS;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer json = {0};
+    ebb_buffer_printf(&json,
+                      "{\"w\":{\"dtype\":\"F32\",\"shape\":[%u,%d],\"data_offsets\":[0,%zu]},"
+                      "\"b\":{\"dtype\":\"F32\",\"shape\":[%u],\"data_offsets\":[%zu,%zu]},"
+                      "\"h\":{\"dtype\":\"BF16\",\"shape\":[%u,%d],\"data_offsets\":[%zu,%zu]}}",
+                      rows, COLUMNS, 4 * n, rows, 4 * n, 4 * n + 4 * rows, rows, COLUMNS,
+                      4 * n + 4 * rows, 6 * n + 4 * rows);
+    uint64_t len = htole64(json.len);
+    ebb_buffer_append(out, &len, 8);
+    ebb_buffer_append(out, json.data, json.len);
+    uint64_t state = 5, change = 100 + step;
+    for (size_t i = 0; i < n + rows; i++) {
+        float x = 0.05f * noise(&state) * (1 + 0.001f * (float)step * noise(&change));
+        ebb_buffer_append(out, &x, sizeof x);
+    }
+    for (size_t i = 0; i < n; i++) {
+        float x = 0.05f * noise(&state);
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        uint16_t half = (uint16_t)(bits >> 16);
+        ebb_buffer_append(out, &half, sizeof half);
+    }
+}
+
+void sample_npy(struct ebb_buffer *out, unsigned rows, unsigned columns)
+{
+    char head[119];
+    int len =
+        snprintf(head, sizeof head, "{'descr': '<f8', 'fortran_order': False, 'shape': (%u, %u), }",
+                 rows, columns);
+    memset(head + len, ' ', sizeof head - (size_t)len);
+    head[117] = '\n';
+    ebb_buffer_append(out, "\x93NUMPY\x01\0\x76\0", 10);
+    ebb_buffer_append(out, head, 118);
+    uint64_t state = 3;
+    for (unsigned i = 0; i < rows * columns; i++) {
+        double x = noise(&state);
+        ebb_buffer_append(out, &x, sizeof x);
+    }
+}
+
+void sample_raw(struct ebb_buffer *out, unsigned atoms, unsigned frames)
+{
+    for (unsigned f = 0; f < frames; f++) {
+        EBB_AUTO_FREE float *x = positions(atoms, f);
+        ebb_buffer_append(out, x, 12 * (size_t)atoms);
+    }
+}
