@@ -71,6 +71,10 @@ static int next_cell(struct ebb_csv *c, char *ret_by, struct ebb_error *err)
 static bool skip_blank_line(struct ebb_csv *c)
 {
     const char *p = c->at;
+    if (c->columns == 0 && *p == '#') {
+        const char *lf = memchr(p, '\n', (size_t)(c->end - p));
+        p = lf != NULL ? lf : c->end;
+    }
     while (p < c->end && (*p == ' ' || *p == '\t' || *p == '\r'))
         p++;
     if (p < c->end && *p != '\n')

@@ -30,6 +30,9 @@ extern const struct ebb_command ebb_command_stop;
 extern const struct ebb_command ebb_command_pack;
 extern const struct ebb_command ebb_command_unpack;
 extern const struct ebb_command ebb_command_fit;
+extern const struct ebb_command ebb_command_prices;
+extern const struct ebb_command ebb_command_prices_import;
+extern const struct ebb_command ebb_command_prices_export;
 /* agent/ */
 extern const struct ebb_command ebb_command_agent;
 extern const struct ebb_command ebb_command_profile_test;

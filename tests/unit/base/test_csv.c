@@ -66,6 +66,20 @@ static void faults_name_file_and_line(void **state)
     fault("a\n\"\0\"\n", 6, "t.csv:2: the row holds a NUL byte: this is no text");
 }
 
+static void comments_stand_before_the_header(void **state)
+{
+    (void)state;
+    static const char text[] = "# of 2026\n\n#\n a\n#1\n";
+    struct ebb_csv c;
+    assert_int_equal(ebb_csv_open(&c, "t.csv", text, sizeof text - 1, NULL), 0);
+    assert_int_equal(ebb_csv_column(&c, "a"), 0);
+    assert_int_equal(ebb_csv_next(&c, NULL), 1);
+    assert_int_equal(c.line, 5);
+    assert_string_equal(ebb_csv_cell(&c, 0), "#1");
+    ebb_csv_clean_up(&c);
+    fault("# only", 6, "t.csv:1: empty: the first line names the columns");
+}
+
 static void rows_wider_than_the_limit_are_refused(void **state)
 {
     (void)state;
@@ -99,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_read_by_column),
         cmocka_unit_test(faults_name_file_and_line),
+        cmocka_unit_test(comments_stand_before_the_header),
         cmocka_unit_test(rows_wider_than_the_limit_are_refused),
         cmocka_unit_test(cells_that_are_quoted_read_back),
     };
