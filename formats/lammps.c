@@ -93,7 +93,7 @@ void ebb_lammps_set_box(struct ebb_frame *f, const double bounds[6], const doubl
 
 bool ebb_lammps_id(double v, int64_t *ret)
 {
-    if (!(fabs(v) <= 9007199254740992.0) || v != floor(v))
+    if (!(fabs(v) <= 9007199254740992.0) || v != (double)(int64_t)v)
         return false;
     *ret = (int64_t)v;
     return true;

@@ -179,12 +179,17 @@ static bool split_chunks(const uint8_t *p, const struct binary_header *h, double
     for (uint32_t i = 0; i < h->chunks; i++) {
         uint32_t numbers = ebb_load32(p + at, false);
         ebb_buffer_append(rest, p + at, 4);
+        ebb_buffer_reserve(rest, 8 * (size_t)numbers);
+        uint8_t *to = rest->data + rest->len;
         at += 4;
         for (uint32_t row = 0; row < numbers / h->columns; row++, atom++) {
             const uint8_t *q = p + at;
-            for (uint32_t column = 0; column < h->columns; column++)
-                if (!is_coordinate(h->names.x, column))
-                    ebb_buffer_append(rest, q + 8 * (size_t)column, 8);
+            for (uint32_t column = 0; column < h->columns; column++) {
+                if (is_coordinate(h->names.x, column))
+                    continue;
+                memcpy(to, q + 8 * (size_t)column, 8);
+                to += 8;
+            }
             for (int axis = 0; axis < 3; axis++)
                 x[3 * atom + (size_t)axis] = ebb_load_f64(q + 8 * (size_t)h->names.x[axis], false);
             if (ids != NULL)
@@ -192,6 +197,8 @@ static bool split_chunks(const uint8_t *p, const struct binary_header *h, double
                     ebb_lammps_id(ebb_load_f64(q + 8 * (size_t)h->names.id, false), &ids[atom]);
             at += 8 * (uint64_t)h->columns;
         }
+        rest->len = (size_t)(to - rest->data);
+        *to = 0;
     }
     return ids_ok;
 }

@@ -109,6 +109,26 @@ def write_trr(path, pictures, double=False):
                 file.write(part.astype(kind).tobytes())
 
 
+def write_dcd(path, order, cell, fixed, pictures):
+    """A DCD as CHARMM writes it, the first `fixed` atoms in the first frame alone."""
+    def record(data):
+        length = struct.pack(order + "i", len(data))
+        return length + data + length
+    atoms = pictures.shape[1]
+    header = [len(pictures), 1, 1, len(pictures)] + [0] * 4 + [fixed, 0, int(cell is not None)] + [0] * 8 + [24]
+    with open(path, "wb") as file:
+        file.write(record(b"CORD" + struct.pack(order + "20i", *header)))
+        file.write(record(struct.pack(order + "i", 1) + b"made".ljust(80)))
+        file.write(record(struct.pack(order + "i", atoms)))
+        if fixed:
+            file.write(record(struct.pack(order + "%di" % (atoms - fixed), *range(fixed + 1, atoms + 1))))
+        for number, x in enumerate(pictures):
+            if cell is not None:
+                file.write(record(struct.pack(order + "6d", *cell)))
+            for axis in range(3):
+                file.write(record(x[fixed if number else 0:, axis].astype(order + "f4").tobytes()))
+
+
 def shapes_of_systems():
     """Positions that drive XTC's coding to its corners."""
     random = numpy.random.default_rng(5)
@@ -252,6 +272,28 @@ class Gromacs(Work):
         for old, new in zip(universe.trajectory, moved.trajectory):
             numpy.testing.assert_allclose(new.positions, old.positions + 1.5, rtol=0, atol=1e-5)
             numpy.testing.assert_array_equal(new.dimensions, old.dimensions)
+
+    def test_dcds_of_every_make_read_like_mdanalysis_reads_them(self):
+        random = numpy.random.default_rng(3)
+        for order in "<>":
+            for cell in (None, (20, 90, 30, 80, 70, 40), (20, 0.0, 30, 0.1, 0.2, 40)):
+                for fixed in (0, 5):
+                    if fixed and cell:
+                        continue
+                    pictures = random.random((3, 12, 3)).astype("f4") * 20
+                    pictures[1:, :fixed] = pictures[0, :fixed]
+                    write_dcd(self.path("made.dcd"), order, cell, fixed, pictures)
+                    self.assert_comes_back("made.dcd")
+                    ours = [numpy.array(f["x"]).reshape(-1, 3) for f in frames("json", self.path("made.dcd"))]
+                    numpy.testing.assert_array_equal(ours[0], pictures[0])
+                    numpy.testing.assert_array_equal(ours[2], pictures[2, fixed:])
+                    theirs = MDAnalysis.Universe.empty(12, trajectory=True)
+                    theirs.load_new(self.path("made.dcd"))
+                    for ours_is, step in zip(ours[1:], theirs.trajectory[1:]):
+                        numpy.testing.assert_array_equal(step.positions[fixed:], ours_is)
+                    if cell:
+                        box = numpy.array(frames("json", self.path("made.dcd"))[0]["box"]).reshape(3, 3)
+                        numpy.testing.assert_allclose(box, theirs.trajectory[0].triclinic_dimensions, atol=1e-4)
 
     def test_positions_and_velocities_in_a_checkpoint(self):
         ranges = frames("ranges", self.path("run.cpt"))
