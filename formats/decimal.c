@@ -165,7 +165,7 @@ static size_t put_fixed(const struct decimal *d, char *out)
 
 static size_t put_exponent(const struct decimal *d, int exponent, char *out)
 {
-    char digits[20];
+    char digits[20] = "";
     size_t n = put_digits(d->integer, digits), at = 0;
     out[at++] = digits[0];
     if (n > 1) {

@@ -1,6 +1,8 @@
 /* XTC files. */
 #include "frame_check.h"
 
+#include "base/file.h"
+
 static void put_head(struct ebb_buffer *b, uint32_t magic, size_t atoms, int32_t step)
 {
     put32(b, magic, true);
@@ -53,6 +55,37 @@ static void frames_of_0_to_40_atoms_come_back_under_both_magics(void **state)
             assert_int_equal(check_round_trip(EBB_FILE_XTC, &b, 7), 2);
             assert_int_equal(check_round_trip(EBB_FILE_XTC, &b, 1 << 20), 2);
         }
+}
+
+static void what_gromacs_wrote_comes_back(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    struct ebb_error err = {0};
+    /* 60 atoms at 3, 5 and 6 digits, and 7 atoms, by gmx trjconv 2022.5. */
+    if (ebb_file_read(EBB_SOURCE_DIR "/tests/golden/formats/gromacs-2022.xtc", 1 << 20, &b, &err) <
+        0)
+        fail_msg("%s", err.text);
+    assert_int_equal(check_round_trip(EBB_FILE_XTC, &b, 4096), 5);
+}
+
+static void doubles_are_rounded_by_way_of_floats(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer rest = {0}, wide = {0}, narrow = {0};
+    uint64_t random = 17;
+    float x[3 * 20];
+    double x64[3 * 20];
+    fill(&random, x, 20, 50);
+    for (int i = 0; i < 60; i++)
+        x64[i] = (double)x[i];
+    put_head(&rest, 1995, 20, 1);
+    put_f32(&rest, 1000, true);
+    struct ebb_coordinates c = {.atoms = 20, .x64 = x64}, d = {.atoms = 20, .x32 = x};
+    assert_int_equal(ebb_frame_write(EBB_FILE_XTC, rest.data, rest.len, &c, &wide, NULL), 0);
+    assert_int_equal(ebb_frame_write(EBB_FILE_XTC, rest.data, rest.len, &d, &narrow, NULL), 0);
+    assert_int_equal(wide.len, narrow.len);
+    assert_memory_equal(wide.data, narrow.data, wide.len);
 }
 
 static void coordinates_are_within_half_a_step_at_any_precision(void **state)
@@ -173,6 +206,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_of_0_to_40_atoms_come_back_under_both_magics),
+        cmocka_unit_test(what_gromacs_wrote_comes_back),
+        cmocka_unit_test(doubles_are_rounded_by_way_of_floats),
         cmocka_unit_test(coordinates_are_within_half_a_step_at_any_precision),
         cmocka_unit_test(step_time_and_box_are_read),
         cmocka_unit_test(few_atoms_keep_every_bit),
