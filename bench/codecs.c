@@ -1,9 +1,9 @@
 /* The codecs on one core, against others that are installed: ratio, MB/s of raw input, the greatest
  * error; one row a codec. CPU time of the thread, the median of three.
  *
- *     bench_codecs trajectory NAME FILE [--stride N] [--atoms N] [--error NM] [--slow]
+ *     bench_codecs trajectory NAME FILE [--stride N] [--atoms N] [--error E] [--scale S] [--slow]
  *     bench_codecs tensors NAME FILE [BASE] [--slow]
- *     bench_codecs state NAME FILE.trr [--slow]
+ *     bench_codecs state NAME FILE [--slow]           a TRR or CPT: its last x and v
  *
  * FILE: TRR, XTC or a LAMMPS dump in nm; a file of tensors. --slow: also zstd-19, xz. The last line
  * is JSON. bench/codecs.py runs all of it on inputs that bench/codecs_inputs.sh and codecs_train.py
@@ -26,7 +26,7 @@ enum { REPEATS = 3 };
 
 struct options {
     size_t stride, atoms;
-    double error;
+    double error, scale;
     bool slow;
 };
 
@@ -328,16 +328,20 @@ static void read_file(const char *path, struct ebb_buffer *out)
         stop(&err);
 }
 
-static void keep_frame(struct set *s, const struct ebb_frame *f)
+static void keep_frame(struct set *s, const struct ebb_frame *f, double scale)
 {
     s->frames++;
     for (size_t i = 0; i < 3 * s->atoms; i++) {
-        float x = f->x32 != NULL   ? f->x32[i]
-                  : f->x64 != NULL ? (float)f->x64[i]
-                                   : (float)((double)f->xq[i] / f->precision);
+        double from = f->x32 != NULL   ? (double)f->x32[i]
+                      : f->x64 != NULL ? f->x64[i]
+                                       : (double)f->xq[i] / f->precision;
+        float x = (float)(scale * from);
         ebb_buffer_append(&s->x, &x, sizeof x);
     }
-    ebb_buffer_append(&s->boxes, f->box, sizeof f->box);
+    for (int i = 0; i < 9; i++) {
+        float x = (float)(scale * (double)f->box[i]);
+        ebb_buffer_append(&s->boxes, &x, sizeof x);
+    }
 }
 
 static void read_frames(struct set *s, const struct options *o)
@@ -355,10 +359,14 @@ static void read_frames(struct set *s, const struct options *o)
         if (i == 0)
             s->atoms = o->atoms > 0 && o->atoms < f.atoms ? o->atoms : f.atoms;
         if (i % o->stride == 0 && f.atoms >= s->atoms)
-            keep_frame(s, &f);
+            keep_frame(s, &f, o->scale);
     }
     if (rc < 0)
         stop(&err);
+    if (s->frames == 0 || s->atoms == 0) {
+        (void)fprintf(stderr, "bench: no coordinates in %s\n", s->name);
+        exit(1);
+    }
     s->raw_bytes = s->x.len;
     s->error = o->error;
 }
@@ -448,13 +456,13 @@ static void bench_arrays(struct set *s, const struct options *o)
 static int usage(void)
 {
     (void)fprintf(stderr, "usage: bench_codecs trajectory|tensors|state NAME FILE [BASE] "
-                          "[--stride N] [--atoms N] [--error NM] [--slow]\n");
+                          "[--stride N] [--atoms N] [--error E] [--scale S] [--slow]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {.stride = 1, .error = 0.0005};
+    struct options o = {.stride = 1, .error = 0.0005, .scale = 1};
     const char *words[4] = {0};
     int count = 0;
     for (int i = 1; i < argc; i++)
@@ -466,6 +474,8 @@ int main(int argc, char **argv)
             o.atoms = (size_t)strtoull(argv[++i], NULL, 10);
         else if (i + 1 < argc && strcmp(argv[i], "--error") == 0)
             o.error = strtod(argv[++i], NULL);
+        else if (i + 1 < argc && strcmp(argv[i], "--scale") == 0)
+            o.scale = strtod(argv[++i], NULL);
         else if (count < 4)
             words[count++] = argv[i];
     if (count < 3 || o.stride == 0)

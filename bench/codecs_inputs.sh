@@ -3,9 +3,9 @@
 #   lyso  lysozyme in TIP3P (needs --pdb, a file of 1AKI), 101 frames 0.2 ps apart   TRR and XTC
 #   spce  SPC/E water in a 3.1 nm box, frames 10 ps apart                            TRR and XTC
 #   water SPC/E water in a 7 nm box, frames 0.2 ps apart (only with --large)         TRR and XTC
-#   cu    fcc copper, EAM, 32,000 atoms, frames 0.25 ps apart                        LAMMPS dump, in nm
-#   lj    Lennard-Jones melt (argon's sigma), 32,000 atoms                           LAMMPS dump, in nm
-# The dumps are sorted by atom and hold x, y, z in nm. A system whose files are there is kept.
+#   cu    fcc copper, EAM, 32,000 atoms, frames 0.25 ps apart                        LAMMPS dump, in A
+#   lj    Lennard-Jones melt (argon's sigma), 32,000 atoms                           LAMMPS dump, in sigma
+# The dumps are sorted by atom. A system whose files are there is kept.
 set -euo pipefail
 usage() {
   echo "usage: $0 [--pdb 1AKI.pdb] [--threads N] [--large] [--only SYSTEM] DIRECTORY" >&2
@@ -120,10 +120,7 @@ neigh_modify every 1 delay 5 check yes
 fix 1 all nve
 timestep 0.005
 run 200
-variable nx atom x/10
-variable ny atom y/10
-variable nz atom z/10
-dump 1 all custom 50 md.dump id v_nx v_ny v_nz
+dump 1 all custom 50 md.dump id x y z
 dump_modify 1 sort id format float %.7f
 run 2500
 END
@@ -148,10 +145,7 @@ neigh_modify delay 0 every 20 check no
 fix 1 all nve
 timestep 0.005
 run 2000
-variable nx atom x*0.34
-variable ny atom y*0.34
-variable nz atom z*0.34
-dump 1 all custom 50 md.dump id v_nx v_ny v_nz
+dump 1 all custom 50 md.dump id x y z
 dump_modify 1 sort id format float %.7f
 run 2500
 END

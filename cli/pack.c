@@ -236,6 +236,11 @@ static int pack_file(struct ebb_container_writer *w, const char *path, bool is_o
         rc = ebb_packer_add(w, &facts, &bytes, base != NULL ? &base->bytes : NULL, o, err);
     ebb_progress_end(&line);
     ebb_file_bytes_close(&file);
+    if (rc == 0 && o->error > 0 && !facts.is_lossy)
+        (void)fprintf(stderr,
+                      "note: %s is packed without loss: it has no frames that can be read, or is "
+                      "no finer than the bound\n",
+                      path);
     return rc < 0 ? ebb_error_wrap(err, rc, "%s", path) : 0;
 }
 
