@@ -36,7 +36,7 @@ struct ebb_frame {
     int32_t *xq;      /* XTC's integers: coordinate = integer / precision */
     double precision; /* as the file has it: may be 0, negative or no number */
     /* A coordinate changed by d moves the atom by at most d * length_scale in the file's length
-     * unit: 1, but for LAMMPS coordinates that are fractions of the box. */
+     * unit: 1, but for LAMMPS coordinates that are fractions of the box. Positive and finite. */
     double length_scale;
     struct ebb_buffer raw;  /* the frame's bytes as they are in the file */
     struct ebb_buffer rest; /* all of them but the coordinates; opaque, host independent */

@@ -87,8 +87,10 @@ void ebb_lammps_set_box(struct ebb_frame *f, const double bounds[6], const doubl
     for (int k = 0; k < 9; k++)
         f->box[k] = (float)box[k];
     f->has_box = true;
-    if (scaled)
-        f->length_scale = fmax(fmax(fabs(lx) + fabs(xy) + fabs(xz), fabs(ly) + fabs(yz)), fabs(lz));
+    double scale = fmax(fmax(fabs(lx) + fabs(xy) + fabs(xz), fabs(ly) + fabs(yz)), fabs(lz));
+    /* In a box without extent, or an infinite one, no fraction means a length. */
+    if (scaled && scale > 0 && isfinite(scale))
+        f->length_scale = scale;
 }
 
 bool ebb_lammps_id(double v, int64_t *ret)

@@ -86,6 +86,12 @@ static void a_tilted_box_is_taken_out_of_its_bounds(void **state)
     static const float want[9] = {10, 0, 0, 2, 6, 0, -1, 1, 3};
     assert_memory_equal(f.box, want, sizeof want);
     assert_true(f.length_scale == 13);
+    static const double flat[6] = {0}, endless[6] = {0, INFINITY, 0, 1, 0, 1}, level[3] = {0};
+    f.length_scale = 1;
+    ebb_lammps_set_box(&f, flat, level, true);
+    assert_true(f.length_scale == 1);
+    ebb_lammps_set_box(&f, endless, level, true);
+    assert_true(f.length_scale == 1);
 }
 
 static void unit_styles_with_a_length_are_known(void **state)
