@@ -70,9 +70,11 @@ static void add_curve_parameters(struct ebb_fit_model *m, const struct ebb_fit_e
 
 static void add_covariate_parameters(struct ebb_fit_model *m)
 {
-    static const char *const groups[] = {"type", "region", "zone", "zone_type"};
+    static const char *const groups[] = {"type", "region", "zone"};
     const struct ebb_fit_covariates *c = m->covariates;
     add_curve_parameters(m, &c->baseline);
+    /* With log2(cpus) as it is, not less its mean. */
+    add_parameter(m, ebb_strdup("intercept"), c->intercept - c->log2_cpu * c->mean_log2_cpu, NAN);
     if (c->has_cpus)
         add_parameter(m, ebb_strdup("log2_cpus"), c->log2_cpu, c->log2_cpu_error);
     for (size_t g = 0; g < EBB_FIT_EFFECTS; g++) {

@@ -8,8 +8,7 @@
 #include "scheduler/core/fit_linear.h"
 #include "scheduler/core/fit_place.h"
 
-#define MOST_LEVELS    1500
-#define MOST_PAIRS     400 /* with more, the effects of single (type, zone) pairs are left out */
+#define MOST_LEVELS    200 /* types and zones */
 #define ROUNDS         4
 #define VARIANCE_STEPS 12
 #define LEAST_VARIANCE 1e-4
@@ -78,10 +77,8 @@ static char *level_name(const char *type, const char *zone, size_t g)
         return *type == '\0' ? NULL : ebb_strdup(type);
     case EBB_FIT_EFFECT_REGION:
         return *zone == '\0' ? NULL : ebb_region_of_zone(zone);
-    case EBB_FIT_EFFECT_ZONE:
-        return *zone == '\0' ? NULL : ebb_strdup(zone);
     default:
-        return *zone == '\0' || *type == '\0' ? NULL : ebb_sprintf("%s/%s", zone, type);
+        return *zone == '\0' ? NULL : ebb_strdup(zone);
     }
 }
 
@@ -151,11 +148,10 @@ static void set_cpus(struct regression *r)
     }
 }
 
-static bool uses_effect(const struct regression *r, size_t g, size_t pairs)
+static bool uses_effect(const struct regression *r, size_t g)
 {
-    if (r->o->pooled)
-        return g != EBB_FIT_EFFECT_ZONE_TYPE || pairs <= MOST_PAIRS;
-    return g == EBB_FIT_EFFECT_ZONE || (g == EBB_FIT_EFFECT_TYPE && !r->c->has_cpus);
+    return r->o->pooled || g == EBB_FIT_EFFECT_ZONE ||
+           (g == EBB_FIT_EFFECT_TYPE && !r->c->has_cpus);
 }
 
 /* Without pooling a level needs revocations of its own. */
@@ -180,7 +176,7 @@ static void set_levels(struct regression *r)
         r->c->deviation[g] = PRIOR_DEVIATION;
         for (size_t i = 0; i < r->cell_count; i++) {
             struct cell *cell = &r->cells[i];
-            bool used = uses_effect(r, g, r->cell_count) && has_own_level(r, cell, g);
+            bool used = uses_effect(r, g) && has_own_level(r, cell, g);
             cell->column[g] = used ? add_level(r->c, g,
                                                level_name(type_name(r->l, cell->type),
                                                           zone_name(r->l, cell->zone), g))

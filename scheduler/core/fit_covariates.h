@@ -1,12 +1,14 @@
 /* Lifetimes by age, type and zone: proportional hazards over a parametric curve of age,
  *
- *     h_i(t) = h0(t) exp(b0 + b log2(cpus_i) + u_type + v_region + w_zone + x_(type, zone)),
+ *     h_i(t) = h0(t) exp(b0 + b log2(cpus_i) + u_type + v_region + w_zone),
  *
  * where each group of effects is normal around 0 with a variance of its own, learned from the data:
- * a zone is drawn to its region, a type in a zone to both, and what was never seen gets the
- * average. The effects given the curve are a Poisson regression of revocations on cumulative hazard
- * (Whitehead 1980), penalised; the variances come by EM on Laplace's approximation; the curve given
- * the effects by maximum likelihood; in turns. */
+ * a zone is drawn to its region, and what was never seen gets the average. The effects given the
+ * curve are a Poisson regression of revocations on cumulative hazard (Whitehead 1980), penalised;
+ * the variances maximise Laplace's approximation; the curve given the effects comes by maximum
+ * likelihood; in turns. There is no effect of single pairs of type and zone: VMs are launched in
+ * batches of one type in one zone, whose common fate on a day such an effect takes for the pair's
+ * own. */
 #ifndef EBB_SCHEDULER_CORE_FIT_COVARIATES_H
 #define EBB_SCHEDULER_CORE_FIT_COVARIATES_H
 
@@ -16,12 +18,11 @@ enum ebb_fit_effect {
     EBB_FIT_EFFECT_TYPE,
     EBB_FIT_EFFECT_REGION,
     EBB_FIT_EFFECT_ZONE,
-    EBB_FIT_EFFECT_ZONE_TYPE,
     EBB_FIT_EFFECTS,
 };
 
 struct ebb_fit_level {
-    char *name; /* "us-east1-b", "us-east1-b/n1-highcpu-2" */
+    char *name; /* "us-east1-b" */
     double value, standard_error;
     double revoked, exposed; /* exposed: cumulative hazard of the curve */
 };
@@ -47,7 +48,7 @@ struct ebb_fit_covariates_options {
     bool pooled;
 };
 
-/* NULL: too few revocations, no type or zone that differs, or more than 300 types and zones. */
+/* NULL: too few revocations, no type or zone that differs, or more than 200 types and zones. */
 struct ebb_fit_covariates *ebb_fit_covariates_new(const struct ebb_lifetimes *l,
                                                   const struct ebb_fit_covariates_options *o,
                                                   const struct ebb_fit_estimate *start);
