@@ -5,6 +5,7 @@
 #include "base/options.h"
 
 /* cli/ */
+extern const struct ebb_command ebb_command_plan;
 extern const struct ebb_command ebb_command_submit;
 extern const struct ebb_command ebb_command_status;
 extern const struct ebb_command ebb_command_jobs;

@@ -4,6 +4,7 @@
 #include "main/commands.h"
 
 static const struct ebb_command *const commands[] = {
+    &ebb_command_plan,
     &ebb_command_submit,
     &ebb_command_status,
     &ebb_command_jobs,

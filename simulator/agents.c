@@ -31,6 +31,7 @@ struct attempt {
     uint8_t phase;
     bool checkpoints, stops, is_writing, resumed;
     double interval_s;
+    double told_s; /* between checkpoints that are told: a multiple of the interval */
     double start_s, setup_s;
     double work_s;   /* of the whole job */
     double before_s; /* in the commit it began from */
@@ -344,7 +345,7 @@ static void on_commit_done(void *ctx, uint32_t slot, uint32_t changes)
     }
     double left_s = t->work_s - t->before_s - t->ran_s -
                     (double)(ebb_agenda_now_ns(g->agenda) - t->mark_ns) / 1e9;
-    double wait_s = t->interval_s - g->times.write_s;
+    double wait_s = t->told_s - g->times.write_s;
     t->next_ns = in_s(g, wait_s);
     if (wait_s < left_s)
         ebb_agenda_add(g->agenda, in_s(g, wait_s), on_commit_begin, g, slot, t->changes);
@@ -373,7 +374,7 @@ static void on_prepared(void *ctx, uint32_t slot, uint32_t changes)
         return;
     g->attempts[slot].phase = RUNNING;
     report_started(g, &g->attempts[slot]);
-    run_on(g, slot, g->attempts[slot].interval_s);
+    run_on(g, slot, g->attempts[slot].told_s);
 }
 
 void ebb_agents_grant(struct ebb_agents *g, const struct ebb_placement *p, uint32_t attempt)
@@ -388,7 +389,9 @@ void ebb_agents_grant(struct ebb_agents *g, const struct ebb_placement *p, uint3
     t->checkpoints = profile != NULL && profile->checkpoints && p->checkpoint_interval_s > 0;
     t->stops = t->checkpoints && profile->state != NULL && profile->state->trigger != NULL &&
                strcmp(profile->state->trigger, "signal") == 0;
-    t->interval_s = p->checkpoint_interval_s;
+    t->interval_s = t->told_s = p->checkpoint_interval_s;
+    if (t->checkpoints && !t->stops && t->interval_s < g->times.report_s)
+        t->told_s *= floor(g->times.report_s / t->interval_s);
     t->work_s = run_time_s(g, group, p->job);
     t->before_s = *saved_of(g, t);
     t->resumed = t->before_s > 0;
@@ -493,12 +496,26 @@ void ebb_agents_cut(struct ebb_agents *g, uint32_t vm, bool is_cut)
     agent_of(g, vm)->is_cut = is_cut;
 }
 
+/* The newest checkpoint that was made and not told. */
+static void save_untold(struct ebb_agents *g, const struct attempt *t)
+{
+    if (t->phase != RUNNING || !t->checkpoints || t->told_s <= t->interval_s)
+        return;
+    double ran_s = t->ran_s + (double)(ebb_agenda_now_ns(g->agenda) - t->mark_ns) / 1e9;
+    double safe_s = floor((ran_s - g->times.write_s) / t->interval_s) * t->interval_s;
+    float *saved = saved_of(g, t);
+    if (t->before_s + safe_s > *saved)
+        *saved = (float)(t->before_s + safe_s);
+}
+
 void ebb_agents_kill(struct ebb_agents *g, uint32_t vm)
 {
     struct agent *a = agent_of(g, vm);
     a->is_up = false;
-    while (a->first != EBB_NONE)
+    while (a->first != EBB_NONE) {
+        save_untold(g, &g->attempts[a->first]);
         drop(g, a->first);
+    }
 }
 
 struct ebb_agent_requests ebb_agents_take_requests(struct ebb_agents *g)

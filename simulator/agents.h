@@ -24,6 +24,10 @@ struct ebb_job_times {
     double write_s; /* making and sending a checkpoint */
     double end_s;   /* outputs committed */
     double poll_s;  /* between two looks for a notice */
+    /* Checkpoints are told at most so often, at least one of each that is asked for: for speed,
+     * where nobody reads the events. Those between are made all the same, and a job goes on from
+     * the newest. 0: each is told. */
+    double report_s;
 };
 void ebb_job_times_default(struct ebb_job_times *ret);
 

@@ -83,6 +83,19 @@ void ebb_fleet_offers_clean_up(struct ebb_fleet_offers *o)
     *o = (struct ebb_fleet_offers){0};
 }
 
+/* Prices change in the course of a run. */
+static void copy_offers(const struct ebb_simulation_options *o, struct ebb_fleet_offers *ret)
+{
+    *ret = (struct ebb_fleet_offers){
+        .offers = ebb_alloc_array(o->offer_count + 1, sizeof *ret->offers),
+        .pointers = ebb_alloc_array(o->offer_count + 1, sizeof *ret->pointers),
+        .count = o->offer_count};
+    for (size_t i = 0; i < o->offer_count; i++) {
+        ret->offers[i] = *o->offers[i];
+        ret->pointers[i] = &ret->offers[i];
+    }
+}
+
 /* ---- the run ---- */
 
 static void configure(struct ebb_driver *d)
@@ -125,7 +138,10 @@ static struct ebb_driver *driver_new(const struct ebb_simulation_options *o)
     d->world = ebb_world_new(d->agenda, o->fleet, o->model, o->seed, &handlers);
     const struct ebb_agents_handlers agents = {.ctx = d, .goodbye = ebb_driver_goodbye};
     d->agents = ebb_agents_new(d->agenda, &d->actor, &o->jobs, o->seed, &agents);
-    ebb_fleet_offers_of(o->fleet, o->provider, &d->offers);
+    if (o->offers != NULL)
+        copy_offers(o, &d->offers);
+    else
+        ebb_fleet_offers_of(o->fleet, o->provider, &d->offers);
     d->prices_seen =
         ebb_alloc_array(o->fleet->zone_count * o->fleet->type_count + 1, sizeof *d->prices_seen);
     return d;

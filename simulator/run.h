@@ -17,15 +17,20 @@ struct ebb_simulation_times {
     double plan_s;                   /* between two plans at least */
     double call_s;                   /* until a launch or an end is answered */
     double join_s;                   /* from user data's start to the agent's joining */
-    double quiet_s;                  /* stop when nothing has happened for so long */
+    /* For speed: plan only when a VM or a bag has changed or jobs have run out, and otherwise every
+     * plan_s at most. The daemon plans after any event. */
+    bool plan_seldom;
+    double quiet_s; /* stop when nothing has happened for so long */
 };
 
 struct ebb_simulation_options {
     const struct ebb_fleet *fleet;
     const struct ebb_world_model *model; /* NULL: the fleet's lifetimes and traces */
     const char *provider;                /* NULL: "aws" */
-    const Ebb__BagSpec *spec;            /* one bag, submitted at the start */
-    const char *bag_id;                  /* NULL: the bag's name */
+    const Ebb__Offer *const *offers;     /* NULL: all of the fleet's */
+    size_t offer_count;
+    const Ebb__BagSpec *spec; /* one bag, submitted at the start */
+    const char *bag_id;       /* NULL: the bag's name */
     struct ebb_policy policy;
     struct ebb_simulation_times times;
     struct ebb_job_times jobs;

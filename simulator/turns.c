@@ -29,6 +29,20 @@ static bool may_place(const Ebb__Event *e)
            e->kind_case != EBB__EVENT__KIND_REQUESTS_COUNTED;
 }
 
+/* What a plan would say may have changed: jobs that end while others are ready are followed by
+ * those, on the same VMs. */
+static bool may_plan(const struct ebb_state *s, const Ebb__Event *e)
+{
+    if (e->kind_case == EBB__EVENT__KIND_ATTEMPT_ENDED) {
+        for (size_t i = 0; i < s->active_count; i++) {
+            if (s->active[i]->first_ready != EBB_NONE)
+                return false;
+        }
+        return true;
+    }
+    return may_place(e);
+}
+
 int ebb_driver_emit(void *ctx, Ebb__Event *e)
 {
     struct ebb_driver *d = ctx;
@@ -44,7 +58,7 @@ int ebb_driver_emit(void *ctx, Ebb__Event *e)
     d->events++;
     if (d->o->event != NULL && d->o->event(d->o->ctx, e) < 0)
         d->is_stopped = true;
-    d->plan_is_wanted = true;
+    d->plan_is_wanted |= !d->o->times.plan_seldom || may_plan(d->state, e);
     d->place_is_wanted |= may_place(e);
     ebb_driver_turn_soon(d);
     return 0;
@@ -122,6 +136,9 @@ static void plan(struct ebb_driver *d)
     d->plans++;
     act_on(d, &p);
     d->plan_again_ns = p.again_wall_ns;
+    if (d->o->times.plan_seldom && d->plan_again_ns != 0 &&
+        d->plan_again_ns < d->plan_not_before_ns)
+        d->plan_again_ns = d->plan_not_before_ns;
     ebb_plan_clean_up(&p);
     if (d->plan_again_ns != 0)
         ebb_agenda_add(d->agenda, d->plan_again_ns, on_turn, d, 0, 0);

@@ -42,11 +42,12 @@ bool ebb_world_vm_is_live(const struct ebb_world_vm *vm)
     return vm->state <= EBB_WORLD_RUNNING;
 }
 
-double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double age_s, double u)
+double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double time_scale, double age_s,
+                       double u)
 {
-    double wanted = -log1p(-u), at = age_s;
+    double wanted = -log1p(-u), at = age_s, scale = time_scale > 0 ? time_scale : 1;
     for (int b = 0; b < EBB_POOL_BINS; b++) {
-        double to = ebb_pool_bin_from_s[b + 1];
+        double to = ebb_pool_bin_from_s[b + 1] / scale;
         if (at >= to)
             continue;
         double rate = per_hour[b] / 3600, most = rate * (to - at);
@@ -258,7 +259,7 @@ static void start_lifetime(struct ebb_world *w, uint32_t vm)
     ebb_random_seed(&random, w->seed ^ ((uint64_t)vm + 1) * BY_LAUNCH);
     if (w->model != NULL) {
         const struct ebb_pool_model *m = &w->model->pools[pool_of(w, v->zone, v->type)];
-        s = ebb_pool_draw_s(m->own_per_hour, 0, ebb_random_uniform(&random));
+        s = ebb_pool_draw_s(m->own_per_hour, w->model->time_scale, 0, ebb_random_uniform(&random));
         if (m->cap_s > 0)
             s = fmin(s, m->cap_s);
     } else {
@@ -450,7 +451,7 @@ static void plan_pool(struct ebb_world *w, uint32_t pool, double age_s)
     struct ebb_random random;
     w->pool_turns[pool]++;
     ebb_random_seed(&random, (w->seed + pool * BY_LAUNCH) ^ w->pool_turns[pool]);
-    double s = ebb_pool_draw_s(rates, age_s, ebb_random_uniform(&random));
+    double s = ebb_pool_draw_s(rates, w->model->time_scale, age_s, ebb_random_uniform(&random));
     ebb_agenda_add(w->agenda, in_s(w, s), on_pool, w, pool, 0);
 }
 

@@ -35,10 +35,12 @@ struct ebb_pool_model {
 struct ebb_world_model {
     const struct ebb_pool_model *pools; /* zone index * type count + type index */
     struct ebb_fleet_notice notice;
+    double time_scale; /* ages of the bins over seconds; 0 stands for 1 */
 };
 /* Seconds until an event of a piecewise constant hazard, from `age_s` on, by inversion: `u` in
- * [0, 1). INFINITY when it never comes. */
-double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double age_s, double u);
+ * [0, 1). Rates are per hour of the clock, bins of the scaled age. INFINITY when it never comes. */
+double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double time_scale, double age_s,
+                       double u);
 
 enum ebb_world_vm_state {
     EBB_WORLD_PENDING,

@@ -1,0 +1,248 @@
+/* Priors of pools, and draws from them. */
+#include "simulator/pools.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define SHARED      0.4
+#define OF_POOL     0.4
+#define SHOCK_PRIOR 0.5 /* of revocations */
+#define SHOCK_KILLS 0.95
+#define WEIGHT      2.0 /* of that prior, in revocations */
+#define AHEAD_S     (20 * 86400.0)
+#define MOST_TURNS  2000
+
+struct prior {
+    bool is_offered;
+    double mean[EBB_RATES][EBB_AGE_BINS], sd[EBB_RATES][EBB_AGE_BINS];
+    double shocks, others; /* Beta */
+};
+
+struct ebb_pools {
+    size_t count;
+    double time_scale;
+    struct prior *priors;
+    struct ebb_pool_model *models;
+};
+
+static_assert(EBB_POOL_BINS == EBB_AGE_BINS, "pools and hazards have the same ages");
+
+/* ---- the fleet ---- */
+
+static int zone_of(struct ebb_fleet *f, const char *name)
+{
+    int zone = ebb_fleet_zone_index(f, name);
+    if (zone >= 0)
+        return zone;
+    if (f->zone_count == EBB_FLEET_MAX_ZONES || strlen(name) >= EBB_FLEET_NAME_SIZE)
+        return -1;
+    struct ebb_fleet_zone *z = &f->zones[f->zone_count++];
+    snprintf(z->name, sizeof z->name, "%s", name);
+    z->capacity = INT32_MAX;
+    for (int t = 0; t < EBB_FLEET_MAX_TYPES; t++)
+        z->type_capacity[t] = -1;
+    return (int)f->zone_count - 1;
+}
+
+static int type_of(struct ebb_fleet *f, const Ebb__Offer *o)
+{
+    int type = ebb_fleet_type_index(f, o->type);
+    if (type >= 0)
+        return type;
+    if (f->type_count == EBB_FLEET_MAX_TYPES || strlen(o->type) >= EBB_FLEET_NAME_SIZE)
+        return -1;
+    struct ebb_fleet_type *t = &f->types[f->type_count++];
+    snprintf(t->name, sizeof t->name, "%s", o->type);
+    snprintf(t->gpu_model, sizeof t->gpu_model, "%s", o->gpu_model);
+    t->vcpus = (int64_t)ceil(o->cpus);
+    t->memory_bytes = o->memory_bytes;
+    t->gpus = o->gpus;
+    t->on_demand_usd_micros_per_hour = o->on_demand_usd_micros_per_hour;
+    return (int)f->type_count - 1;
+}
+
+static void add_offer(struct ebb_fleet *f, const Ebb__Offer *o)
+{
+    int zone = zone_of(f, o->zone), type = zone < 0 ? -1 : type_of(f, o);
+    if (type < 0)
+        return;
+    if (o->market == EBB__MARKET__ON_DEMAND) {
+        f->types[type].on_demand_usd_micros_per_hour = o->usd_micros_per_hour;
+        return;
+    }
+    struct ebb_fleet_prices *p = &f->types[type].spot[zone];
+    if (p->count == 0) {
+        p->steps = ebb_alloc(sizeof *p->steps);
+        p->count = 1;
+    }
+    p->steps[0] = (struct ebb_fleet_price_step){0, o->usd_micros_per_hour};
+}
+
+static void take_capacity(struct ebb_fleet *f, const struct ebb_fleet *like)
+{
+    for (size_t z = 0; z < f->zone_count; z++) {
+        int zone = ebb_fleet_zone_index(like, f->zones[z].name);
+        for (size_t t = 0; zone >= 0 && t < f->type_count; t++) {
+            int type = ebb_fleet_type_index(like, f->types[t].name);
+            if (type >= 0)
+                f->zones[z].type_capacity[t] = ebb_fleet_capacity(like, zone, type);
+        }
+    }
+}
+
+struct ebb_fleet *ebb_fleet_of_offers(const Ebb__Offer *const *offers, size_t count,
+                                      double time_scale, const struct ebb_fleet *like)
+{
+    struct ebb_fleet *f = ebb_alloc(sizeof *f);
+    f->zones = ebb_alloc_array(EBB_FLEET_MAX_ZONES, sizeof *f->zones);
+    f->types = ebb_alloc_array(EBB_FLEET_MAX_TYPES, sizeof *f->types);
+    f->time_scale = time_scale > 1 ? (int64_t)time_scale : 1;
+    f->pending = (struct ebb_fleet_range){2, 6};
+    f->boot = (struct ebb_fleet_range){8, 25};
+    snprintf(f->region, sizeof f->region, "%s", count > 0 ? offers[0]->region : "");
+    for (size_t i = 0; i < count; i++)
+        add_offer(f, offers[i]);
+    if (like != NULL) {
+        f->pending = like->pending;
+        f->boot = like->boot;
+        take_capacity(f, like);
+    }
+    return f;
+}
+
+/* ---- priors ---- */
+
+static void fill_prior(struct prior *p, const Ebb__Offer *o, const struct ebb_hazards *h,
+                       int64_t now_wall_ns)
+{
+    const struct ebb_place place = {o->provider, o->region, o->zone, o->type};
+    double hours, revoked = 0, recovered = 0;
+    uint32_t resets;
+    p->is_offered = true;
+    for (int r = 0; r < EBB_RATES; r++)
+        ebb_hazards_table(h, (enum ebb_rate)r, &place, now_wall_ns, p->mean[r], p->sd[r]);
+    if (!ebb_hazards_seen(h, EBB_RATE_REVOCATION, &place, now_wall_ns, &hours, &revoked, &resets))
+        revoked = 0;
+    if (!ebb_hazards_seen(h, EBB_RATE_RECOVERY, &place, now_wall_ns, &hours, &recovered, &resets))
+        recovered = 0;
+    p->shocks = WEIGHT * SHOCK_PRIOR + fmin(recovered, revoked);
+    p->others = WEIGHT * (1 - SHOCK_PRIOR) + fmax(0, revoked - recovered);
+}
+
+struct ebb_pools *ebb_pools_new(const struct ebb_fleet *fleet, const Ebb__Offer *const *offers,
+                                size_t offer_count, const struct ebb_hazards *hazards,
+                                int64_t now_wall_ns)
+{
+    struct ebb_pools *p = ebb_alloc(sizeof *p);
+    p->count = fleet->zone_count * fleet->type_count;
+    p->time_scale = (double)fleet->time_scale;
+    p->priors = ebb_alloc_array(p->count + 1, sizeof *p->priors);
+    p->models = ebb_alloc_array(p->count + 1, sizeof *p->models);
+    for (size_t i = 0; i < offer_count; i++) {
+        int zone = ebb_fleet_zone_index(fleet, offers[i]->zone);
+        int type = ebb_fleet_type_index(fleet, offers[i]->type);
+        if (offers[i]->market == EBB__MARKET__SPOT && zone >= 0 && type >= 0)
+            fill_prior(&p->priors[(size_t)zone * fleet->type_count + (size_t)type], offers[i],
+                       hazards, now_wall_ns);
+    }
+    return p;
+}
+
+void ebb_pools_destroy(struct ebb_pools *p)
+{
+    if (p == NULL)
+        return;
+    free(p->priors);
+    free(p->models);
+    free(p);
+}
+
+/* ---- draws ---- */
+
+static double normal(struct ebb_random *r)
+{
+    double radius = sqrt(-2 * log1p(-ebb_random_uniform(r)));
+    return radius * cos(2 * M_PI * ebb_random_uniform(r));
+}
+
+/* Marsaglia, Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); shapes
+ * under 1 by their section 6. */
+static double gamma_draw(struct ebb_random *r, double shape)
+{
+    if (shape < 1)
+        return gamma_draw(r, shape + 1) * pow(1 - ebb_random_uniform(r), 1 / shape);
+    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = normal(r), v = 1 + c * x;
+        v = v * v * v;
+        if (v > 0 && log1p(-ebb_random_uniform(r)) < 0.5 * x * x + d - d * v + d * log(v))
+            return d * v;
+    }
+}
+
+static double log_normal(double mean, double sd, double z)
+{
+    if (!(mean > 0))
+        return 0;
+    double variance = log1p(sd * sd / (mean * mean));
+    return mean * exp(sqrt(variance) * z - variance / 2);
+}
+
+static void draw_rates(const struct prior *p, int rate, double shared, struct ebb_random *r,
+                       double out[EBB_AGE_BINS])
+{
+    double own = normal(r);
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        double z =
+            sqrt(SHARED) * shared + sqrt(OF_POOL) * own + sqrt(1 - SHARED - OF_POOL) * normal(r);
+        out[b] = log_normal(p->mean[rate][b], p->sd[rate][b], z);
+    }
+}
+
+/* Where a pool that has run for a long time stands at a moment picked at random. */
+static void look_in(struct ebb_pool_model *m, double time_scale, struct ebb_random *r)
+{
+    double at_s = 0, until_s = AHEAD_S * (0.5 + 0.5 * ebb_random_uniform(r)) / time_scale;
+    for (int turn = 0; turn < MOST_TURNS; turn++) {
+        double s = ebb_pool_draw_s(m->is_down ? m->recovery_per_hour : m->shock_per_hour,
+                                   time_scale, 0, ebb_random_uniform(r));
+        if (at_s + s >= until_s || turn + 1 == MOST_TURNS) {
+            m->age_s = until_s > at_s ? fmin(until_s - at_s, s) : 0;
+            return;
+        }
+        at_s += s;
+        m->is_down = !m->is_down;
+    }
+}
+
+static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
+                      const double shared[EBB_RATES], struct ebb_random *r,
+                      struct ebb_pool_model *m)
+{
+    double rates[EBB_AGE_BINS];
+    *m = (struct ebb_pool_model){.shock_kills = SHOCK_KILLS};
+    if (!p->is_offered)
+        return;
+    draw_rates(p, EBB_RATE_REVOCATION, shared[EBB_RATE_REVOCATION], r, rates);
+    draw_rates(p, EBB_RATE_RECOVERY, shared[EBB_RATE_RECOVERY], r, m->recovery_per_hour);
+    double x = gamma_draw(r, p->shocks), y = gamma_draw(r, p->others), share = x / (x + y);
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        m->shock_per_hour[b] = rates[b] * share;
+        m->own_per_hour[b] = rates[b] * (1 - share);
+    }
+    look_in(m, pools->time_scale, r);
+}
+
+const struct ebb_pool_model *ebb_pools_draw(struct ebb_pools *p, struct ebb_random *random)
+{
+    double shared[EBB_RATES];
+    for (int r = 0; r < EBB_RATES; r++)
+        shared[r] = normal(random);
+    for (size_t i = 0; i < p->count; i++)
+        draw_pool(p, &p->priors[i], shared, random, &p->models[i]);
+    return p->models;
+}
