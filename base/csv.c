@@ -172,9 +172,16 @@ const char *ebb_csv_cell(const struct ebb_csv *c, int column)
                : (const char *)c->cells.data + c->cell_at[column];
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 void ebb_csv_quote(struct ebb_buffer *out, const char *text)
 {
-    if (text[strcspn(text, ",\"\r\n")] == '\0' && *text != ' ') {
+    size_t len = strlen(text);
+    bool trimmed = len > 0 && (is_blank(text[0]) || is_blank(text[len - 1]));
+    if (text[strcspn(text, ",\"\r\n")] == '\0' && !trimmed) {
         ebb_buffer_append_text(out, text);
         return;
     }

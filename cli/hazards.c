@@ -11,6 +11,7 @@
 #include "cli/hazards.h"
 #include "cli/json_out.h"
 #include "cli/table.h"
+#include "scheduler/core/catalogue.h"
 
 extern const struct ebb_command ebb_command_hazards;
 
@@ -222,6 +223,7 @@ static int load(const char *path, struct view *ret, struct ebb_error *err)
     ret->scale = a != NULL && a->hazards->bill_time_scale > 0 ? a->hazards->bill_time_scale : 1;
     ret->now_wall_ns = a != NULL ? a->hazards->wall_ns : ebb_wall_ns(NULL);
     ret->hazards = ebb_hazards_new(m->half_life_s);
+    ebb_hazards_set_prior_source(ret->hazards, ebb_catalogue_prior); /* as the scheduler does */
     ebb_hazards_set_time_scale(ret->hazards, ret->scale);
     rc = ebb_hazards_load(ret->hazards, m, err);
     if (file != NULL)

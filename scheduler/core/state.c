@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/core/catalogue.h"
 #include "scheduler/core/fold.h"
 #include "scheduler/core/hazards.h"
 #include "scheduler/core/ledger.h"
@@ -29,6 +30,7 @@ struct ebb_state *ebb_state_new(void)
     s->vms_by_id = ebb_map_new(NULL);
     s->market = ebb_market_new();
     s->hazards = ebb_hazards_new(EBB_HAZARD_HALF_LIFE_S);
+    ebb_hazards_set_prior_source(s->hazards, ebb_catalogue_prior);
     s->speeds = ebb_map_new(free);
     s->ledger = ebb_ledger_new();
     return s;

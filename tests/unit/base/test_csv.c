@@ -91,8 +91,8 @@ static void rows_wider_than_the_limit_are_refused(void **state)
 static void cells_that_are_quoted_read_back(void **state)
 {
     (void)state;
-    static const char *const cells[] = {"",           "plain",  "a,b", "say \"x\"",
-                                        "two\nlines", " space", "\r"};
+    static const char *const cells[] = {"",       "plain",  "a,b",     "say \"x\"", "two\nlines",
+                                        " space", "space ", "\ttab\t", "\r"};
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
     ebb_buffer_append_text(&out, "x,y\n");
     for (size_t i = 0; i < EBB_ARRAY_LEN(cells); i++) {
