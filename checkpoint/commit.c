@@ -68,6 +68,7 @@ static int upload(struct commit *c, struct ebb_error *err)
         .index = index,
         .threads = c->q->threads != 0 ? c->q->threads : DEFAULT_THREADS,
         .verify_sample = c->q->verify_sample,
+        .deltas = c->q->deltas,
         .deadline_ns = c->q->deadline_ns,
     };
     int rc = ebb_upload_run(&c->upload, err);
@@ -126,11 +127,13 @@ static Ebb__Chunk *take_over(struct commit *c, struct pack_numbers *n, const Ebb
     set_bytes(&chunk->sha256, old->sha256.data, old->sha256.len);
     chunk->pack =
         number_pack(c->manifest, n, &n->of_base[old->pack], p->sha256.data, p->size_bytes);
+    chunk->base_chunk = old->base_chunk != NULL ? take_over(c, n, old->base_chunk) : NULL;
     return chunk;
 }
 
+/* `base`: what it is a delta against, or NULL. */
 static Ebb__Chunk *new_chunk(struct commit *c, struct pack_numbers *n,
-                             const struct ebb_chunk_record *r)
+                             const struct ebb_chunk_record *r, const Ebb__Chunk *base)
 {
     const struct ebb_new_pack *p = &c->upload.packs[r->pack];
     Ebb__Chunk *chunk = ebb_alloc(sizeof *chunk);
@@ -141,6 +144,7 @@ static Ebb__Chunk *new_chunk(struct commit *c, struct pack_numbers *n,
     chunk->raw_bytes = r->raw_bytes;
     chunk->codec = r->codec;
     set_bytes(&chunk->sha256, r->sha256, EBB_SHA256_SIZE);
+    chunk->base_chunk = base != NULL ? take_over(c, n, base) : NULL;
     return chunk;
 }
 
@@ -169,8 +173,9 @@ static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, siz
     for (size_t k = 0; k < s->keep_chunks; k++)
         f->chunks[f->n_chunks++] = take_over(c, n, s->base->chunks[k]);
     for (size_t k = 0; k < new->count; k++)
-        f->chunks[f->n_chunks++] = new->known[k] != NULL ? take_over(c, n, new->known[k])
-                                                         : new_chunk(c, n, &new->chunks[k]);
+        f->chunks[f->n_chunks++] = new->known[k] != NULL
+                                       ? take_over(c, n, new->known[k])
+                                       : new_chunk(c, n, &new->chunks[k], new->delta[k]);
     return f;
 }
 

@@ -60,6 +60,37 @@ static void cut_ranges(struct fetch *f, size_t count)
     }
 }
 
+static int fetch_base(struct ebb_lineage *l, const Ebb__Manifest *m, const Ebb__Chunk *c,
+                      struct ebb_buffer *base, struct ebb_error *err)
+{
+    ebb_buffer_reset(base);
+    return c->base_chunk == NULL ? 0 : ebb_fetch_chunk(l, m, c->base_chunk, base, err);
+}
+
+/* Chains are short (EBB_CHUNK_CHAIN_MAX), and so is the recursion. */
+int ebb_fetch_chunk(struct ebb_lineage *l, const Ebb__Manifest *m, const Ebb__Chunk *c,
+                    struct ebb_buffer *raw, struct ebb_error *err)
+{
+    EBB_AUTO_FREE char *key = ebb_pack_key(l->root, m->packs[c->pack]->sha256.data);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer stored = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer base = {0};
+    int rc = ebb_object_get(l->store, key, c->offset, c->stored_bytes, (size_t)c->stored_bytes,
+                            &stored, NULL, err);
+    if (rc == 0 && stored.len != c->stored_bytes)
+        rc = ebb_error_set(err, EBB_ERR_CORRUPT, "%s: it ends too early", key);
+    if (rc == 0)
+        rc = fetch_base(l, m, c, &base, err);
+    if (rc < 0)
+        return rc;
+    ebb_buffer_reserve(raw, (size_t)c->raw_bytes);
+    rc = ebb_chunk_decode(c, stored.data, base.data, raw->data + raw->len, err);
+    if (rc < 0)
+        return ebb_error_wrap(err, rc, "%s at %llu", key, (unsigned long long)c->offset);
+    raw->len += (size_t)c->raw_bytes;
+    raw->data[raw->len] = 0;
+    return 0;
+}
+
 static int fetch_range(struct fetch *f, const struct range *r, struct ebb_error *err)
 {
     const Ebb__Pack *p = f->m->packs[f->wanted[r->first].chunk->pack];
@@ -73,6 +104,7 @@ static int fetch_range(struct fetch *f, const struct range *r, struct ebb_error 
     if (rc < 0)
         return rc;
     EBB_AUTO_FREE uint8_t *raw = NULL;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer base = {0};
     uint64_t room = 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct ebb_wanted_chunk *w = &f->wanted[r->first + i];
@@ -81,7 +113,10 @@ static int fetch_range(struct fetch *f, const struct range *r, struct ebb_error 
             free(raw);
             raw = ebb_alloc((size_t)room);
         }
-        rc = ebb_chunk_decode(w->chunk, bytes.data + (w->chunk->offset - r->begin), raw, err);
+        rc = fetch_base(f->l, f->m, w->chunk, &base, err);
+        if (rc == 0)
+            rc = ebb_chunk_decode(w->chunk, bytes.data + (w->chunk->offset - r->begin), base.data,
+                                  raw, err);
         if (rc < 0)
             return ebb_error_wrap(err, rc, "%s at %llu", key, (unsigned long long)w->chunk->offset);
         rc = f->sink(f->ctx, w, raw, err);

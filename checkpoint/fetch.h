@@ -14,6 +14,10 @@ struct ebb_wanted_chunk {
     uint64_t file_offset; /* of its first byte */
 };
 
+/* One chunk, verified, with what it is a delta against: appends its raw bytes to `raw`. */
+int ebb_fetch_chunk(struct ebb_lineage *l, const Ebb__Manifest *m, const Ebb__Chunk *c,
+                    struct ebb_buffer *raw, struct ebb_error *err);
+
 /* Fetches all of them with `threads` at once and calls `sink` with each one's verified bytes, from
  * any thread, in any order. Sorts `wanted`. Stops at the first failure. */
 int ebb_fetch_chunks(struct ebb_lineage *l, const Ebb__Manifest *m, struct ebb_wanted_chunk *wanted,

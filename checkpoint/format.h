@@ -22,6 +22,7 @@
 #define EBB_MANIFEST_MAX_BYTES (64u << 20)
 #define EBB_PACK_MAX_BYTES     (64u << 20)
 #define EBB_CHUNK_MAX_BYTES    (16u << 20)
+#define EBB_CHUNK_CHAIN_MAX    8u /* a chunk, its base, that one's base, ... */
 #define EBB_PATH_MAX_BYTES     4000u
 #define EBB_NONCE_SIZE         16u
 

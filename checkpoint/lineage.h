@@ -62,6 +62,9 @@ struct ebb_commit_request {
     const char *const *portability; /* name, value, name, value, ..., NULL; may be NULL */
     bool final;                     /* the outputs: after it no commit and no claim succeeds */
     unsigned threads;               /* parallel compress and put; 0: 4 */
+    /* STATE and OUTPUT files of tensors as changes to those of the checkpoint before, which are
+     * fetched from the store for it: fewer bytes to put for more to get. Not past a deadline. */
+    bool deltas;
     unsigned verify_sample; /* decode one zstd chunk in so many again before it is put; 0: all */
     int64_t deadline_ns;    /* monotonic; past it nothing new is begun, EBB_ERR_TIMEOUT; 0: none */
 };

@@ -94,29 +94,45 @@ bool ebb_link_is_contained(const char *path, const char *target)
     return true;
 }
 
+static int check_chunk(const Ebb__Manifest *m, const Ebb__FileEntry *f, const Ebb__Chunk *c,
+                       struct ebb_error *err)
+{
+    if (c->pack >= m->n_packs)
+        return damaged(err, f->path, "a chunk in a pack that is not listed");
+    uint64_t pack_bytes = m->packs[c->pack]->size_bytes;
+    if (c->raw_bytes == 0 || c->raw_bytes > EBB_CHUNK_MAX_BYTES || c->stored_bytes == 0 ||
+        c->sha256.len != EBB_SHA256_SIZE)
+        return damaged(err, f->path, "a chunk of an impossible size");
+    if (c->offset < EBB_PACK_HEADER_BYTES || c->offset > pack_bytes ||
+        c->stored_bytes > pack_bytes - c->offset)
+        return damaged(err, f->path, "a chunk outside its pack");
+    if (c->codec == EBB_CODEC_PART && (m->required_features & EBB_FEATURE_PARTS) == 0)
+        return damaged(err, f->path, "a chunk by a codec that its features leave out");
+    if (c->codec > EBB_CODEC_PART)
+        return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
+                             "manifest: %.200s: a chunk with codec %u: use a later ebb", f->path,
+                             c->codec);
+    if (c->codec == EBB_CODEC_STORED && c->stored_bytes != c->raw_bytes)
+        return damaged(err, f->path, "a stored chunk whose sizes differ");
+    return 0;
+}
+
 static int check_chunks(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct ebb_error *err)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < f->n_chunks; i++) {
-        const Ebb__Chunk *c = f->chunks[i];
-        if (c->pack >= m->n_packs)
-            return damaged(err, f->path, "a chunk in a pack that is not listed");
-        uint64_t pack_bytes = m->packs[c->pack]->size_bytes;
-        if (c->raw_bytes == 0 || c->raw_bytes > EBB_CHUNK_MAX_BYTES || c->stored_bytes == 0 ||
-            c->sha256.len != EBB_SHA256_SIZE)
-            return damaged(err, f->path, "a chunk of an impossible size");
-        if (c->offset < EBB_PACK_HEADER_BYTES || c->offset > pack_bytes ||
-            c->stored_bytes > pack_bytes - c->offset)
-            return damaged(err, f->path, "a chunk outside its pack");
-        if (c->codec == EBB_CODEC_PART && (m->required_features & EBB_FEATURE_PARTS) == 0)
-            return damaged(err, f->path, "a chunk by a codec that its features leave out");
-        if (c->codec > EBB_CODEC_PART)
-            return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
-                                 "manifest: %.200s: a chunk with codec %u: use a later ebb",
-                                 f->path, c->codec);
-        if (c->codec == EBB_CODEC_STORED && c->stored_bytes != c->raw_bytes)
-            return damaged(err, f->path, "a stored chunk whose sizes differ");
-        sum += c->raw_bytes; /* no wrap: counts and sizes are bounded */
+        unsigned length = 0;
+        for (const Ebb__Chunk *c = f->chunks[i]; c != NULL; c = c->base_chunk) {
+            int rc = check_chunk(m, f, c, err);
+            if (rc < 0)
+                return rc;
+            if (c->base_chunk != NULL &&
+                (c->codec != EBB_CODEC_PART || c->base_chunk->raw_bytes != c->raw_bytes))
+                return damaged(err, f->path, "a chunk with a base that is not its own");
+            if (++length > EBB_CHUNK_CHAIN_MAX)
+                return damaged(err, f->path, "a chain of bases that is too long");
+        }
+        sum += f->chunks[i]->raw_bytes; /* no wrap: counts and sizes are bounded */
     }
     if (sum != f->size_bytes)
         return damaged(err, f->path, "chunks that do not add up to the file's size");

@@ -46,6 +46,11 @@ uint64_t ebb_pack_bytes(const struct ebb_pack_builder *b)
     return b->bytes.len;
 }
 
+void ebb_pack_cut(struct ebb_pack_builder *b, uint64_t bytes)
+{
+    b->bytes.len = (size_t)bytes;
+}
+
 int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
                  struct ebb_chunk_record *ret, struct ebb_error *err)
 {
@@ -71,15 +76,20 @@ int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
     return 0;
 }
 
-static int decode_part(const uint8_t *stored, size_t len, uint8_t *out, size_t raw_bytes,
-                       struct ebb_error *err)
+static int decode_part(const uint8_t *stored, size_t len, const uint8_t *base, uint8_t *out,
+                       size_t raw_bytes, struct ebb_error *err)
 {
+    struct ebb_memory m = {.data = base, .len = base != NULL ? raw_bytes : 0};
+    struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
     if (len < PART_CODEC_BYTES)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "a packed chunk without its codec");
     uint32_t codec = stored[0] | (uint32_t)stored[1] << 8 | (uint32_t)stored[2] << 16 |
                      (uint32_t)stored[3] << 24;
-    return ebb_part_decode(codec, stored + PART_CODEC_BYTES, len - PART_CODEC_BYTES, NULL, out,
-                           raw_bytes, err);
+    int rc = ebb_part_decode(codec, stored + PART_CODEC_BYTES, len - PART_CODEC_BYTES,
+                             base != NULL ? &bytes : NULL, out, raw_bytes, err);
+    return rc == EBB_ERR_NOT_FOUND
+               ? ebb_error_set(err, EBB_ERR_CORRUPT, "a chunk is a delta, and names no base")
+               : rc;
 }
 
 static int decode_zstd(const uint8_t *stored, size_t len, uint8_t *out, size_t raw_bytes,
@@ -104,15 +114,15 @@ static int verify_zstd(const struct ebb_pack_builder *b, const struct ebb_chunk_
 }
 
 int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutter, uint64_t offset,
-                       const void *raw, size_t len, bool verify, struct ebb_chunk_record *ret,
-                       struct ebb_error *err)
+                       const void *raw, size_t len, const struct ebb_bytes *base, bool verify,
+                       struct ebb_chunk_record *ret, bool *ret_is_delta, struct ebb_error *err)
 {
     size_t at = b->bytes.len;
     uint32_t codec = 0;
     bool needs_base = false;
     ebb_buffer_reserve(&b->bytes, PART_CODEC_BYTES);
     b->bytes.len += PART_CODEC_BYTES;
-    int rc = ebb_cutter_pack(cutter, offset, raw, len, NULL, len - len / 64, &b->bytes, &codec,
+    int rc = ebb_cutter_pack(cutter, offset, raw, len, base, len - len / 64, &b->bytes, &codec,
                              &needs_base, err);
     if (rc <= 0) {
         b->bytes.len = at;
@@ -126,6 +136,7 @@ int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutt
     ret->offset = at;
     ret->stored_bytes = b->bytes.len - at;
     ret->codec = EBB_CODEC_PART;
+    *ret_is_delta = needs_base;
     return 0;
 }
 
@@ -153,7 +164,7 @@ int ebb_pack_put(struct ebb_pack_builder *b, struct ebb_object_store *store, con
     return rc;
 }
 
-int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, uint8_t *out,
+int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, const uint8_t *base, uint8_t *out,
                      struct ebb_error *err)
 {
     size_t len = (size_t)c->stored_bytes, raw_bytes = (size_t)c->raw_bytes;
@@ -163,7 +174,7 @@ int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, uint8_t *out,
     else if (c->codec == EBB_CODEC_ZSTD)
         rc = decode_zstd(stored, len, out, raw_bytes, err);
     else
-        rc = decode_part(stored, len, out, raw_bytes, err);
+        rc = decode_part(stored, len, base, out, raw_bytes, err);
     if (rc < 0)
         return rc;
     uint8_t sha[EBB_SHA256_SIZE];

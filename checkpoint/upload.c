@@ -19,11 +19,14 @@
 
 #include "base/memory.h"
 #include "base/workers.h"
+#include "checkpoint/fetch.h"
 
 enum { PIECES_PER_PACK = 4096 };
 /* Long-lived content (append, static) and content that the next commit replaces go into packs of
  * their own once there is this much of the latter: else one live kilobyte keeps megabytes. */
 #define SEPARATE_BYTES (1u << 20)
+/* A delta that is more than this of its base's size is not worth keeping the base for. */
+enum { DELTA_PERCENT_MAX = 85 };
 
 /* A run of a source that one task reads, and the chunks it was cut into. */
 struct piece {
@@ -311,16 +314,92 @@ static void add_chunk(struct piece *p)
         p->capacity = p->capacity == 0 ? 8 : 2 * p->capacity;
         p->cut.chunks = ebb_realloc_array(p->cut.chunks, p->capacity, sizeof *p->cut.chunks);
         p->cut.known = ebb_realloc_array(p->cut.known, p->capacity, sizeof *p->cut.known);
+        p->cut.delta = ebb_realloc_array(p->cut.delta, p->capacity, sizeof *p->cut.delta);
     }
     p->cut.chunks[p->cut.count] = (struct ebb_chunk_record){0};
+    p->cut.delta[p->cut.count] = NULL;
     p->cut.known[p->cut.count++] = NULL;
+}
+
+/* The chunk of the checkpoint before at the same place of the same file, or of one of its kind that
+ * is as long: engines number their state files. */
+static const Ebb__Chunk *chunk_before(const struct run *r, const struct ebb_source *s,
+                                      uint64_t offset, size_t len)
+{
+    const Ebb__Manifest *base = r->u->lineage->base;
+    const Ebb__FileEntry *before = NULL;
+    for (size_t i = 0; base != NULL && i < base->n_files; i++) {
+        const Ebb__FileEntry *f = base->files[i];
+        bool is_same = strcmp(f->path, s->want->path) == 0;
+        if (f->size_bytes == s->length_bytes && f->kind == s->want->kind &&
+            (is_same || before == NULL))
+            before = f;
+        if (is_same)
+            break;
+    }
+    uint64_t at = 0;
+    for (size_t k = 0; before != NULL && k < before->n_chunks && at <= offset; k++) {
+        if (at == offset && before->chunks[k]->raw_bytes == len)
+            return before->chunks[k];
+        at += before->chunks[k]->raw_bytes;
+    }
+    return NULL;
+}
+
+/* A delta against a delta's own base rather than against it: two generations are kept, and so are
+ * their bases, which then are few. Only when it has grown to most of a whole one is it a whole one
+ * again. */
+static const Ebb__Chunk *delta_base(const struct run *r, const struct ebb_source *s,
+                                    uint64_t offset, size_t len)
+{
+    if (!r->u->deltas || r->u->deadline_ns != 0 || !is_short_lived(s))
+        return NULL;
+    const Ebb__Chunk *c = chunk_before(r, s, offset, len);
+    return c != NULL && c->base_chunk != NULL ? c->base_chunk : c;
+}
+
+static int add_delta(struct run *r, const struct piece *p, uint64_t offset, const uint8_t *raw,
+                     size_t len, const Ebb__Chunk *base, struct ebb_pack_builder *b,
+                     struct ebb_chunk_record *c, bool *ret_is_delta, struct ebb_error *err)
+{
+    const struct ebb_cutter *cutter = r->readings[p->source].cutter;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer before = {0};
+    /* What cannot be had now (the store may be slow, the base damaged) is done without. */
+    bool has_base = ebb_fetch_chunk(r->u->lineage, r->u->lineage->base, base, &before, NULL) == 0;
+    struct ebb_memory m = {.data = before.data, .len = before.len};
+    struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
+    uint64_t begin = ebb_pack_bytes(b);
+    int rc = ebb_pack_add_chunk(b, cutter, offset, raw, len, has_base ? &bytes : NULL, true, c,
+                                ret_is_delta, err);
+    if (rc < 0 || !*ret_is_delta || c->stored_bytes < base->stored_bytes * DELTA_PERCENT_MAX / 100)
+        return rc;
+    ebb_pack_cut(b, begin);
+    *ret_is_delta = false;
+    bool unused = false;
+    return ebb_pack_add_chunk(b, cutter, offset, raw, len, NULL, true, c, &unused, err);
+}
+
+static int add_new_chunk(struct run *r, struct piece *p, uint64_t offset, const uint8_t *raw,
+                         size_t len, struct ebb_pack_builder *b, struct ebb_error *err)
+{
+    const struct ebb_cutter *cutter = r->readings[p->source].cutter;
+    struct ebb_chunk_record *c = &p->cut.chunks[p->cut.count - 1];
+    unsigned sample = r->u->verify_sample;
+    const Ebb__Chunk *base =
+        cutter == NULL ? NULL : delta_base(r, &r->u->sources[p->source], offset, len);
+    bool is_delta = false;
+    int rc = base != NULL
+                 ? add_delta(r, p, offset, raw, len, base, b, c, &is_delta, err)
+                 : ebb_pack_add_chunk(b, cutter, offset, raw, len, NULL,
+                                      sample <= 1 || p->cut.count % sample == 1, c, &is_delta, err);
+    p->cut.delta[p->cut.count - 1] = is_delta ? base : NULL;
+    return rc;
 }
 
 static int pack_piece(struct run *r, size_t task, struct piece *p, const uint8_t *raw,
                       struct ebb_pack_builder *b, struct ebb_error *err)
 {
     const struct ebb_cutter *cutter = r->readings[p->source].cutter;
-    unsigned sample = r->u->verify_sample;
     for (size_t at = 0; at < p->len;) {
         size_t len =
             ebb_cutter_next(cutter, raw + at, p->len - at, EBB_CHUNK_BYTES, EBB_PACK_RAW_BYTES);
@@ -330,10 +409,7 @@ static int pack_piece(struct run *r, size_t task, struct piece *p, const uint8_t
         c->pack = (uint32_t)task;
         const Ebb__Chunk *known = ebb_chunk_index_find(r->u->index, c->sha256, len);
         p->cut.known[p->cut.count - 1] = known;
-        bool verify = sample <= 1 || p->cut.count % sample == 1;
-        int rc = known != NULL
-                     ? 0
-                     : ebb_pack_add_chunk(b, cutter, p->offset + at, raw + at, len, verify, c, err);
+        int rc = known != NULL ? 0 : add_new_chunk(r, p, p->offset + at, raw + at, len, b, err);
         if (rc < 0)
             return rc;
         at += len;
@@ -364,6 +440,7 @@ static void collect_chunks(struct run *r)
         struct ebb_new_chunks *n = &r->u->new_chunks[i];
         n->chunks = ebb_alloc_array(n->count, sizeof *n->chunks);
         n->known = ebb_alloc_array(n->count, sizeof *n->known);
+        n->delta = ebb_alloc_array(n->count, sizeof *n->delta);
         n->count = 0;
     }
     for (size_t i = 0; i < r->piece_count; i++) {
@@ -372,6 +449,7 @@ static void collect_chunks(struct run *r)
         for (size_t k = 0; k < from->count; k++, n->count++) {
             n->chunks[n->count] = from->chunks[k];
             n->known[n->count] = from->known[k];
+            n->delta[n->count] = from->delta[k];
         }
     }
 }
@@ -449,6 +527,7 @@ static void clean_up(struct run *r)
     for (size_t i = 0; i < r->piece_count; i++) {
         free(r->pieces[i].cut.chunks);
         free(r->pieces[i].cut.known);
+        free(r->pieces[i].cut.delta);
     }
     for (size_t i = 0; i < r->slot_count; i++) {
         free(r->slots[i].raw);
@@ -502,6 +581,7 @@ void ebb_upload_clean_up(struct ebb_upload *u)
     for (size_t i = 0; u->new_chunks != NULL && i < u->source_count; i++) {
         free(u->new_chunks[i].chunks);
         free(u->new_chunks[i].known);
+        free(u->new_chunks[i].delta);
     }
     free(u->new_chunks);
     free(u->packs);

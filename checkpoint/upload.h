@@ -25,6 +25,7 @@ struct ebb_new_pack {
 struct ebb_new_chunks {
     struct ebb_chunk_record *chunks;
     const Ebb__Chunk **known; /* not NULL: that chunk of the base, `chunks[i]` is unset */
+    const Ebb__Chunk **delta; /* not NULL: what chunks[i] is a delta against, of the base */
     size_t count;
 };
 
@@ -35,6 +36,7 @@ struct ebb_upload {
     const struct ebb_chunk_index *index;
     unsigned threads;
     unsigned verify_sample; /* as in a commit request */
+    bool deltas;            /* likewise */
     int64_t deadline_ns;
 
     /* Results: one entry a source; packs as `ebb_chunk_record.pack` numbers them. */

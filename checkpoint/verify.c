@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "checkpoint/fetch.h"
 #include "checkpoint/lineage_state.h"
 #include "checkpoint/pack.h"
 
@@ -81,29 +82,38 @@ static bool pack_is_good(struct verify *v, const Ebb__Manifest *m, uint32_t inde
     return ebb_map_get(v->packs, hex) == good;
 }
 
+static bool packs_are_good(struct verify *v, const Ebb__Manifest *m, const Ebb__Chunk *c)
+{
+    bool are_good = true;
+    for (; c != NULL; c = c->base_chunk)
+        are_good = are_good && pack_is_good(v, m, c->pack);
+    return are_good;
+}
+
 static int verify_file(struct verify *v, const Ebb__Manifest *m, const Ebb__FileEntry *f,
                        struct ebb_error *err)
 {
     EBB_AUTO(ebb_auto_sha256) struct ebb_sha256 *hash = ebb_sha256_new();
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer stored = {0}, raw = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer raw = {0};
     for (size_t i = 0; i < f->n_chunks; i++) {
         const Ebb__Chunk *c = f->chunks[i];
-        if (!pack_is_good(v, m, c->pack)) {
+        if (!packs_are_good(v, m, c)) {
             tell(v, "checkpoint %" PRIu64 ": %s: lost with its pack", m->sequence, f->path);
             return 0;
         }
-        EBB_AUTO_FREE char *key = ebb_pack_key(v->l->root, m->packs[c->pack]->sha256.data);
-        ebb_buffer_reset(&stored);
         ebb_buffer_reset(&raw);
-        ebb_buffer_reserve(&raw, (size_t)c->raw_bytes);
-        int rc = get(v, key, c->offset, c->stored_bytes, &stored, err);
-        if (rc < 0)
-            return rc;
         struct ebb_error why = {0};
-        if (stored.len != c->stored_bytes || ebb_chunk_decode(c, stored.data, raw.data, &why) < 0) {
+        int rc = ebb_fetch_chunk(v->l, m, c, &raw, &why);
+        if (rc == EBB_ERR_NOT_FOUND || rc == EBB_ERR_CORRUPT || rc == EBB_ERR_UNSUPPORTED) {
             tell(v, "checkpoint %" PRIu64 ": %s: chunk %zu: %s", m->sequence, f->path, i, why.text);
             return 0;
         }
+        if (rc < 0) {
+            if (err != NULL)
+                ebb_error_copy(err, &why);
+            return rc;
+        }
+        v->bytes += c->stored_bytes;
         ebb_sha256_update(hash, raw.data, (size_t)c->raw_bytes);
     }
     uint8_t sha[EBB_SHA256_SIZE];

@@ -53,11 +53,11 @@ static void check_sizes(struct fixture *f, bool compressible, uint32_t codec)
         pack_one(f, raw, sizes[i], &p);
         assert_int_equal(p.chunk.codec, codec);
         const uint8_t *stored = p.pack->data + p.chunk.offset;
-        assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), 0);
+        assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), 0);
         assert_memory_equal(raw, back, sizes[i]);
         /* Another chunk's hash, as after a mix-up in a manifest. */
         p.record.sha256[31] ^= 1;
-        assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), EBB_ERR_CORRUPT);
+        assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), EBB_ERR_CORRUPT);
     }
 }
 
@@ -77,14 +77,14 @@ static void a_frame_of_another_length_is_refused(void **state)
     struct packed p;
     pack_one(*state, raw, sizeof raw, &p);
     const uint8_t *stored = p.pack->data + p.chunk.offset;
-    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), 0);
+    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), 0);
     p.chunk.raw_bytes = sizeof raw + 1;
-    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), EBB_ERR_CORRUPT);
     p.chunk.raw_bytes = sizeof raw - 1; /* more than there is room for */
-    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), EBB_ERR_CORRUPT);
     p.chunk.raw_bytes = sizeof raw;
     p.chunk.stored_bytes--;
-    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, back, NULL), EBB_ERR_CORRUPT);
+    assert_int_equal(ebb_chunk_decode(&p.chunk, stored, NULL, back, NULL), EBB_ERR_CORRUPT);
 }
 
 int main(void)
