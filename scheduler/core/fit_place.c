@@ -1,4 +1,5 @@
-/* GCP's custom of ending a type in its vCPUs, and AWS's of counting them in "xlarge" of four. */
+/* The catalogue knows most types; for others there are GCP's custom of ending a type in its vCPUs,
+ * and AWS's of counting them in "xlarge" of four. */
 #include "scheduler/core/fit_place.h"
 
 #include <stdbool.h>
@@ -6,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/catalogue.h"
 
 static bool is_digit(char c)
 {
@@ -45,8 +47,20 @@ static unsigned of_size(const char *size)
     return (unsigned)(4 * times);
 }
 
+static unsigned of_catalogue(const char *type)
+{
+    const struct ebb_catalogue *c = ebb_catalogue_builtin();
+    const struct ebb_catalogue_offer *o = ebb_catalogue_find_type(c, "aws", type);
+    if (o == NULL)
+        o = ebb_catalogue_find_type(c, "gcp", type);
+    return o == NULL ? 0 : (unsigned)o->cpus;
+}
+
 unsigned ebb_cpus_of_type(const char *type)
 {
+    unsigned known = of_catalogue(type);
+    if (known > 0)
+        return known;
     const char *dot = strchr(type, '.');
     if (dot != NULL)
         return of_size(dot + 1);

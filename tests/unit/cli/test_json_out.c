@@ -54,7 +54,7 @@ static void times_dollars_enums_and_bytes_have_their_forms(void **state)
     check(ebb_json_of_message(&offer.base),
           "{\"provider\":\"aws\",\"region\":\"\",\"zone\":\"us-east-1a\",\"type\":\"c5.large\","
           "\"market\":\"on_demand\",\"cpus\":2.0,\"memory_bytes\":0,\"gpus\":0,\"gpu_model\":\"\","
-          "\"usd_per_hour\":0.0319,\"on_demand_usd_per_hour\":0.0}");
+          "\"usd_per_hour\":0.0319,\"on_demand_usd_per_hour\":0.0,\"cap_s\":0.0}");
     Ebb__OutputFile file = EBB__OUTPUT_FILE__INIT;
     uint8_t sha[2] = {0xab, 1};
     file.path = (char *)"x\xff";

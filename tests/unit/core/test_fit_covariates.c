@@ -151,7 +151,8 @@ static void names_tell_region_and_cpus(void **state)
     assert_int_equal(ebb_cpus_of_type("p3.xlarge"), 4);
     assert_int_equal(ebb_cpus_of_type("m5.large"), 2);
     assert_int_equal(ebb_cpus_of_type("m5.metal"), 0);
-    assert_int_equal(ebb_cpus_of_type("a2-highgpu-1g"), 0);
+    assert_int_equal(ebb_cpus_of_type("a2-highgpu-1g"), 12);
+    assert_int_equal(ebb_cpus_of_type("x9-highgpu-1g"), 0);
     assert_int_equal(ebb_cpus_of_type(""), 0);
 }
 
