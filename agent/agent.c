@@ -463,6 +463,11 @@ static void on_message(void *ctx, const Ebb__SchedulerMessage *m)
             ebb_attempt_release(a, 0, c->reason);
         else if (a != NULL)
             ebb_attempt_cancel(a, c->reason);
+    } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_INTERVAL_SET) {
+        const Ebb__IntervalSet *i = m->interval_set;
+        struct ebb_attempt *a = find_attempt(g, i->bag, i->job, i->attempt);
+        if (a != NULL)
+            ebb_attempt_set_interval(a, i->checkpoint_interval_s);
     } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_DRAIN) {
         double within_s = m->drain->within_s;
         leave(g, within_s > 0 ? ebb_now_ns(NULL) + (int64_t)(within_s * 1e9) : 0, m->drain->reason);

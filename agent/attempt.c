@@ -436,6 +436,16 @@ void ebb_attempt_release(struct ebb_attempt *a, int64_t deadline_ns, const char 
     }
 }
 
+void ebb_attempt_set_interval(struct ebb_attempt *a, double interval_s)
+{
+    if (!(interval_s > 0) || a->task->checkpoint_interval_s <= 0)
+        return;
+    double change_s = 0.75 * (interval_s - ebb_attempt_interval_s(a));
+    a->task->checkpoint_interval_s = interval_s;
+    if (a->next_commit_ns > 0)
+        a->next_commit_ns += (int64_t)(change_s * 1e9);
+}
+
 void ebb_attempt_cancel(struct ebb_attempt *a, const char *reason)
 {
     if (a->phase >= EBB_PHASE_ENDING)

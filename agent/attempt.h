@@ -57,6 +57,8 @@ enum ebb_fence_action ebb_attempt_fence(struct ebb_attempt *a, const struct ebb_
                                         int64_t heard_ns, int64_t now_ns);
 /* Checkpoint and hand back, before `deadline_ns` (monotonic; 0: no hurry). */
 void ebb_attempt_release(struct ebb_attempt *a, int64_t deadline_ns, const char *reason);
+/* Another time between checkpoints, from the last one on. */
+void ebb_attempt_set_interval(struct ebb_attempt *a, double interval_s);
 /* Kill and forget. */
 void ebb_attempt_cancel(struct ebb_attempt *a, const char *reason);
 /* The VM ends now: kills the engine and has store calls give up, without a report. */

@@ -297,6 +297,7 @@ static void on_checkpoint(struct ebb_agent_link *a, Ebb__CheckpointCommitted *m)
     e.kind_case = EBB__EVENT__KIND_CHECKPOINT_COMMITTED;
     e.checkpoint_committed = m;
     emit_report(a, &e);
+    ebb_leases_renew_interval(a->daemon, b, m->job);
 }
 
 static void on_attempt_ended(struct ebb_agent_link *a, Ebb__AttemptEnded *m)

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "scheduler/core/intervals.h"
 
 #define WORKERS 8
 
@@ -176,6 +177,7 @@ static int begin(struct ebb_daemon *d, struct ebb_error *err)
         rc = ebb_turn_init(d, err);
     if (rc < 0)
         return rc;
+    d->intervals = ebb_intervals_new();
     configure_cloud(d);
     take_up(d);
     rc = ebb_agents_listen(d, err);
@@ -250,6 +252,7 @@ void ebb_daemon_destroy(struct ebb_daemon *d)
     ebb_offers_clean_up(d);
     ebb_stores_clean_up(d);
     ebb_state_destroy(d->state);
+    ebb_intervals_destroy(d->intervals);
     ebb_loop_destroy(d->loop);
     free(d->runs);
     free(d->store_url);

@@ -75,6 +75,7 @@ struct ebb_vm_run {
 };
 
 struct ebb_outgoing;
+struct ebb_intervals;
 
 struct ebb_daemon {
     struct ebb_daemon_options options;
@@ -106,6 +107,8 @@ struct ebb_daemon {
     struct ebb_buffer outgoing_bytes;
     char **committing; /* kinds in the open batch, for fault points; NULL unless asked for */
     size_t committing_count;
+    struct ebb_intervals *intervals;
+    int64_t warned_wall_ns; /* the last revocation that siblings were warned of */
     bool plan_wanted;
     int64_t plan_not_before_ns, plan_again_ns; /* again: 0 none */
 
@@ -181,6 +184,10 @@ bool ebb_agent_needs_bag(struct ebb_agent_link *a, uint32_t bag);
 void ebb_leases_place(struct ebb_daemon *d);
 /* Grants again what the state holds for this VM and the agent did not name. */
 void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm);
+/* A commit has come: the time to the next one. */
+void ebb_leases_renew_interval(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job);
+/* After a revocation: the VMs near it make checkpoints sooner. */
+void ebb_leases_warn_siblings(struct ebb_daemon *d);
 /* Stops a live attempt: by message when its agent is there. */
 void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
                        const char *reason);

@@ -5,6 +5,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "scheduler/core/hazards.h"
+#include "scheduler/core/intervals.h"
+#include "scheduler/core/market.h"
 #include "scheduler/daemon.h"
 
 #define PLACEMENTS EBB_TIMING_PLACEMENTS
@@ -63,6 +66,13 @@ static void grant_send(struct ebb_daemon *d, struct grant *g, struct ebb_agent_l
     ebb_turn_tell_agent(d, link, &m);
 }
 
+static double next_interval_s(struct ebb_daemon *d, uint32_t bag, uint64_t job, uint32_t vm,
+                              int64_t now_wall_ns)
+{
+    return ebb_intervals_next_s(d->intervals, d->state, &d->options.policy, bag, job, vm,
+                                now_wall_ns);
+}
+
 static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struct grant *g)
 {
     struct ebb_actor a = ebb_turn_actor(d);
@@ -79,8 +89,8 @@ static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struc
             const struct ebb_bag *b = d->state->bags[p->bag];
             /* Without a connection the lease waits for the next Hello. */
             if (ebb_act_lease(&a, p, expires_wall_ns) == 0 && link != NULL)
-                grant_add(g, link, b, p->job, b->jobs[p->job].attempts, p->checkpoint_interval_s,
-                          p->resume);
+                grant_add(g, link, b, p->job, b->jobs[p->job].attempts,
+                          next_interval_s(d, p->bag, p->job, p->vm, now_wall_ns), p->resume);
         }
         if (link != NULL)
             grant_send(d, g, link);
@@ -115,12 +125,49 @@ void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
         const struct ebb_job *j = &b->jobs[l->job];
         if ((j->flags & EBB_JOB_CANCELLING) != 0)
             continue;
-        double interval_s =
-            ebb_plan_interval_s(d->state, &d->options.policy, ebb_bag_group_of(b, l->job),
-                                vm->offer, ebb_vm_age_s(vm, now_wall_ns), now_wall_ns);
-        grant_add(g, link, b, l->job, l->attempt, interval_s, j->checkpoint_sequence > 0);
+        double next_s = next_interval_s(d, l->bag, l->job, vm->index, now_wall_ns);
+        grant_add(g, link, b, l->job, l->attempt, next_s, j->checkpoint_sequence > 0);
     }
     grant_send(d, g, link);
+}
+
+/* ---- the time between checkpoints ---- */
+
+void ebb_leases_renew_interval(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job)
+{
+    uint32_t vm;
+    const struct ebb_lease *lease = ebb_state_lease(d->state, b->spec->id, job, &vm);
+    struct ebb_agent_link *link = lease == NULL ? NULL : ebb_daemon_run_of(d, vm)->link;
+    if (link == NULL)
+        return;
+    Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
+    Ebb__IntervalSet set = EBB__INTERVAL_SET__INIT;
+    set.bag = b->spec->id;
+    set.job = job;
+    set.attempt = lease->attempt;
+    set.checkpoint_interval_s = next_interval_s(d, b->index, job, vm, ebb_wall_ns(NULL));
+    m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_INTERVAL_SET;
+    m.interval_set = &set;
+    if (set.checkpoint_interval_s > 0)
+        ebb_turn_tell_agent(d, link, &m);
+}
+
+void ebb_leases_warn_siblings(struct ebb_daemon *d)
+{
+    int64_t revoked = ebb_market_revoked_wall_ns(d->state->market);
+    if (revoked == d->warned_wall_ns)
+        return;
+    d->warned_wall_ns = revoked;
+    for (size_t i = 0; i < d->state->live_count; i++) {
+        const struct ebb_vm *vm = d->state->vms[d->state->live[i]];
+        const Ebb__Offer *o = vm->offer;
+        const struct ebb_place place = {o->provider, o->region, o->zone, o->type};
+        if (vm->state != EBB_VM_READY || o->market != EBB__MARKET__SPOT ||
+            ebb_hazards_bulk(d->state->hazards, &place, ebb_wall_ns(NULL), NULL) <= 1)
+            continue;
+        for (size_t k = 0; k < vm->lease_count; k++)
+            ebb_leases_renew_interval(d, d->state->bags[vm->leases[k].bag], vm->leases[k].job);
+    }
 }
 
 /* ---- taking back ---- */

@@ -205,6 +205,7 @@ static void on_turn(void *ctx)
     struct ebb_daemon *d = ctx;
     struct ebb_error err = {0};
     d->turn_scheduled = false;
+    ebb_leases_warn_siblings(d);
     ebb_leases_place(d);
     ebb_leases_finish_bags(d);
     plan_when_due(d);

@@ -337,6 +337,8 @@ static void on_commit_done(void *ctx, uint32_t slot, uint32_t changes)
     t->is_writing = false;
     report_committed(g, t, t->writing_s, stopped_s);
     t = &g->attempts[slot];
+    if (g->handlers.interval_s != NULL)
+        t->interval_s = g->handlers.interval_s(g->handlers.ctx, t->bag, t->job, t->vm);
     if (t->stops) {
         t->still_s += stopped_s;
         t->changes++;

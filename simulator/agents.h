@@ -34,6 +34,8 @@ void ebb_job_times_default(struct ebb_job_times *ret);
 struct ebb_agents_handlers {
     void *ctx;
     void (*goodbye)(void *ctx, uint32_t vm, const char *reason);
+    /* After a commit: seconds to the next one; NULL: it stays as it was given. */
+    double (*interval_s)(void *ctx, uint32_t bag, uint64_t job, uint32_t vm);
 };
 
 struct ebb_agents;

@@ -4,6 +4,7 @@
 #define EBB_SIMULATOR_DRIVER_H
 
 #include "scheduler/core/acts.h"
+#include "scheduler/core/intervals.h"
 #include "simulator/run.h"
 
 /* What the log does not hold of a VM. */
@@ -50,11 +51,13 @@ struct ebb_driver {
     uint32_t *changed;                      /* VMs of the world that the next looks must compare */
     size_t changed_count, changed_capacity;
     size_t *prices_seen; /* by pool */
+    struct ebb_intervals *intervals;
 
     uint64_t events, plans;
 };
 
 /* turns.c */
+double ebb_driver_interval_s(void *ctx, uint32_t bag, uint64_t job, uint32_t vm);
 int ebb_driver_emit(void *ctx, Ebb__Event *e);
 void ebb_driver_turn_soon(struct ebb_driver *d);
 void ebb_driver_call_after(struct ebb_driver *d, uint32_t vm, bool end);

@@ -136,7 +136,9 @@ static struct ebb_driver *driver_new(const struct ebb_simulation_options *o)
     ebb_random_seed(&d->chance, o->seed ^ UINT64_C(0xc2b2ae3d));
     ebb_driver_handlers(d, &handlers);
     d->world = ebb_world_new(d->agenda, o->fleet, o->model, o->seed, &handlers);
-    const struct ebb_agents_handlers agents = {.ctx = d, .goodbye = ebb_driver_goodbye};
+    const struct ebb_agents_handlers agents = {
+        .ctx = d, .goodbye = ebb_driver_goodbye, .interval_s = ebb_driver_interval_s};
+    d->intervals = ebb_intervals_new();
     d->agents = ebb_agents_new(d->agenda, &d->actor, &o->jobs, o->seed, &agents);
     if (o->offers != NULL)
         copy_offers(o, &d->offers);
@@ -151,6 +153,7 @@ static void driver_destroy(struct ebb_driver *d)
 {
     ebb_world_destroy(d->world);
     ebb_agents_destroy(d->agents);
+    ebb_intervals_destroy(d->intervals);
     ebb_agenda_destroy(d->agenda);
     ebb_fleet_offers_clean_up(&d->offers);
     free(d->vms);

@@ -76,6 +76,13 @@ void ebb_driver_call_after(struct ebb_driver *d, uint32_t vm, bool end)
 
 /* ---- placing ---- */
 
+double ebb_driver_interval_s(void *ctx, uint32_t bag, uint64_t job, uint32_t vm)
+{
+    struct ebb_driver *d = ctx;
+    return ebb_intervals_next_s(d->intervals, d->state, &d->o->policy, bag, job, vm,
+                                ebb_agenda_now_ns(d->agenda));
+}
+
 static size_t place_some(struct ebb_driver *d, struct ebb_placement *list)
 {
     int64_t now_ns = ebb_agenda_now_ns(d->agenda);
@@ -86,6 +93,8 @@ static size_t place_some(struct ebb_driver *d, struct ebb_placement *list)
         if (ebb_act_lease(&d->actor, &list[i], expires_ns) < 0)
             continue;
         const struct ebb_bag *b = d->state->bags[list[i].bag];
+        list[i].checkpoint_interval_s =
+            ebb_driver_interval_s(d, list[i].bag, list[i].job, list[i].vm);
         ebb_agents_grant(d->agents, &list[i], b->jobs[list[i].job].attempts);
     }
     return count;

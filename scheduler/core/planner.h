@@ -105,6 +105,9 @@ size_t ebb_place(const struct ebb_state *s, const struct ebb_policy *policy, int
 double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *policy,
                            const struct ebb_group *group, const Ebb__Offer *offer, double age_s,
                            int64_t now_wall_ns);
+/* The longest interval that is chosen: the policy's, but no more than a hundredth of the time is
+ * spent on checkpoints for its sake. */
+double ebb_interval_most_s(const struct ebb_policy *policy, double checkpoint_s);
 /* Seconds since its launch. */
 double ebb_vm_age_s(const struct ebb_vm *vm, int64_t now_wall_ns);
 

@@ -161,7 +161,7 @@ void ebb_demand_terms(const struct ebb_plan_input *in, const struct ebb_demand *
                                   .checkpoint_s = d->checkpoint_s,
                                   .interval_s = d->interval_s,
                                   .least_s = in->policy->interval_least_s,
-                                  .most_s = in->policy->interval_most_s,
+                                  .most_s = ebb_interval_most_s(in->policy, d->checkpoint_s),
                                   .silent = ebb_state_silent_share(in->state, d->checkpoint_s),
                                   .checkpoints = d->checkpoints};
 }
@@ -194,6 +194,11 @@ void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d
     ret->rank = ret->usd_micros_per_job + d->usd_micros_per_s * (d->boot_s + ret->wall_s);
 }
 
+double ebb_interval_most_s(const struct ebb_policy *policy, double checkpoint_s)
+{
+    return fmax(policy->interval_most_s, 100 * checkpoint_s);
+}
+
 double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *policy,
                            const struct ebb_group *group, const Ebb__Offer *offer, double age_s,
                            int64_t now_wall_ns)
@@ -205,7 +210,7 @@ double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *p
     double cost = or_default(&group->write_s, policy->default_checkpoint_s);
     double silent = ebb_state_silent_share(s, cost);
     return ebb_checkpoint_interval_s(cost, silent * ebb_state_hazard(s, offer, age_s, now_wall_ns),
-                                     policy->interval_least_s, policy->interval_most_s);
+                                     policy->interval_least_s, ebb_interval_most_s(policy, cost));
 }
 
 double ebb_vm_age_s(const struct ebb_vm *vm, int64_t now_wall_ns)
