@@ -18,8 +18,8 @@ static double curve(const double *p, double t)
 static double total(const struct ebb_fit_sample *s)
 {
     double n = 0;
-    for (size_t i = 0; i < s->count; i++)
-        n += s->revoked[i] + s->capped[i];
+    for (size_t i = 0; i < s->end_count; i++)
+        n += s->ends[i];
     return n;
 }
 
@@ -27,17 +27,14 @@ static double total(const struct ebb_fit_sample *s)
 static double squares(const struct ebb_fit_sample *s, const double *p, double *ret_spread)
 {
     double n = total(s), seen = 0, sum = 0, spread = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        double ends = s->revoked[i] + s->capped[i];
-        if (ends == 0)
-            continue;
-        double F = curve(p, s->age_h[i]);
-        for (double k = 1; k <= ends; k++) {
+    for (size_t i = 0; i < s->end_count; i++) {
+        double F = curve(p, s->end_h[i]);
+        for (double k = 1; k <= s->ends[i]; k++) {
             double step = (seen + k) / n, mean = (n + 1) / (2 * n);
             sum += (F - step) * (F - step);
             spread += (step - mean) * (step - mean);
         }
-        seen += ends;
+        seen += s->ends[i];
     }
     if (ret_spread != NULL)
         *ret_spread = spread;
@@ -95,8 +92,8 @@ void ebb_fit_bathtub_errors(const struct ebb_fit_sample *s, double limit_h,
     const double *p = e->curve.p;
     double n = total(s), spread, sum = squares(s, p, &spread);
     double JJ[D * D] = {0}, inverse[D * D];
-    for (size_t i = 0; i < s->count; i++) {
-        double t = s->age_h[i], ends = s->revoked[i] + s->capped[i];
+    for (size_t i = 0; i < s->end_count; i++) {
+        double t = s->end_h[i], ends = s->ends[i];
         double early = exp(-t / p[1]), late = exp(fmin((t - p[3]) / p[2], 600));
         double g[D] = {1 - early + late, -p[0] * early * t / (p[1] * p[1]),
                        -p[0] * late * (t - p[3]) / (p[2] * p[2]), -p[0] * late / p[2]};

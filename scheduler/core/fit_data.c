@@ -159,6 +159,7 @@ static int read_row(struct ebb_lifetimes *l, const struct ebb_csv *c, const stru
         rc = read_day(c, at->launched, &row.day, err);
     if (rc < 0)
         return rc;
+    row.told_h = row.age_h;
     row.type = read_name(c, at->type, &l->types);
     row.zone = read_name(c, at->zone, &l->zones);
     if (l->types.count > MOST_NAMES || l->zones.count > MOST_NAMES)

@@ -19,7 +19,8 @@ enum ebb_lifetime_end {
 #define EBB_DAY_UNKNOWN INT32_MIN
 
 struct ebb_lifetime {
-    double age_h; /* at its end; at least EBB_LIFETIME_LEAST_H */
+    double age_h;  /* at its end, the cap at most; at least EBB_LIFETIME_LEAST_H */
+    double told_h; /* the same as it was told: it may stand somewhat past the cap */
     enum ebb_lifetime_end end;
     int32_t type, zone; /* indices into the names, -1: not told */
     int32_t day;        /* of its launch, in days since 1970-01-01 UTC, or EBB_DAY_UNKNOWN */

@@ -20,17 +20,38 @@ static int by_age(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double rounded(const struct ebb_lifetimes *l, double age_h)
+{
+    return l->count > EXACT_ROWS ? exp(round(log(age_h) * ROUNDING) / ROUNDING) : age_h;
+}
+
 static struct entry *sorted_entries(const struct ebb_lifetimes *l, const double *multipliers)
 {
     struct entry *e = ebb_alloc_array(l->count + 1, sizeof *e);
-    for (size_t i = 0; i < l->count; i++) {
-        double age = l->rows[i].age_h;
-        if (l->count > EXACT_ROWS)
-            age = exp(round(log(age) * ROUNDING) / ROUNDING);
-        e[i] = (struct entry){age, multipliers == NULL ? 1 : multipliers[i], l->rows[i].end};
-    }
+    for (size_t i = 0; i < l->count; i++)
+        e[i] = (struct entry){rounded(l, l->rows[i].age_h),
+                              multipliers == NULL ? 1 : multipliers[i], l->rows[i].end};
     qsort(e, l->count, sizeof *e, by_age);
     return e;
+}
+
+static void gather_ends(struct ebb_fit_sample *s, const struct ebb_lifetimes *l)
+{
+    EBB_AUTO_FREE struct entry *e = ebb_alloc_array(l->count + 1, sizeof *e);
+    size_t count = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct ebb_lifetime *row = &l->rows[i];
+        if (row->end != EBB_LIFETIME_STOPPED)
+            e[count++].age_h = rounded(l, fmax(row->told_h, row->age_h));
+    }
+    qsort(e, count, sizeof *e, by_age);
+    s->end_h = ebb_alloc_array(count + 1, sizeof *s->end_h);
+    s->ends = ebb_alloc_array(count + 1, sizeof *s->ends);
+    for (size_t i = 0; i < count; i++) {
+        if (s->end_count == 0 || s->end_h[s->end_count - 1] < e[i].age_h)
+            s->end_h[s->end_count++] = e[i].age_h;
+        s->ends[s->end_count - 1]++;
+    }
 }
 
 void ebb_fit_sample_init(struct ebb_fit_sample *s, const struct ebb_lifetimes *l,
@@ -38,7 +59,6 @@ void ebb_fit_sample_init(struct ebb_fit_sample *s, const struct ebb_lifetimes *l
 {
     *s = (struct ebb_fit_sample){.age_h = ebb_alloc_array(l->count + 1, sizeof(double)),
                                  .revoked = ebb_alloc_array(l->count + 1, sizeof(double)),
-                                 .capped = ebb_alloc_array(l->count + 1, sizeof(double)),
                                  .exposed = ebb_alloc_array(l->count + 1, sizeof(double))};
     EBB_AUTO_FREE struct entry *e = sorted_entries(l, multipliers);
     for (size_t i = 0; i < l->count; i++) {
@@ -46,21 +66,22 @@ void ebb_fit_sample_init(struct ebb_fit_sample *s, const struct ebb_lifetimes *l
         if (s->count == 0 || s->age_h[s->count - 1] < e[i].age_h)
             s->age_h[s->count++] = e[i].age_h;
         s->revoked[s->count - 1] += revoked;
-        s->capped[s->count - 1] += e[i].end == EBB_LIFETIME_CAP;
         s->exposed[s->count - 1] += e[i].multiplier;
         s->log_multipliers += revoked ? log(e[i].multiplier) : 0;
         s->revocations += revoked;
         s->exposure_h += e[i].multiplier * e[i].age_h;
         s->largest_h = e[i].age_h;
     }
+    gather_ends(s, l);
 }
 
 void ebb_fit_sample_clean_up(struct ebb_fit_sample *s)
 {
     free(s->age_h);
     free(s->revoked);
-    free(s->capped);
     free(s->exposed);
+    free(s->end_h);
+    free(s->ends);
     *s = (struct ebb_fit_sample){0};
 }
 

@@ -13,10 +13,12 @@ struct ebb_fit_sample {
     size_t count; /* of different ages, ascending */
     double *age_h;
     double *revoked;        /* VMs revoked at that age */
-    double *capped;         /* VMs that ended by the cap at that age */
     double *exposed;        /* the sum of m_i of all that ended at that age */
     double log_multipliers; /* the sum of ln m_i of the revoked */
     double revocations, exposure_h, largest_h;
+    /* Ages, as they were told, of the revoked and the capped together; how many have each. */
+    size_t end_count;
+    double *end_h, *ends;
 };
 
 /* `multipliers` has one entry a row, or is NULL for 1. */
