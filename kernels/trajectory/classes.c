@@ -1,12 +1,12 @@
 /* Rigid water is found by its regularity: a molecule of three or four atoms whose three distances
- * hold through the frames, followed by others of the same shape. Whatever is left is free. A wrong
- * guess costs bytes, never correctness. */
+ * hold through the frames, followed by others of the same shape. Then come bonds; what is left is
+ * free. A wrong guess costs bytes, never correctness. */
 #include "kernels/trajectory/classes.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "kernels/trajectory/model.h"
+#include "kernels/trajectory/bonds.h"
 
 #define TOLERANCE 2.5 /* of a distance between lattice points, for one of a rigid molecule */
 #define RUN_LEAST 3   /* molecules of a shape */
@@ -125,12 +125,16 @@ static size_t run_of_shape(const struct ebb_traj_look *look, size_t i, unsigned 
     return count >= RUN_LEAST && 4 * (apart + 1) >= 3 * count ? count : 0;
 }
 
-/* Molecules found so far, by kind of atom count. */
+#define INSIDE    255 /* of a molecule that begins before */
+#define IN_CHAIN  254
+#define IN_LEAVES 253
+
+/* Molecules found so far, by shape. */
 struct found {
     struct ebb_traj_part *parts;
     struct shape shapes[EBB_TRAJ_PARTS_MAX];
     unsigned count;
-    uint8_t *part_of; /* by atom: 1 + part of the molecule that begins here, 255: inside one */
+    uint8_t *part_of; /* by atom: 1 + part of the molecule that begins here; or: */
 };
 
 static unsigned part_for(struct found *f, unsigned atoms, const struct shape *s)
@@ -141,7 +145,7 @@ static unsigned part_for(struct found *f, unsigned atoms, const struct shape *s)
             near(t->c, s->c))
             return k;
     }
-    if (f->count == EBB_TRAJ_PARTS_MAX - 1)
+    if (f->count == EBB_TRAJ_PARTS_MAX - 3)
         return UINT32_MAX;
     f->parts[f->count] = (struct ebb_traj_part){.type = EBB_TRAJ_PART_WATER, .atoms_each = atoms};
     f->shapes[f->count] = *s;
@@ -154,7 +158,7 @@ static size_t claim(struct found *f, size_t i, unsigned atoms, size_t count, con
     if (k == UINT32_MAX)
         return 0;
     for (size_t m = 0; m < count; m++) {
-        memset(f->part_of + i + m * atoms, 255, atoms);
+        memset(f->part_of + i + m * atoms, INSIDE, atoms);
         f->part_of[i + m * atoms] = (uint8_t)(k + 1);
     }
     f->parts[k].n += (uint32_t)count;
@@ -201,28 +205,72 @@ static void measure_rigid(const struct ebb_traj_look *look, struct ebb_traj_part
     }
 }
 
-static bool fill_parts(const struct ebb_traj_look *look, struct found *f)
+/* Adds a part for the atoms marked `mark` in part_of, if there are any. */
+static bool add_part(const struct ebb_traj_look *look, struct found *f, uint8_t mark,
+                     enum ebb_traj_part_type type)
 {
-    size_t in_molecules = 0;
-    for (unsigned k = 0; k < f->count; k++)
-        in_molecules += (size_t)f->parts[k].n * f->parts[k].atoms_each;
-    if (in_molecules < look->atoms)
-        f->parts[f->count++] = (struct ebb_traj_part){.type = EBB_TRAJ_PART_FREE,
-                                                      .atoms_each = 1,
-                                                      .n = (uint32_t)(look->atoms - in_molecules)};
+    uint32_t n = 0;
+    for (size_t i = 0; i < look->atoms; i++)
+        n += f->part_of[i] == mark;
+    if (n == 0)
+        return true;
+    struct ebb_traj_part *p = &f->parts[f->count++];
+    *p = (struct ebb_traj_part){.type = type, .atoms_each = 1, .n = n};
+    if (!ebb_traj_part_allocate(p))
+        return false;
+    n = 0;
+    for (size_t i = 0; i < look->atoms; i++) {
+        if (f->part_of[i] == mark)
+            p->first[n++] = (uint32_t)i;
+    }
+    return true;
+}
+
+static bool fill_molecules(const struct ebb_traj_look *look, struct found *f)
+{
     uint32_t filled[EBB_TRAJ_PARTS_MAX] = {0};
     for (unsigned k = 0; k < f->count; k++) {
         if (!ebb_traj_part_allocate(&f->parts[k]))
             return false;
     }
     for (size_t i = 0; i < look->atoms; i++) {
-        unsigned k = f->part_of[i] == 0 ? f->count - 1 : f->part_of[i] - 1u;
-        if (f->part_of[i] != 255)
-            f->parts[k].first[filled[k]++] = (uint32_t)i;
+        if (f->part_of[i] != 0 && f->part_of[i] != INSIDE)
+            f->parts[f->part_of[i] - 1].first[filled[f->part_of[i] - 1]++] = (uint32_t)i;
     }
-    for (unsigned k = 0; k < f->count; k++) {
-        if (f->parts[k].type == EBB_TRAJ_PART_WATER)
-            measure_rigid(look, &f->parts[k]);
+    for (unsigned k = 0; k < f->count; k++)
+        measure_rigid(look, &f->parts[k]);
+    return true;
+}
+
+static bool take_bonds(struct ebb_traj_part *p, const struct ebb_traj_bond_of *bonds)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->bonds[i] = bonds[p->first[i]].bond;
+        p->with_angle += p->bonds[i].reference != 0;
+    }
+    return ebb_traj_chain_order(p);
+}
+
+/* The atoms outside molecules: free ones, then those bonded to atoms before them, then rigid
+ * leaves. */
+static bool fill_others(const struct ebb_traj_look *look, struct found *f)
+{
+    EBB_AUTO_FREE struct ebb_traj_bond_of *bonds = calloc(look->atoms + 1, sizeof *bonds);
+    if (bonds == NULL)
+        return false;
+    ebb_traj_bonds_find(look, f->part_of, bonds);
+    for (size_t i = 0; i < look->atoms; i++) {
+        if (bonds[i].kind != EBB_TRAJ_UNBONDED)
+            f->part_of[i] = bonds[i].kind == EBB_TRAJ_LEAF ? IN_LEAVES : IN_CHAIN;
+    }
+    if (!add_part(look, f, 0, EBB_TRAJ_PART_FREE))
+        return false;
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned before = f->count;
+        if (!add_part(look, f, k == 0 ? IN_CHAIN : IN_LEAVES, EBB_TRAJ_PART_CHAIN))
+            return false;
+        if (f->count > before && !take_bonds(&f->parts[before], bonds))
+            return false;
     }
     return true;
 }
@@ -235,7 +283,7 @@ unsigned ebb_traj_classes_find(const struct ebb_traj_look *look, struct ebb_traj
         return 0;
     f.part_of = part_of;
     find_molecules(look, &f);
-    if (fill_parts(look, &f))
+    if (fill_molecules(look, &f) && fill_others(look, &f))
         return f.count;
     for (unsigned k = 0; k < f.count; k++)
         ebb_traj_part_clean_up(&parts[k]);

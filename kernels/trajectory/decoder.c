@@ -30,7 +30,7 @@ struct ebb_traj_decoder {
     const uint8_t *frames; /* what the frames say of themselves */
     size_t frames_len, frames_at;
     uint32_t done; /* frames read */
-    int32_t *q;
+    int32_t *q, *arms;
     struct ebb_traj_numbers numbers;
     float box[9];
     struct odd_atom *odd; /* of this frame */
@@ -58,6 +58,7 @@ void ebb_traj_decoder_destroy(struct ebb_traj_decoder *dec)
         free(dec->numbers.of[k]);
     free(dec->side);
     free(dec->q);
+    free(dec->arms);
     free(dec->odd);
     free(dec);
 }
@@ -155,7 +156,8 @@ static int allocate(struct ebb_traj_decoder *dec, struct ebb_error *err)
 {
     const size_t atoms = dec->header.info.atoms;
     dec->q = calloc(3 * atoms + SLACK, sizeof *dec->q);
-    bool ok = dec->q != NULL;
+    dec->arms = calloc(3 * atoms + SLACK, sizeof *dec->arms);
+    bool ok = dec->q != NULL && dec->arms != NULL;
     for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
         size_t most = 0;
         for (unsigned p = 0; p < dec->part_count; p++) {
@@ -236,12 +238,12 @@ static bool get_box(struct ebb_traj_decoder *dec)
 static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part *p,
                         struct ebb_traj_weights *w)
 {
-    uint8_t last, mean;
-    if (!get_byte(dec, &last) || !get_byte(dec, &mean))
+    uint8_t last = 0, mean = 0;
+    if (p->type != EBB_TRAJ_PART_CHAIN && (!get_byte(dec, &last) || !get_byte(dec, &mean)))
         return false;
     w->last = (int8_t)last;
     w->mean = (int8_t)mean;
-    return p->type != EBB_TRAJ_PART_WATER ||
+    return p->type == EBB_TRAJ_PART_FREE ||
            (get_byte(dec, &w->sphere) && get_byte(dec, &w->circle));
 }
 
@@ -253,8 +255,7 @@ static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_e
         if (n == 0)
             continue;
         uint8_t raw = 0;
-        if (!dec->header.info.bit_packed && !ebb_traj_stream_is_whole(k) &&
-            (!get_byte(dec, &raw) || raw > EBB_TRAJ_RAW_MAX))
+        if (!dec->header.info.bit_packed && (!get_byte(dec, &raw) || raw > EBB_TRAJ_RAW_MAX))
             return corrupt(err, "a frame is cut short");
         int rc = dec->header.info.bit_packed
                      ? ebb_traj_reader_get_packed(&r[k], dec->numbers.of[k], n, err)
@@ -275,7 +276,7 @@ static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box 
         int rc = get_numbers(dec, p, err);
         if (rc < 0)
             return rc;
-        ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q);
+        ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q, dec->arms);
     }
     return 0;
 }

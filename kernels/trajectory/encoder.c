@@ -46,6 +46,8 @@ struct ebb_traj_encoder {
     unsigned part_count;
     struct ebb_traj_numbers numbers; /* scratch */
     struct ebb_traj_misses misses;
+    int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */
+    bool has_chain;
     struct ebb_buffer frames; /* what the frames say of themselves */
     float last_box[9];
 };
@@ -85,8 +87,15 @@ static bool allocate(struct ebb_traj_encoder *enc)
         enc->look[i].q = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
         ok = ok && enc->look[i].q != NULL;
     }
+    enc->model = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
+    enc->arms = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
+    ok = ok && enc->model != NULL && enc->arms != NULL;
     for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-        size_t numbers = (k == EBB_TRAJ_STREAM_SITE ? 3 : 1) * enc->atoms + SLACK;
+        size_t numbers = (k == EBB_TRAJ_STREAM_SITE     ? 3
+                          : k == EBB_TRAJ_STREAM_SPHERE ? 2
+                                                        : 1) *
+                             enc->atoms +
+                         SLACK;
         enc->numbers.of[k] = calloc(numbers, sizeof(uint32_t));
         ok = ok && enc->numbers.of[k] != NULL;
     }
@@ -167,6 +176,8 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
         free(enc->numbers.of[k]);
     free(enc->misses.items);
     free(enc->molecule);
+    free(enc->model);
+    free(enc->arms);
     ebb_buffer_clean_up(&enc->frames);
     free(enc);
 }
@@ -236,9 +247,11 @@ static void put_misses(struct ebb_traj_encoder *enc, const int32_t *q,
 static void put_weights(struct ebb_traj_encoder *enc, const struct ebb_traj_part *p,
                         const struct ebb_traj_weights *w)
 {
-    put_byte(&enc->frames, (uint8_t)w->last);
-    put_byte(&enc->frames, (uint8_t)w->mean);
-    if (p->type == EBB_TRAJ_PART_WATER) {
+    if (p->type != EBB_TRAJ_PART_CHAIN) {
+        put_byte(&enc->frames, (uint8_t)w->last);
+        put_byte(&enc->frames, (uint8_t)w->mean);
+    }
+    if (p->type != EBB_TRAJ_PART_FREE) {
         put_byte(&enc->frames, w->sphere);
         put_byte(&enc->frames, w->circle);
     }
@@ -256,10 +269,8 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
             ebb_traj_writer_put_packed(&w[k], enc->numbers.of[k], n);
             continue;
         }
-        bool whole = ebb_traj_stream_is_whole(k);
-        unsigned raw = ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, whole);
-        if (!whole)
-            put_byte(&enc->frames, raw);
+        put_byte(&enc->frames,
+                 ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, ebb_traj_stream_is_joined(k)));
     }
 }
 
@@ -268,14 +279,17 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
 {
     const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
     enc->misses.count = 0;
+    if (enc->encoded == 0 && enc->has_chain)
+        memset(enc->arms, 0, 3 * enc->atoms * sizeof *enc->arms);
     for (unsigned i = 0; i < enc->part_count; i++) {
         struct ebb_traj_part *p = &enc->parts[i];
         struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
         if (enc->encoded > 0) {
-            ebb_traj_fit(p, f->q, previous, &c, &c.weights);
+            ebb_traj_fit(p, f->q, previous, enc->arms, &c, &c.weights);
             put_weights(enc, p, &c.weights);
         }
-        ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses);
+        ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
+                             enc->has_chain ? enc->model : NULL, enc->arms);
         put_numbers(enc, i);
     }
 }
@@ -325,6 +339,9 @@ static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
                                  .count = enc->held,
                                  .molecule = enc->molecule};
     enc->part_count = ebb_traj_classes_find(&look, enc->parts);
+    enc->has_chain = false;
+    for (unsigned p = 0; p < enc->part_count; p++)
+        enc->has_chain |= enc->parts[p].type == EBB_TRAJ_PART_CHAIN;
     if (enc->part_count == 0 && enc->atoms > 0)
         return ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a group of %zu atoms",
                              enc->atoms);

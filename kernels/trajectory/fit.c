@@ -105,12 +105,36 @@ static void fit_directions(const struct ebb_traj_part *p, uint32_t step, const i
     ret->circle = (uint8_t)clamp_round(cross_ww > 0 ? 128 * cross_vw / cross_ww : 0, 0, 140);
 }
 
+/* The same for bonded atoms: those on a sphere, and those on a circle around their arm, which is
+ * taken from the frame before. */
+static void fit_bonds(const struct ebb_traj_part *p, uint32_t step, const int32_t *q,
+                      const int32_t *arms, const struct ebb_traj_box *box,
+                      struct ebb_traj_weights *ret)
+{
+    double vw[2] = {0}, ww[2] = {0};
+    for (uint32_t i = 0; i < p->n; i += step) {
+        const struct ebb_traj_bond *b = &p->bonds[i];
+        struct ebb_traj_vector3 v =
+            difference(q + 3 * (size_t)p->first[i], q + 3 * (size_t)b->parent, box);
+        for (size_t k = 0; k < 3; k++) {
+            double w = arms[3 * (size_t)p->first[i] + k];
+            vw[b->reference != 0] += v.x[k] * w;
+            ww[b->reference != 0] += w * w;
+        }
+    }
+    ret->sphere = (uint8_t)clamp_round(ww[0] > 0 ? 128 * vw[0] / ww[0] : 0, 0, 140);
+    ret->circle = (uint8_t)clamp_round(ww[1] > 0 ? 128 * vw[1] / ww[1] : 0, 0, 140);
+}
+
 void ebb_traj_fit(const struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
-                  const struct ebb_traj_frame_context *c, struct ebb_traj_weights *ret)
+                  const int32_t *arms, const struct ebb_traj_frame_context *c,
+                  struct ebb_traj_weights *ret)
 {
     struct ebb_traj_weights w = {0};
     const uint32_t step = p->n / SAMPLE + 1;
-    if (c->before > 0) {
+    if (c->before > 0 && p->type == EBB_TRAJ_PART_CHAIN) {
+        fit_bonds(p, step, q, arms, c->box, &w);
+    } else if (c->before > 0) {
         fit_site(p, step, q, previous, c, &w);
         if (p->type == EBB_TRAJ_PART_WATER)
             fit_directions(p, step, q, c->box, &w);

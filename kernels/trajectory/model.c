@@ -6,30 +6,8 @@
 
 #include <string.h>
 
-#include "kernels/trajectory/lanes.h"
 #include "kernels/trajectory/levels.h"
-
-/* Residuals are joined with the face or arc (6 of them) into one number; larger ones are misses. */
-#define EBB_TRAJ_FACE_RESIDUALS    42 /* zigzag numbers */
-#define EBB_TRAJ_ARC_RESIDUALS     6
-#define EBB_TRAJ_VIRTUAL_RESIDUALS 5
-
-#define BLOCK 64
-
-struct block {
-    int32_t x[BLOCK], y[BLOCK], z[BLOCK];
-};
-
-/* What the loops of one part and frame need. */
-struct pass {
-    struct ebb_traj_part *part;
-    const struct ebb_traj_frame_context *context;
-    const int32_t *q, *previous; /* encoder */
-    int32_t *decoded;            /* decoder: previous and new frame */
-    const struct ebb_traj_numbers *numbers;
-    struct ebb_traj_misses *misses; /* encoder */
-    float last, mean, sphere, circle, inverse_a2;
-};
+#include "kernels/trajectory/model_pass.h"
 
 void ebb_traj_misses_add(struct ebb_traj_misses *m, uint32_t atom, int32_t x, int32_t y, int32_t z)
 {
@@ -142,8 +120,8 @@ static inline EBB_BODY void key_sites_decode(struct pass *s, uint32_t i, uint32_
         const struct ebb_traj_part *p = s->part;                                                   \
         struct vector1 at = {0, 0, 0};                                                             \
         struct block truth, before, site, model;                                                   \
-        for (uint32_t i = 0; i < p->n; i += BLOCK) {                                               \
-            const uint32_t n = p->n - i < BLOCK ? p->n - i : BLOCK;                                \
+        for (uint32_t i = 0; i < p->n; i += EBB_TRAJ_BLOCK) {                                      \
+            const uint32_t n = p->n - i < EBB_TRAJ_BLOCK ? p->n - i : EBB_TRAJ_BLOCK;              \
             const uint32_t *first = p->first + i;                                                  \
             gather(s->q, first, 0, n, &truth);                                                     \
             if (s->context->before == 0) {                                                         \
@@ -153,6 +131,8 @@ static inline EBB_BODY void key_sites_decode(struct pass *s, uint32_t i, uint32_
                 FOR_LANES(width, n, site_encode, &truth, &before, &site);                          \
             }                                                                                      \
             compare(s, &site, &truth, first, 0, n);                                                \
+            if (s->decoded != NULL)                                                                \
+                scatter(&site, first, 0, n, s->decoded);                                           \
             if (p->type != EBB_TRAJ_PART_WATER)                                                    \
                 continue;                                                                          \
             gather(s->q, first, 1, n, &truth);                                                     \
@@ -174,8 +154,8 @@ static inline EBB_BODY void key_sites_decode(struct pass *s, uint32_t i, uint32_
         const struct ebb_traj_part *p = s->part;                                                   \
         struct vector1 at = {0, 0, 0};                                                             \
         struct block before, site, model;                                                          \
-        for (uint32_t i = 0; i < p->n; i += BLOCK) {                                               \
-            const uint32_t n = p->n - i < BLOCK ? p->n - i : BLOCK;                                \
+        for (uint32_t i = 0; i < p->n; i += EBB_TRAJ_BLOCK) {                                      \
+            const uint32_t n = p->n - i < EBB_TRAJ_BLOCK ? p->n - i : EBB_TRAJ_BLOCK;              \
             const uint32_t *first = p->first + i;                                                  \
             if (s->context->before == 0) {                                                         \
                 key_sites_decode(s, i, n, &site, &at);                                             \
@@ -236,6 +216,10 @@ EBB_TARGET_AVX512 static void decode_frame_avx512(struct pass *s)
 
 static void encode_frame(struct pass *s)
 {
+    if (s->part->type == EBB_TRAJ_PART_CHAIN) {
+        ebb_traj_chain_encode(s);
+        return;
+    }
     enum ebb_cpu_level level = ebb_cpu_level();
     if (level >= EBB_CPU_AVX512)
         encode_frame_avx512(s);
@@ -247,6 +231,10 @@ static void encode_frame(struct pass *s)
 
 static void decode_frame(struct pass *s)
 {
+    if (s->part->type == EBB_TRAJ_PART_CHAIN) {
+        ebb_traj_chain_decode(s);
+        return;
+    }
     enum ebb_cpu_level level = ebb_cpu_level();
     if (level >= EBB_CPU_AVX512)
         decode_frame_avx512(s);
@@ -268,18 +256,24 @@ static void set_weights(struct pass *s)
 
 void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
                           const struct ebb_traj_frame_context *c, struct ebb_traj_numbers *out,
-                          struct ebb_traj_misses *misses)
+                          struct ebb_traj_misses *misses, int32_t *model, int32_t *arms)
 {
-    struct pass s = {
-        .part = p, .context = c, .q = q, .previous = previous, .numbers = out, .misses = misses};
+    struct pass s = {.part = p,
+                     .context = c,
+                     .q = q,
+                     .previous = previous,
+                     .decoded = model,
+                     .arms = arms,
+                     .numbers = out,
+                     .misses = misses};
     set_weights(&s);
     encode_frame(&s);
 }
 
 void ebb_traj_decode_part(struct ebb_traj_part *p, const struct ebb_traj_numbers *in,
-                          const struct ebb_traj_frame_context *c, int32_t *q)
+                          const struct ebb_traj_frame_context *c, int32_t *q, int32_t *arms)
 {
-    struct pass s = {.part = p, .context = c, .decoded = q, .numbers = in};
+    struct pass s = {.part = p, .context = c, .decoded = q, .arms = arms, .numbers = in};
     set_weights(&s);
     decode_frame(&s);
 }

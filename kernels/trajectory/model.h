@@ -31,13 +31,16 @@ struct ebb_traj_frame_context {
 
 /* Weights that suit frame `q` after `previous`, from a sample of the sites. */
 void ebb_traj_fit(const struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
-                  const struct ebb_traj_frame_context *c, struct ebb_traj_weights *ret);
-/* q, previous: x, y, z by atom; previous is NULL in the key frame. */
+                  const int32_t *arms, const struct ebb_traj_frame_context *c,
+                  struct ebb_traj_weights *ret);
+/* q, previous: x, y, z by atom; previous is NULL in the key frame. `model` and `arms` (both x, y, z
+ * by atom) are what chains need, NULL where no part is one: the coordinates as the models have
+ * them, and each bonded atom seen from its parent, zeros before the key frame. */
 void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
                           const struct ebb_traj_frame_context *c, struct ebb_traj_numbers *out,
-                          struct ebb_traj_misses *misses);
+                          struct ebb_traj_misses *misses, int32_t *model, int32_t *arms);
 /* In place: q holds the frame before. */
 void ebb_traj_decode_part(struct ebb_traj_part *p, const struct ebb_traj_numbers *in,
-                          const struct ebb_traj_frame_context *c, int32_t *q);
+                          const struct ebb_traj_frame_context *c, int32_t *q, int32_t *arms);
 
 #endif

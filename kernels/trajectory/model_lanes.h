@@ -125,10 +125,30 @@ FUNCTION vi LANE(axis)(struct LANE(real) v)
     const vf x = LANE(abs)(v.x), y = LANE(abs)(v.y), z = LANE(abs)(v.z);
     const vm second = LANE(lessf)(x, y);
     const vi axis = LANE(pick)(second, LANE(splat)(1), LANE(splat)(0));
-    return LANE(pick)(LANE(lessf)(LANE(pickf)(second, y, x), z), LANE(splat)(2), axis);
+    return LANE(pick)(LANE(lessf)(LANE(max)(x, y), z), LANE(splat)(2), axis);
 }
 
-/* v turned so that component `axis` comes first, and back. */
+/* v turned so that component `axis` comes first, and back. One at a time this is an index: a branch
+ * would be guessed wrongly two times in three. */
+#if WIDTH == 1
+FUNCTION struct vector1 turn1(vi1 axis, struct vector1 v)
+{
+    const vi1 twice[5] = {v.x, v.y, v.z, v.x, v.y};
+    return (struct vector1){twice[axis], twice[axis + 1], twice[axis + 2]};
+}
+
+FUNCTION struct vector1 turn_back1(vi1 axis, struct vector1 v)
+{
+    const vi1 twice[6] = {v.x, v.y, v.z, v.x, v.y, v.z};
+    return (struct vector1){twice[3 - axis], twice[4 - axis], twice[5 - axis]};
+}
+
+FUNCTION struct real1 turn_real1(vi1 axis, struct real1 v)
+{
+    const vf1 twice[5] = {v.x, v.y, v.z, v.x, v.y};
+    return (struct real1){twice[axis], twice[axis + 1], twice[axis + 2]};
+}
+#else
 FUNCTION struct LANE(vector) LANE(turn)(vi axis, struct LANE(vector) v)
 {
     const vm x = LANE(equal)(axis, LANE(splat)(0)), y = LANE(equal)(axis, LANE(splat)(1));
@@ -152,6 +172,7 @@ FUNCTION struct LANE(real) LANE(turn_real)(vi axis, struct LANE(real) v)
                                LANE(pickf)(x, v.y, LANE(pickf)(y, v.z, v.x)),
                                LANE(pickf)(x, v.z, LANE(pickf)(y, v.x, v.y))};
 }
+#endif
 
 /* 1 where v is below zero, else 0. */
 FUNCTION vi LANE(negative)(vi v)
@@ -319,12 +340,11 @@ FUNCTION struct LANE(real) LANE(cross)(struct LANE(real) u, struct LANE(real) v)
 
 /* The third site's direction as the last frame has it, turned with the second site: the part along
  * a is known, the rest is carried over in part. Whole numbers. */
-FUNCTION struct LANE(real)
-    LANE(expect_circle)(const struct pass *s, struct LANE(real) a, struct LANE(real) last)
+FUNCTION struct LANE(real) LANE(expect_circle)(vf weight, vf ab, vf inverse_a2, struct LANE(real) a,
+                                               struct LANE(real) last)
 {
-    const vf weight = LANE(splatf)(s->circle);
     const vf along = (last.x * a.x + last.y * a.y) + last.z * a.z;
-    const vf add = (LANE(splatf)(s->part->rigid.ab) - weight * along) * LANE(splatf)(s->inverse_a2);
+    const vf add = (ab - weight * along) * inverse_a2;
     return (struct LANE(real)){LANE(round_real)(weight * last.x + add * a.x),
                                LANE(round_real)(weight * last.y + add * a.y),
                                LANE(round_real)(weight * last.z + add * a.z)};
@@ -332,13 +352,13 @@ FUNCTION struct LANE(real)
 
 /* On the circle |b|^2 = b2, a.b = ab: the other two coordinates, given the coordinate v0 along the
  * axis that a is turned to, and whether (a x b) is negative along it. */
-FUNCTION void LANE(circle_roots)(const struct ebb_traj_rigid *rigid, struct LANE(real) a, vi v0,
-                                 vi negative, vi *ret_v1, vi *ret_v2)
+FUNCTION void LANE(circle_roots)(vf b2, vf ab, struct LANE(real) a, vi v0, vi negative, vi *ret_v1,
+                                 vi *ret_v2)
 {
     const vf f0 = LANE(real)(v0);
-    const vf m = LANE(splatf)(rigid->ab) - a.x * f0;
+    const vf m = ab - a.x * f0;
     const vf n = LANE(max)(a.y * a.y + a.z * a.z, LANE(splatf)(1.0f));
-    const vf rest = LANE(splatf)(rigid->b2) - f0 * f0;
+    const vf rest = b2 - f0 * f0;
     const vf t = LANE(signedf)(LANE(root)(n * rest - m * m), negative);
     *ret_v1 = LANE(round)((m * a.y - t * a.z) / n);
     *ret_v2 = LANE(round)((m * a.z + t * a.y) / n);
@@ -378,7 +398,8 @@ FUNCTION void LANE(circle_encode)(const struct pass *s, uint32_t i, uint32_t j,
         s->context->box, LANE(minus)(LANE(block_load)(truth, j), LANE(block_load)(site, j)));
     const struct LANE(real) a = LANE(real_vector)(LANE(load_vector)(s->part->a + i + j, sites));
     const struct LANE(real) last = LANE(real_vector)(LANE(load_vector)(state, sites));
-    const struct LANE(real) e = LANE(expect_circle)(s, a, last);
+    const struct LANE(real) e = LANE(expect_circle)(
+        LANE(splatf)(s->circle), LANE(splatf)(rigid->ab), LANE(splatf)(s->inverse_a2), a, last);
     const struct LANE(real) cross = LANE(cross)(a, LANE(real_vector)(d)),
                             last_cross = LANE(cross)(a, e);
     const vi axis = LANE(axis)(cross), last_axis = LANE(axis)(last_cross);
@@ -389,7 +410,9 @@ FUNCTION void LANE(circle_encode)(const struct pass *s, uint32_t i, uint32_t j,
     (s->numbers->of[EBB_TRAJ_STREAM_CIRCLE] + i + j,
      LANE(zigzag)(v.x - LANE(whole)(LANE(turn_real)(axis, e).x)));
     vi m1, m2;
-    LANE(circle_roots)(rigid, LANE(turn_real)(axis, a), v.x, negative, &m1, &m2);
+    LANE(circle_roots)
+    (LANE(splatf)(rigid->b2), LANE(splatf)(rigid->ab), LANE(turn_real)(axis, a), v.x, negative, &m1,
+     &m2);
     vi r1 = LANE(zigzag)(v.y - m1), r2 = LANE(zigzag)(v.z - m2);
     const vi most = LANE(pick)(LANE(below)(r1, r2), r2, r1);
     const vm fits = LANE(below)(most, LANE(splat)(EBB_TRAJ_ARC_RESIDUALS));
@@ -407,10 +430,12 @@ FUNCTION void LANE(circle_decode)(const struct pass *s, uint32_t i, uint32_t j,
                                   const struct block *site, struct block *model)
 {
     const size_t sites = s->part->n;
+    const struct ebb_traj_rigid *rigid = &s->part->rigid;
     int32_t *state = s->part->b + i + j;
     const struct LANE(real) a = LANE(real_vector)(LANE(load_vector)(s->part->a + i + j, sites));
     const struct LANE(real) last = LANE(real_vector)(LANE(load_vector)(state, sites));
-    const struct LANE(real) e = LANE(expect_circle)(s, a, last);
+    const struct LANE(real) e = LANE(expect_circle)(
+        LANE(splatf)(s->circle), LANE(splatf)(rigid->ab), LANE(splatf)(s->inverse_a2), a, last);
     const struct LANE(real) last_cross = LANE(cross)(a, e);
     const vi arcs = LANE(load)(s->numbers->of[EBB_TRAJ_STREAM_ARC] + i + j);
     const vi rest = arcs / 6, arc = arcs - rest * LANE(splat)(6);
@@ -420,7 +445,9 @@ FUNCTION void LANE(circle_decode)(const struct pass *s, uint32_t i, uint32_t j,
     const vi v0 = LANE(unzigzag)(LANE(load)(s->numbers->of[EBB_TRAJ_STREAM_CIRCLE] + i + j)) +
                   LANE(whole)(LANE(turn_real)(axis, e).x);
     vi m1, m2, r1, r2;
-    LANE(circle_roots)(&s->part->rigid, LANE(turn_real)(axis, a), v0, negative, &m1, &m2);
+    LANE(circle_roots)
+    (LANE(splatf)(rigid->b2), LANE(splatf)(rigid->ab), LANE(turn_real)(axis, a), v0, negative, &m1,
+     &m2);
     LANE(unpair)(rest, &r1, &r2);
     const struct LANE(vector) m = {v0, m1 + LANE(unzigzag)(r1), m2 + LANE(unzigzag)(r2)};
     LANE(place)(s, state, j, site, LANE(turn_back)(axis, m), model);

@@ -13,6 +13,9 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->first);
     free(p->last);
     free(p->behind);
+    free(p->bonds);
+    free(p->order);
+    free(p->batch_end);
     free(p->a);
     free(p->b);
     memset(p, 0, sizeof *p);
@@ -26,9 +29,14 @@ static int32_t *vectors(uint32_t n)
 bool ebb_traj_part_allocate(struct ebb_traj_part *p)
 {
     p->first = calloc((size_t)p->n + SLACK, sizeof *p->first);
+    bool ok = p->first != NULL;
     p->last = vectors(p->n);
+    if (p->type == EBB_TRAJ_PART_CHAIN) {
+        p->bonds = calloc((size_t)p->n, sizeof *p->bonds);
+        return ok && p->bonds != NULL && p->last != NULL;
+    }
     p->behind = vectors(p->n);
-    bool ok = p->first != NULL && p->last != NULL && p->behind != NULL;
+    ok = ok && p->last != NULL && p->behind != NULL;
     if (p->type == EBB_TRAJ_PART_WATER) {
         p->a = vectors(p->n);
         p->b = vectors(p->n);
@@ -37,8 +45,26 @@ bool ebb_traj_part_allocate(struct ebb_traj_part *p)
     return ok;
 }
 
+static size_t chain_numbers(const struct ebb_traj_part *p, int kind)
+{
+    switch (kind) {
+    case EBB_TRAJ_STREAM_SPHERE:
+        return 2 * (size_t)(p->n - p->with_angle);
+    case EBB_TRAJ_STREAM_FACE:
+        return p->n - p->with_angle;
+    case EBB_TRAJ_STREAM_CIRCLE:
+    case EBB_TRAJ_STREAM_ARC:
+    case EBB_TRAJ_STREAM_VIRTUAL:
+        return p->with_angle;
+    default:
+        return 0;
+    }
+}
+
 size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind)
 {
+    if (p->type == EBB_TRAJ_PART_CHAIN)
+        return chain_numbers(p, kind);
     const bool water = p->type == EBB_TRAJ_PART_WATER;
     switch (kind) {
     case EBB_TRAJ_STREAM_SITE:
@@ -95,12 +121,56 @@ static void put_runs(const struct ebb_traj_part *p, struct ebb_buffer *out)
     }
 }
 
+/* The distinct squared lengths of a chain, in the order in which the atoms first have them. */
+struct lengths {
+    float *values;
+    size_t count, capacity;
+};
+
+static size_t place_of(struct lengths *l, float value)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->values[i] == value)
+            return i;
+    }
+    if (l->count == l->capacity) {
+        l->capacity = 2 * l->capacity + 64;
+        l->values = ebb_realloc_array(l->values, l->capacity, sizeof *l->values);
+    }
+    l->values[l->count] = value;
+    return l->count++;
+}
+
+/* Column by column, which zstd likes best: parents, references, lengths. */
+static void put_bonds(const struct ebb_traj_part *p, struct ebb_buffer *out)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer places = {0};
+    struct lengths lengths = {0};
+    for (uint32_t i = 0; i < p->n; i++)
+        put(out, p->first[i] - p->bonds[i].parent);
+    for (uint32_t i = 0; i < p->n; i++)
+        put(out, p->bonds[i].reference);
+    for (uint32_t i = 0; i < p->n; i++)
+        put(&places, place_of(&lengths, p->bonds[i].b2));
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->bonds[i].reference != 0)
+            put(&places, place_of(&lengths, p->bonds[i].c2));
+    }
+    put(out, lengths.count);
+    for (size_t i = 0; i < lengths.count; i++)
+        put_float(out, lengths.values[i]);
+    ebb_buffer_append(out, places.data, places.len);
+    free(lengths.values);
+}
+
 void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out)
 {
     put(out, p->type);
     put(out, p->n);
     put(out, p->atoms_each);
     put_runs(p, out);
+    if (p->type == EBB_TRAJ_PART_CHAIN)
+        put_bonds(p, out);
     if (p->type == EBB_TRAJ_PART_WATER) {
         put_float(out, p->rigid.a2);
         put_float(out, p->rigid.b2);
@@ -160,6 +230,64 @@ static int get_rigid(struct ebb_traj_rigid *r, const uint8_t *bytes, size_t len,
     return 0;
 }
 
+/* Parents and third atoms stand before their atom. Whether they really are bonded need not be
+ * checked: a wrong one gives a wrong prediction, the same each time. */
+static int get_tree(struct ebb_traj_part *p, const uint8_t *bytes, size_t len, size_t *at,
+                    struct ebb_error *err)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        uint64_t back;
+        if (!ebb_varint_get(bytes, len, at, &back) || back == 0 || back > p->first[i])
+            return corrupt(err, "a bond leads nowhere");
+        p->bonds[i].parent = p->first[i] - (uint32_t)back;
+    }
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct ebb_traj_bond *b = &p->bonds[i];
+        uint64_t reference;
+        if (!ebb_varint_get(bytes, len, at, &reference) || reference > (uint64_t)p->first[i] + 1)
+            return corrupt(err, "an angle leads nowhere");
+        b->reference = (uint32_t)reference;
+        p->with_angle += reference != 0;
+    }
+    return 0;
+}
+
+static int get_lengths(struct ebb_traj_part *p, const uint8_t *bytes, size_t len, size_t *at,
+                       struct ebb_error *err)
+{
+    uint64_t count, place;
+    if (!ebb_varint_get(bytes, len, at, &count) || count > (len - *at) / 4)
+        return corrupt(err, "a chain's lengths are cut short");
+    const size_t values = *at;
+    *at += 4 * (size_t)count;
+    for (uint32_t k = 0; k < 2 * p->n; k++) {
+        struct ebb_traj_bond *b = &p->bonds[k < p->n ? k : k - p->n];
+        if (k >= p->n && b->reference == 0)
+            continue;
+        if (!ebb_varint_get(bytes, len, at, &place) || place >= count)
+            return corrupt(err, "a chain's lengths are damaged");
+        size_t from = values + 4 * (size_t)place;
+        if (!get_float(bytes, len, &from, 4294967296.0f, k < p->n ? &b->b2 : &b->c2))
+            return corrupt(err, "a chain's lengths are damaged");
+    }
+    return 0;
+}
+
+static int get_details(struct ebb_traj_part *p, const uint8_t *bytes, size_t len, size_t *at,
+                       struct ebb_error *err)
+{
+    if (p->type == EBB_TRAJ_PART_WATER)
+        return get_rigid(&p->rigid, bytes, len, at, err);
+    if (p->type != EBB_TRAJ_PART_CHAIN)
+        return 0;
+    int rc = get_tree(p, bytes, len, at, err);
+    if (rc < 0 || (rc = get_lengths(p, bytes, len, at, err)) < 0)
+        return rc;
+    return ebb_traj_chain_order(p)
+               ? 0
+               : ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a chain");
+}
+
 int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, const uint8_t *bytes,
                        size_t len, size_t *at, struct ebb_error *err)
 {
@@ -167,7 +295,7 @@ int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, cons
     if (!ebb_varint_get(bytes, len, at, &type) || !ebb_varint_get(bytes, len, at, &n) ||
         !ebb_varint_get(bytes, len, at, &each))
         return corrupt(err, "a part is cut short");
-    if (type > EBB_TRAJ_PART_WATER)
+    if (type > EBB_TRAJ_PART_CHAIN)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                              "trajectory group: a part of a kind that this version does not know");
     bool fits = type == EBB_TRAJ_PART_WATER ? each == 3 || each == 4 : each == 1;
@@ -183,5 +311,5 @@ int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, cons
     int rc = get_runs(p, atoms, bytes, len, at, err);
     if (rc < 0)
         return rc;
-    return type == EBB_TRAJ_PART_WATER ? get_rigid(&p->rigid, bytes, len, at, err) : 0;
+    return get_details(p, bytes, len, at, err);
 }

@@ -13,16 +13,19 @@
 enum ebb_traj_part_type {
     EBB_TRAJ_PART_FREE = 0,  /* atoms one by one */
     EBB_TRAJ_PART_WATER = 1, /* rigid molecules of three sites, or four of which one is virtual */
+    EBB_TRAJ_PART_CHAIN = 2, /* atoms bonded to others, one by one */
 };
 
-/* The streams of a part. A part has some of them (ebb_traj_part_streams). */
+/* The streams of a part of n sites. A part has some of them. In a chain, m of the n atoms are seen
+ * from two others, and "second site" is one of the n - m, "third site" one of the m. */
 enum ebb_traj_stream_kind {
     EBB_TRAJ_STREAM_SITE,    /* 3 n: free atom or first site: x of all, y of all, z of all */
     EBB_TRAJ_STREAM_SPHERE,  /* 2 n: second site: the two coordinates on the sphere */
     EBB_TRAJ_STREAM_FACE,    /* n: its face of the sphere, and what is left of the third */
     EBB_TRAJ_STREAM_CIRCLE,  /* n: third site: the coordinate on the circle */
-    EBB_TRAJ_STREAM_ARC,     /* n: its arc, and what is left of the other two */
-    EBB_TRAJ_STREAM_VIRTUAL, /* n: fourth site: what is left of the linear combination */
+    EBB_TRAJ_STREAM_ARC,     /* n: its arc, and what is left of the other two (chain: of one) */
+    EBB_TRAJ_STREAM_VIRTUAL, /* n: what is left of the fourth site; chain: of the other coordinate
+                              */
     EBB_TRAJ_STREAM_KINDS
 };
 
@@ -31,6 +34,14 @@ enum ebb_traj_stream_kind {
 struct ebb_traj_rigid {
     float a2, b2, ab;           /* |a|^2, |b|^2, a.b */
     float virtual_a, virtual_b; /* fourth site = virtual_a a + virtual_b b */
+};
+
+/* Where a bonded atom is seen from. */
+struct ebb_traj_bond {
+    uint32_t parent;    /* atom that it is bonded to, before it */
+    uint32_t reference; /* the third atom: 0: none; 1: the one that the parent is bonded to; else
+                           the one reference - 1 before this, bonded to the same parent */
+    float b2, c2;       /* squared distances to the parent and to the third atom */
 };
 
 /* How much of the past is carried into a frame's prediction; chosen for each frame. */
@@ -47,23 +58,31 @@ struct ebb_traj_part {
     uint32_t atoms_each; /* 1, 3 or 4 */
     uint32_t *first;     /* first atom of each */
     struct ebb_traj_rigid rigid;
+    struct ebb_traj_bond *bonds; /* chain: of each atom */
+    uint32_t with_angle;         /* chain: bonds with a reference */
+    uint32_t *order;             /* chain: places in the order of coding, */
+    uint32_t *batch_end;         /* and for each of them where the batch of independent ones ends */
     /* x of all, y of all, z of all */
-    int32_t *last;   /* displacement from the frame before */
+    int32_t *last;   /* displacement from the frame before; chain: scratch */
     int32_t *behind; /* sum over the frames so far of (position then - position now) */
     int32_t *a, *b;  /* second and third site seen from the first */
 };
 
 void ebb_traj_part_clean_up(struct ebb_traj_part *p);
-/* Allocates `first` and the state; false when memory is out. */
+/* Allocates `first`, `bonds` and the state; false when memory is out. */
 bool ebb_traj_part_allocate(struct ebb_traj_part *p);
 /* Numbers of stream `kind` in a frame; 0: the part has no such stream. */
 size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind);
-/* Whether the stream's numbers are all token. */
-static inline bool ebb_traj_stream_is_whole(int kind)
+/* Whether the stream's numbers are joined of several, so that low bits are as telling as high ones.
+ */
+static inline bool ebb_traj_stream_is_joined(int kind)
 {
     return kind == EBB_TRAJ_STREAM_FACE || kind == EBB_TRAJ_STREAM_ARC ||
            kind == EBB_TRAJ_STREAM_VIRTUAL;
 }
+
+/* Makes order and batch_end of a chain whose bonds are known; false when memory is out. */
+bool ebb_traj_chain_order(struct ebb_traj_part *p);
 
 void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out);
 /* Reads one part at bytes[*at..]; `atoms` bounds it, and `left` is what is left of the atoms that

@@ -72,12 +72,16 @@ void ebb_traj_writer_reset(struct ebb_traj_writer *w)
 }
 
 /* So many raw bits that the mean token is between 8 and 16: the tokens then see the shape of the
- * distribution to a 10th of its width. What the last frame used is kept while it is near that. */
-static unsigned choose_raw_bits(const struct ebb_traj_writer *w, const uint32_t *values, size_t n)
+ * distribution to a 10th of its width. What the last frame used is kept while it is near that.
+ * Joined numbers have none until they outgrow the tokens. */
+static unsigned choose_raw_bits(const struct ebb_traj_writer *w, const uint32_t *values, size_t n,
+                                bool joined)
 {
     uint64_t sum;
     ebb_traj_sum(values, n, &sum);
     uint64_t mean = sum / n;
+    if (joined && mean < 96)
+        return 0;
     if (w->count > 0 && mean >> w->raw_bits < 20 && (w->raw_bits == 0 || mean >> w->raw_bits >= 6))
         return w->raw_bits;
     unsigned k = 0;
@@ -138,11 +142,11 @@ static void put_escapes(struct ebb_traj_writer *w, const uint32_t *values, size_
     }
 }
 
-unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool whole)
+unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined)
 {
     if (n == 0)
         return 0;
-    unsigned k = whole ? 0 : choose_raw_bits(w, values, n);
+    unsigned k = choose_raw_bits(w, values, n, joined);
     if (k != w->raw_bits) {
         flush_pending(w);
         w->raw_bits = k;

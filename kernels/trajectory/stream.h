@@ -24,9 +24,9 @@ struct ebb_traj_writer {
 
 void ebb_traj_writer_clean_up(struct ebb_traj_writer *w);
 void ebb_traj_writer_reset(struct ebb_traj_writer *w);
-/* The n numbers of one frame. Returns the raw bits chosen (0 when `whole`). `values` has room for
- * 31 more, which are overwritten. */
-unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool whole);
+/* The n numbers of one frame. Returns the raw bits chosen (0 for small `joined` numbers). `values`
+ * has room for 31 more, which are overwritten. */
+unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined);
 /* Bit-packed: widths and planes of this frame's numbers. */
 void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n);
 /* The group's stream: what is needed to read it goes to `side`, the bytes to `out`. */

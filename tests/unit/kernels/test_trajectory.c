@@ -153,6 +153,49 @@ static void fill_gas(struct frames *f, size_t first, size_t atoms, double step, 
     }
 }
 
+/* Chains of `length` atoms: bonds of one length that hardly give, angles that give a little, and a
+ * rigid leaf on every second atom. */
+static void fill_chains(struct frames *f, size_t first, size_t atoms, size_t length, bool wrapped)
+{
+    const double side = f->box[0] > 0 ? f->box[0] : 3;
+    double at[3] = {0}, before[3] = {0}, angle = 0;
+    EBB_AUTO_FREE double *directions = ebb_alloc_array(3 * atoms + 1, sizeof(double));
+    EBB_AUTO_FREE double *starts = ebb_alloc_array(3 * atoms + 1, sizeof(double));
+    for (size_t i = 0; i < atoms; i++) {
+        for (size_t k = 0; k < 3; k++) {
+            directions[3 * i + k] = normal();
+            starts[3 * i + k] = uniform() * side;
+        }
+    }
+    for (size_t t = 0; t < f->count; t++) {
+        for (size_t i = 0; i < atoms; i++) {
+            const bool leaf = i % length % 3 == 2;
+            double *d = &directions[3 * i], norm = 0, along = 0;
+            for (size_t k = 0; k < 3; k++) {
+                d[k] += 0.1 * normal();
+                starts[3 * i + k] += 0.01 * normal();
+            }
+            /* about a right angle to the bond before */
+            for (size_t k = 0; k < 3; k++)
+                along += d[k] * (at[k] - before[k]);
+            for (size_t k = 0; k < 3; k++) {
+                d[k] -= angle * along * (at[k] - before[k]) / 0.0225;
+                norm += d[k] * d[k];
+            }
+            angle = i % length == 0 ? 0 : 0.95;
+            const double bond = leaf ? 0.1 : 0.15 + 0.002 * normal();
+            double x[3];
+            for (size_t k = 0; k < 3; k++)
+                x[k] = i % length == 0 ? starts[3 * i + k] : at[k] + bond * d[k] / sqrt(norm);
+            put(f, t, first + i, x, wrapped);
+            if (leaf)
+                continue;
+            memcpy(before, at, sizeof at);
+            memcpy(at, x, sizeof at);
+        }
+    }
+}
+
 static void encode(const struct frames *f, const struct ebb_traj_options *o, struct ebb_buffer *out)
 {
     struct ebb_error err = {0};
@@ -264,6 +307,40 @@ static void rigid_water_is_found_and_small(void **state)
              * fourth, against 96 bits a site. */
             assert_true(ratio > (sites == 3 ? 4.9 : 6.3));
         }
+    }
+}
+
+static void bonds_are_found_and_save_bytes(void **state)
+{
+    (void)state;
+    for (int wrapped = 0; wrapped < 2; wrapped++) {
+        EBB_AUTO(frames_clean_up) struct frames f = frames_new(1500, 30);
+        set_box(&f, 3.0, 0);
+        fill_chains(&f, 0, 1500, 150, wrapped != 0);
+        struct ebb_traj_options o = defaults;
+        double found = round_trip(&f, &o);
+        uint32_t alone[1500]; /* and without bonds */
+        for (uint32_t i = 0; i < 1500; i++)
+            alone[i] = i;
+        o.molecule = alone;
+        assert_true(found > 1.15 * round_trip(&f, &o));
+    }
+}
+
+static void broken_bonds_stay_exact(void **state)
+{
+    (void)state;
+    for (size_t atoms = 2; atoms < 300; atoms = atoms * 3 / 2 + 1) {
+        EBB_AUTO(frames_clean_up) struct frames f = frames_new(atoms + 30, 14);
+        set_box(&f, 2.0, 0.25);
+        fill_chains(&f, 0, atoms, 20, true);
+        fill_water(&f, atoms, 10, 3, true);
+        for (size_t k = 0; k < 40; k++) { /* after the frames that were looked at */
+            size_t frame = 5 + random_bits() % 9, i = random_bits() % (3 * atoms);
+            f.xyz[3 * f.atoms * frame + i] += (float)(normal() * pow(10, uniform() * 5));
+        }
+        f.xyz[3 * f.atoms * 7 + 1] = NAN;
+        round_trip(&f, &defaults);
     }
 }
 
@@ -543,22 +620,23 @@ static void any_changed_byte_and_any_cut_is_detected(void **state)
 {
     (void)state;
     for (int packed = 0; packed < 2; packed++) {
-        EBB_AUTO(frames_clean_up) struct frames f = frames_new(40, 6);
+        EBB_AUTO(frames_clean_up) struct frames f = frames_new(60, 6);
         set_box(&f, 1.5, 0);
         fill_water(&f, 0, 12, 3, true);
         fill_gas(&f, 36, 4, 0.1, true);
+        fill_chains(&f, 40, 20, 20, true);
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
         struct ebb_traj_options o = defaults;
         o.bit_packed = packed != 0;
         encode(&f, &o, &out);
-        assert_true(reads(out.data, out.len, 40));
+        assert_true(reads(out.data, out.len, 60));
         for (size_t i = 0; i < out.len; i++) {
             for (unsigned bit = 0; bit < 8; bit += 7) {
                 out.data[i] ^= (uint8_t)(1u << bit);
-                assert_false(reads(out.data, out.len, 40));
+                assert_false(reads(out.data, out.len, 60));
                 out.data[i] ^= (uint8_t)(1u << bit);
             }
-            assert_false(reads(out.data, i, 40));
+            assert_false(reads(out.data, i, 60));
         }
     }
 }
@@ -585,6 +663,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_number_of_atoms_and_frames_comes_back, begin),
         cmocka_unit_test_setup(rigid_water_is_found_and_small, begin),
+        cmocka_unit_test_setup(bonds_are_found_and_save_bytes, begin),
+        cmocka_unit_test_setup(broken_bonds_stay_exact, begin),
         cmocka_unit_test_setup(any_box_will_do, begin),
         cmocka_unit_test_setup(what_is_no_number_comes_back_exactly, begin),
         cmocka_unit_test_setup(an_exploding_system_stays_exact, begin),
