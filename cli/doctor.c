@@ -51,6 +51,7 @@ static int run(int argc, char **argv)
     ebb_check_scheduler(&f);
     ebb_check_cloud(cloud, &f);
     ebb_check_store(cloud, store, &f);
+    ebb_check_prices(&f);
     ebb_check_engines(&f);
     ebb_check_gpu(&f);
     int status = 0;

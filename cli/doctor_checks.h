@@ -33,6 +33,8 @@ void ebb_findings_add(struct ebb_findings *f, enum ebb_finding_level level, cons
 void ebb_check_libraries(struct ebb_findings *f);
 void ebb_check_state_dir(struct ebb_findings *f);
 void ebb_check_engines(struct ebb_findings *f);
+/* The catalogue of prices in use, and how old it is. */
+void ebb_check_prices(struct ebb_findings *f);
 void ebb_check_gpu(struct ebb_findings *f);
 void ebb_check_scheduler(struct ebb_findings *f);
 /* `cloud` as in submit; the emulated one is not started for this. */

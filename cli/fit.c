@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/options.h"
 #include "cli/fit_view.h"
 #include "cli/json_out.h"
@@ -27,6 +28,8 @@ struct groups {
     struct ebb_fit_group *list;
     size_t count;
 };
+
+EBB_DEFINE_AUTO_PTR(map_auto, struct ebb_map, ebb_map_destroy)
 
 static void groups_clean_up(struct groups *g)
 {
@@ -119,14 +122,26 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* The index among `names` of each row's group; with `add`, new groups are added. */
+/* The groups by name; a group's number is one less than its value. */
+static uintptr_t group_number(struct ebb_map *groups, const char *name, bool add)
+{
+    void *known = ebb_map_get(groups, name);
+    if (known == NULL && add) {
+        known = (void *)(uintptr_t)(ebb_map_count(groups) + 1);
+        ebb_map_set(groups, name, known);
+    }
+    return (uintptr_t)known;
+}
+
+/* The number of each row's group, -1 for a group that is not there; with `add`, new ones are added.
+ */
 static int32_t *group_rows(const struct ebb_lifetimes *l, const struct keys *k,
-                           struct ebb_names *names, bool add)
+                           struct ebb_map *groups, bool add)
 {
     int32_t *of_row = ebb_alloc_array(l->count + 1, sizeof *of_row);
     for (size_t i = 0; i < l->count; i++) {
         EBB_AUTO_FREE char *name = group_name(l, k, i, NULL);
-        of_row[i] = add ? ebb_names_add(names, name) : ebb_names_find(names, name);
+        of_row[i] = (int32_t)group_number(groups, name, add) - 1;
     }
     return of_row;
 }
@@ -141,13 +156,12 @@ static void fit_group(struct ebb_fit_group *g, const struct ebb_lifetimes *score
 static void fit_groups(const struct ebb_lifetimes *l, const struct ebb_lifetimes *score,
                        const struct keys *k, struct groups *ret)
 {
-    struct ebb_lifetimes holder = {0}; /* its `types` are the groups' names */
-    struct ebb_names *names = &holder.types;
+    EBB_AUTO(map_auto) struct ebb_map *names = ebb_map_new(NULL);
     EBB_AUTO_FREE int32_t *of_row = group_rows(l, k, names, true);
     EBB_AUTO_FREE int32_t *of_score = group_rows(score, k, names, false);
-    ret->list = ebb_alloc_array(names->count, sizeof *ret->list);
-    ret->count = names->count;
-    for (size_t i = 0; i < names->count; i++) {
+    ret->count = ebb_map_count(names);
+    ret->list = ebb_alloc_array(ret->count, sizeof *ret->list);
+    for (size_t i = 0; i < ret->count; i++) {
         struct ebb_fit_group *g = &ret->list[i];
         struct filter f = {of_row, (int32_t)i};
         size_t first = 0;
@@ -161,7 +175,6 @@ static void fit_groups(const struct ebb_lifetimes *l, const struct ebb_lifetimes
         fit_group(g, &others);
         ebb_lifetimes_clean_up(&others);
     }
-    ebb_lifetimes_clean_up(&holder);
     qsort(ret->list, ret->count, sizeof *ret->list, by_name);
 }
 

@@ -2,12 +2,14 @@
 #include "cli/prices_file.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/client.h"
+#include "cli/doctor_checks.h"
 
 #define MOST_BYTES ((size_t)64 << 20)
 
@@ -74,4 +76,24 @@ double ebb_prices_age_days(const struct ebb_catalogue *c, int64_t wall_ns)
         return -1;
     double days = (double)(wall_ns - dated_ns) / 86400e9;
     return days > 0 ? days : 0;
+}
+
+#define OLD_DAYS 270
+
+void ebb_check_prices(struct ebb_findings *f)
+{
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_catalogue_auto) struct ebb_catalogue *imported = NULL;
+    const struct ebb_catalogue *c = ebb_prices_load(&imported, &err);
+    if (c == NULL) {
+        ebb_findings_add(f, EBB_FINDING_FAULT, "prices", ebb_strdup(err.text), NULL);
+        return;
+    }
+    double age = ebb_prices_age_days(c, ebb_wall_ns(NULL));
+    bool old = age < 0 || age > OLD_DAYS;
+    char *state =
+        age < 0 ? ebb_sprintf("%s, %zu offers, without a date", c->source, c->count)
+                : ebb_sprintf("%s, %zu offers, %.0f days old", c->source, c->count, floor(age));
+    ebb_findings_add(f, old ? EBB_FINDING_NOTE : EBB_FINDING_OK, "prices", state,
+                     old ? ebb_strdup("newer ones come in by 'ebb prices import'") : NULL);
 }

@@ -216,14 +216,21 @@ void ebb_lifetimes_cap(struct ebb_lifetimes *l, double cap_h)
     }
 }
 
+static void names_copy(struct ebb_names *to, const struct ebb_names *from)
+{
+    to->names =
+        ebb_alloc_array(2 * from->count + 2, sizeof *to->names); /* room as ebb_names_add wants */
+    for (size_t i = 0; i < from->count; i++)
+        to->names[i] = ebb_strdup(from->names[i]);
+    to->count = from->count;
+}
+
 void ebb_lifetimes_subset(struct ebb_lifetimes *l, const struct ebb_lifetimes *from,
                           bool (*keep)(void *ctx, size_t row), void *ctx)
 {
     *l = (struct ebb_lifetimes){.rows = ebb_alloc_array(from->count + 1, sizeof *l->rows)};
-    for (size_t i = 0; i < from->types.count; i++)
-        (void)ebb_names_add(&l->types, from->types.names[i]);
-    for (size_t i = 0; i < from->zones.count; i++)
-        (void)ebb_names_add(&l->zones, from->zones.names[i]);
+    names_copy(&l->types, &from->types);
+    names_copy(&l->zones, &from->zones);
     for (size_t i = 0; i < from->count; i++) {
         if (keep(ctx, i))
             l->rows[l->count++] = from->rows[i];
