@@ -17,7 +17,7 @@ extern const struct ebb_command ebb_command_pack;
 
 static const char *out_path, *error_text, *base_path, *level = "fast", *shape, *dtype;
 static int64_t group_frames = 100, threads, verify_sample = 1;
-static bool show_info, run_verify, as_json, force;
+static bool show_info, run_verify, as_json, force, append;
 
 /* ---- --info, --verify ---- */
 
@@ -216,8 +216,22 @@ static int open_base(const char *name, bool is_only_file, struct ebb_packed_entr
     return 0;
 }
 
+/* With --append: what OUT holds of this file already. */
+static int pack_bytes(struct ebb_container_writer *w, struct ebb_packed_entry *facts,
+                      const struct ebb_bytes *bytes, const struct ebb_base *base,
+                      const struct ebb_container *before, const struct ebb_packer_options *o,
+                      struct ebb_error *err)
+{
+    const struct ebb_packed_entry *old =
+        before != NULL ? ebb_container_find(before, facts->name) : NULL;
+    if (old != NULL)
+        return ebb_packer_append(w, before, old, facts, bytes, o, err);
+    return ebb_packer_add(w, facts, bytes, base != NULL ? &base->bytes : NULL, o, err);
+}
+
 static int pack_file(struct ebb_container_writer *w, const char *path, bool is_only_file,
-                     struct ebb_packer_options *o, struct ebb_error *err)
+                     const struct ebb_container *before, struct ebb_packer_options *o,
+                     struct ebb_error *err)
 {
     struct ebb_file_bytes file = {0};
     EBB_AUTO(ebb_packed_entry_clean_up) struct ebb_packed_entry facts = {0};
@@ -233,7 +247,7 @@ static int pack_file(struct ebb_container_writer *w, const char *path, bool is_o
     struct ebb_progress_line line;
     o->progress = ebb_progress_begin(&line, "packing", path);
     if (rc == 0)
-        rc = ebb_packer_add(w, &facts, &bytes, base != NULL ? &base->bytes : NULL, o, err);
+        rc = pack_bytes(w, &facts, &bytes, base, before, o, err);
     ebb_progress_end(&line);
     ebb_file_bytes_close(&file);
     if (rc == 0 && o->error > 0 && !facts.is_lossy)
@@ -244,16 +258,38 @@ static int pack_file(struct ebb_container_writer *w, const char *path, bool is_o
     return rc < 0 ? ebb_error_wrap(err, rc, "%s", path) : 0;
 }
 
+/* What is in OUT and not named again would be lost. */
+static int check_append(const struct ebb_packed_file *before, char **paths, int count,
+                        struct ebb_error *err)
+{
+    for (size_t i = 0; before->container != NULL && i < before->container->count; i++) {
+        const char *name = before->container->entries[i].name;
+        bool is_named = false;
+        for (int k = 0; k < count && !is_named; k++)
+            is_named = strcmp(inner_name(paths[k]), name) == 0;
+        if (!is_named)
+            return ebb_error_set(err, EBB_ERR_INPUT,
+                                 "--append: %s is in %s: name it too, or pack to another file",
+                                 name, out_path);
+    }
+    return 0;
+}
+
 static int pack_all(char **paths, int count, struct ebb_packer_options *o, struct ebb_error *err)
 {
     EBB_AUTO(ebb_new_file_clean_up) struct ebb_new_file out = {0};
-    int rc = ebb_new_file_create(out_path, force, &out, err);
+    EBB_AUTO(ebb_packed_file_close) struct ebb_packed_file before = {0};
+    int rc = append && ebb_file_exists(out_path) ? ebb_packed_file_open(out_path, &before, err) : 0;
+    if (rc == 0)
+        rc = check_append(&before, paths, count, err);
+    if (rc == 0)
+        rc = ebb_new_file_create(out_path, force || append, &out, err);
     if (rc < 0)
         return rc;
     EBB_AUTO(ebb_auto_container_writer)
     struct ebb_container_writer *w = ebb_container_writer_new(ebb_new_file_sink(&out));
     for (int i = 0; i < count && rc == 0; i++)
-        rc = pack_file(w, paths[i], count == 1, o, err);
+        rc = pack_file(w, paths[i], count == 1, before.container, o, err);
     if (rc == 0)
         rc = ebb_container_finish(w, err);
     return rc < 0 ? rc : ebb_new_file_publish(&out, 0644, 0, err);
@@ -386,6 +422,11 @@ static const struct ebb_option options[] = {
      .kind = EBB_OPTION_FLAG,
      .target = &force,
      .help = "Replace the packed file when it is there."},
+    {.name = "append",
+     .kind = EBB_OPTION_FLAG,
+     .target = &append,
+     .help = "Files that were packed before and have grown: only what is new is packed, the rest "
+             "taken over."},
     {.name = "info",
      .kind = EBB_OPTION_FLAG,
      .target = &show_info,

@@ -42,4 +42,12 @@ int ebb_packer_add(struct ebb_container_writer *w, struct ebb_packed_entry *fact
                    const struct ebb_bytes *file, const struct ebb_bytes *base,
                    const struct ebb_packer_options *o, struct ebb_error *err);
 
+/* As ebb_packer_add, for a file that has grown since it was packed as `old` of `c` (a lossless
+ * entry without a base, under the same name): the parts are taken over, and what is new is packed,
+ * frames from a new key frame on. EBB_ERR_INPUT when the file does not begin as it was. */
+int ebb_packer_append(struct ebb_container_writer *w, const struct ebb_container *c,
+                      const struct ebb_packed_entry *old, struct ebb_packed_entry *facts,
+                      const struct ebb_bytes *file, const struct ebb_packer_options *o,
+                      struct ebb_error *err);
+
 #endif

@@ -210,7 +210,7 @@ static int scan_base(const struct ebb_pack_run *r, enum ebb_file_kind kind, stru
 
 int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err)
 {
-    struct cutting c = {.r = r};
+    struct cutting c = {.r = r, .at = r->begin};
     struct ebb_random_source source = source_of(r->file);
     int rc = scan_base(r, kind, &c.base, err);
     if (rc == 0)
@@ -225,6 +225,8 @@ int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_
 int ebb_pack_one_array(struct ebb_pack_run *r, struct ebb_error *err)
 {
     const struct ebb_packer_options *o = r->o;
+    if (r->begin > 0)
+        return ebb_pack_plain(r, r->begin, r->file->size_bytes, err);
     struct cutting c = {.r = r};
     uint64_t size = r->file->size_bytes, element = ebb_dtype_size(o->dtype);
     uint64_t one = 0;

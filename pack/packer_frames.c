@@ -353,7 +353,8 @@ static int set_unit(struct cutting *c, const struct ebb_frame_reader *reader, st
 static int pack_stream(struct cutting *c, struct ebb_frame_reader *reader, struct ebb_frame *f,
                        struct ebb_error *err)
 {
-    int rc = ebb_pack_plain(c->r, 0, ebb_frame_reader_header(reader)->len, err);
+    uint64_t begin = c->r->begin;
+    int rc = ebb_pack_plain(c->r, begin, begin + ebb_frame_reader_header(reader)->len, err);
     struct ebb_error why = {0};
     while (rc == 0 && (rc = ebb_frame_reader_next(reader, f, &why)) > 0) {
         rc = c->has_unit ? 0 : set_unit(c, reader, err);
@@ -367,7 +368,8 @@ static int pack_stream(struct cutting *c, struct ebb_frame_reader *reader, struc
             ebb_error_copy(err, &why);
         return rc;
     }
-    return ebb_pack_plain(c->r, ebb_frame_reader_offset(reader), c->r->file->size_bytes, err);
+    return ebb_pack_plain(c->r, begin + ebb_frame_reader_offset(reader), c->r->file->size_bytes,
+                          err);
 }
 
 /* A raw file of --shape: frames of bare little-endian coordinates. */
@@ -404,13 +406,13 @@ int ebb_pack_frames(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_
     struct cutting c = {.r = r, .kind = kind};
     if (kind == EBB_FILE_RAW)
         return pack_raw(&c, err);
-    struct stream s = {.file = r->file};
+    struct stream s = {.file = r->file, .at = r->begin};
     EBB_AUTO(ebb_auto_frame_reader) struct ebb_frame_reader *reader = NULL;
     EBB_AUTO(ebb_frame_clean_up) struct ebb_frame f = {0};
     int rc = ebb_frame_reader_open(kind, (struct ebb_source){.read = read_stream, .ctx = &s},
                                    &reader, err);
     if (rc == EBB_ERR_CORRUPT || rc == EBB_ERR_UNSUPPORTED)
-        return ebb_pack_plain(r, 0, r->file->size_bytes, err);
+        return ebb_pack_plain(r, r->begin, r->file->size_bytes, err);
     return rc < 0 ? rc : pack_stream(&c, reader, &f, err);
 }
 

@@ -41,6 +41,7 @@ struct ebb_pack_run {
     struct ebb_pack_job *jobs;
     size_t job_count; /* that are waiting to be packed */
     size_t job_capacity;
+    uint64_t begin;  /* what is before is in parts already */
     bool needs_base; /* some part does */
     uint64_t parts;  /* cut so far */
     uint64_t done_bytes;
@@ -53,7 +54,8 @@ int ebb_pack_next_job(struct ebb_pack_run *r, struct ebb_pack_job **ret, struct 
 int ebb_pack_flush(struct ebb_pack_run *r, struct ebb_error *err);
 /* Bytes [begin, end) of the file as plain parts. */
 int ebb_pack_plain(struct ebb_pack_run *r, uint64_t begin, uint64_t end, struct ebb_error *err);
-/* A file of arrays; one that is an array as the options say; one of frames. Job by job, all of it.
+/* From r->begin on: a file of arrays; one that is an array as the options say; one of frames. Job
+ * by job, all of it.
  */
 int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_error *err);
 int ebb_pack_one_array(struct ebb_pack_run *r, struct ebb_error *err);

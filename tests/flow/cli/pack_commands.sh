@@ -91,4 +91,15 @@ expect 1 "$ebb" pack --info cut.ebbp
 grep -q 'text' out.txt || fail "what is whole is listed"
 grep -q 'cut off' out.txt || fail "what is cut off is told"
 expect 1 "$ebb" pack --verify cut.ebbp
+# Growth.
+head -c 50000 in/text >log
+expect 0 "$ebb" pack log -o log.ebbp --append
+cp in/text log
+expect 0 "$ebb" pack log -o log.ebbp --append
+expect 0 "$ebb" unpack log.ebbp -o grown
+cmp log grown/log
+expect 2 "$ebb" pack in/one -o log.ebbp --append
+printf changed >log
+expect 2 "$ebb" pack log -o log.ebbp --append
+expect 0 "$ebb" pack --verify log.ebbp
 echo "pack commands: as they should be"

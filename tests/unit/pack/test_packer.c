@@ -346,6 +346,60 @@ static void damaged_payloads_never_crash(void **state)
     }
 }
 
+/* ---- growth ---- */
+
+static int append_memory(const struct ebb_buffer *old, const void *data, size_t len,
+                         struct ebb_buffer *out, struct ebb_error *err)
+{
+    struct ebb_memory m = {.data = data, .len = len};
+    struct ebb_memory o = {.data = old->data, .len = old->len};
+    struct ebb_bytes file = ebb_bytes_of_memory(&m), bytes = ebb_bytes_of_memory(&o);
+    EBB_AUTO(ebb_auto_container) struct ebb_container *c = NULL;
+    assert_int_equal(ebb_container_open(&bytes, &c, err), 0);
+    EBB_AUTO(ebb_packed_entry_clean_up)
+    struct ebb_packed_entry facts = {.name = ebb_strdup("file")};
+    EBB_AUTO(ebb_auto_container_writer)
+    struct ebb_container_writer *w = ebb_container_writer_new(buffer_sink(out));
+    struct ebb_packer_options options = {.group_frames = 4};
+    int rc = ebb_packer_append(w, c, &c->entries[0], &facts, &file, &options, err);
+    return rc < 0 ? rc : ebb_container_finish(w, err);
+}
+
+static void a_file_that_grows_is_appended_to(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
+        if (kind == 0)
+            sample_xtc(&b, 200, 12, 1000);
+        else if (kind == 1)
+            sample_trr(&b, 200, 12);
+        else
+            for (int i = 0; i < 5000; i++)
+                ebb_buffer_printf(&b, "line %d\n", i);
+        /* Cut at any place, also inside a frame. */
+        assert_int_equal(pack_memory(b.data, b.len / 3, NULL, &plain, &packed, NULL), 0);
+        for (size_t len = b.len / 3; len <= b.len; len += (b.len - len + 2) / 3 + 1) {
+            EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer next = {0};
+            EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer back = {0};
+            struct ebb_error err = {0};
+            if (append_memory(&packed, b.data, len, &next, &err) < 0 ||
+                unpack_memory(&next, NULL, &back, &err) < 0)
+                fail_msg("%s", err.text);
+            assert_int_equal(back.len, len);
+            assert_memory_equal(back.data, b.data, len);
+            ebb_buffer_reset(&packed);
+            ebb_buffer_append(&packed, next.data, next.len);
+        }
+        /* What has changed, or shrunk, has not grown. */
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer next = {0};
+        assert_int_equal(append_memory(&packed, b.data, b.len / 2, &next, NULL), EBB_ERR_INPUT);
+        b.data[10] ^= 1;
+        assert_int_equal(append_memory(&packed, b.data, b.len, &next, NULL), EBB_ERR_INPUT);
+    }
+}
+
 static void a_view_reads_any_place(void **state)
 {
     (void)state;
@@ -389,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_bound_is_refused_where_bits_matter),
         cmocka_unit_test(every_flipped_byte_of_each_codec_is_found),
         cmocka_unit_test(damaged_payloads_never_crash),
+        cmocka_unit_test(a_file_that_grows_is_appended_to),
         cmocka_unit_test(a_view_reads_any_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

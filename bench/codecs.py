@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""The codecs against what is installed, on inputs that bench/codecs_inputs.sh and
+bench/codecs_train.py made; one table, and one JSON value on the last line.
+
+    bench/codecs.py --data DIR [--tensors DIR] [--slow] [--zipnn PYTHON]
+
+DIR holds lyso/, spce/, cu/, lj/ (what is missing is left out, and said); --tensors, DIR/gpt if not
+given, holds step-*-{f32,bf16,adam}.safetensors. TNG is what `gmx trjconv` makes of the same frames.
+--zipnn: a Python that has zipnn (pip install zipnn) and torch."""
+import argparse
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BENCH = os.environ.get("EBB_BENCH_CODECS", os.path.join(HERE, "../build/bench/bench_codecs"))
+PROTEIN_ATOMS = "1960"
+ZIPNN = """
+import sys, time, json, resource
+from zipnn import ZipNN
+data = bytearray(open(sys.argv[1], 'rb').read())
+dtype = sys.argv[2]
+def cpu(): return time.thread_time()
+z = ZipNN(bytearray_dtype=dtype, input_format='byte', threads=1)
+best = []
+for _ in range(3):
+    t = cpu(); packed = z.compress(bytearray(data)); c = cpu() - t
+    t = cpu(); back = z.decompress(packed); d = cpu() - t
+    best.append((c, d))
+assert bytes(back) == bytes(data)
+c, d = sorted(b[0] for b in best)[1], sorted(b[1] for b in best)[1]
+print(json.dumps({'ratio': len(data) / len(packed), 'pack_mb_s': len(data) / c / 1e6,
+                  'unpack_mb_s': len(data) / d / 1e6}))
+"""
+
+
+def table(row):
+    print(f"{row['set']:<12} {row['codec']:<20} {row['ratio']:7.3f} {row.get('pack_mb_s') or 0:8.0f}"
+          f" {row.get('unpack_mb_s') or 0:8.0f}", flush=True)
+    return row
+
+
+def bench(kind, name, *words):
+    done = subprocess.run([BENCH, kind, name, *words], text=True, stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        print(f"{name}: left out", flush=True)
+        return []
+    return [table(row) for row in json.loads(done.stdout.splitlines()[-1])["rows"]]
+
+
+def tng(name, trajectory, stride, selection=None):
+    """Size alone: the time of gmx trjconv is not the codec's."""
+    if shutil.which("gmx") is None:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "x.tng")
+        words = ["gmx", "-quiet", "trjconv", "-f", trajectory, "-o", out, "-skip", str(stride)]
+        if selection is not None:
+            index = os.path.join(folder, "x.ndx")
+            with open(index, "w") as f:
+                f.write("[ x ]\n" + " ".join(str(i) for i in range(1, int(selection) + 1)) + "\n")
+            words += ["-n", index]
+        done = subprocess.run(words, input="0\n", text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            return []
+        size = os.path.getsize(out)
+    return size
+
+
+def trajectories(data, slow):
+    rows, extra = [], ["--slow"] if slow else []
+    sets = [("lyso 0.2 ps", "lyso/md.trr", 1, None, []), ("lyso 1 ps", "lyso/md.trr", 5, None, []),
+            ("lyso 2 ps", "lyso/md.trr", 10, None, []), ("spce 10 ps", "spce/md.trr", 1, None, []),
+            ("prot 0.2 ps", "lyso/md.trr", 1, PROTEIN_ATOMS, []),
+            ("prot 2 ps", "lyso/md.trr", 10, PROTEIN_ATOMS, []),
+            ("cu", "cu/md.dump", 1, None, ["--scale", "0.1"]),
+            ("lj", "lj/md.dump", 1, None, ["--scale", "0.34"])]
+    for name, path, stride, atoms, more in sets:
+        path = os.path.join(data, path)
+        if not os.path.exists(path):
+            print(f"{name}: no {path}")
+            continue
+        words = ["--stride", str(stride), *more, *extra] + (["--atoms", atoms] if atoms else [])
+        mine = bench("trajectory", name, path, *words)
+        rows += mine
+        size = tng(name, path, stride, atoms) if path.endswith(".trr") else 0
+        if mine and size:
+            rows.append(table({"set": name, "codec": "gmx .tng", "ratio": mine[0]["raw_bytes"] / size}))
+    for name, path in [("restart x+v", "lyso/md.cpt")]:
+        if os.path.exists(os.path.join(data, path)):
+            rows += bench("state", name, os.path.join(data, path), *extra)
+    return rows
+
+
+def zipnn(python, name, path, dtype):
+    done = subprocess.run([python, "-c", ZIPNN, path, dtype], text=True, stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        return []
+    return [table({"set": name, "codec": "ZipNN", **json.loads(done.stdout.splitlines()[-1])})]
+
+
+def tensors(folder, slow, python):
+    rows, extra = [], ["--slow"] if slow else []
+    for kind, dtype in [("f32", "float32"), ("bf16", "bfloat16"), ("adam", "float32")]:
+        files = sorted(glob.glob(os.path.join(folder, f"step-*-{kind}.safetensors")))
+        if len(files) < 2:
+            print(f"{kind}: no two checkpoints in {folder}")
+            continue
+        rows += bench("tensors", f"weights {kind}", files[-1], files[-2], *extra)
+        if python:
+            rows += zipnn(python, f"weights {kind}", files[-1], dtype)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", default=os.environ.get("EBB_DATA_DIR"))
+    parser.add_argument("--tensors")
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--zipnn")
+    given = parser.parse_args()
+    if given.data is None or not os.path.exists(BENCH):
+        print("no --data DIR (or EBB_DATA_DIR), or bench_codecs is not built: nothing measured")
+        return
+    begin = time.time()
+    print(f"{'set':<12} {'codec':<20} {'ratio':>7} {'pack':>8} {'unpack':>8}  MB/s, one core")
+    rows = trajectories(given.data, given.slow)
+    rows += tensors(given.tensors or os.path.join(given.data, "gpt"), given.slow, given.zipnn)
+    print(json.dumps({"schema": "ebb.bench.codecs.v1", "seconds": round(time.time() - begin),
+                      "rows": rows}))
+
+
+main()
