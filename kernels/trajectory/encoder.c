@@ -43,12 +43,14 @@ struct ebb_traj_encoder {
 
     struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
     struct part_writers writers[EBB_TRAJ_PARTS_MAX];
+    struct ebb_traj_weights weights[EBB_TRAJ_PARTS_MAX]; /* the last that were fitted */
     unsigned part_count;
     struct ebb_traj_numbers numbers; /* scratch */
     struct ebb_traj_misses misses;
     int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */
     bool has_chain;
-    struct ebb_buffer frames; /* what the frames say of themselves */
+    struct ebb_buffer frames;     /* what the frames say of themselves */
+    struct ebb_buffer side, body; /* of the group that is being closed */
     float last_box[9];
 };
 
@@ -179,6 +181,8 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
     free(enc->model);
     free(enc->arms);
     ebb_buffer_clean_up(&enc->frames);
+    ebb_buffer_clean_up(&enc->side);
+    ebb_buffer_clean_up(&enc->body);
     free(enc);
 }
 
@@ -193,7 +197,7 @@ static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_f
     ebb_traj_count_outside(f->q, enc->atoms, box, &outside);
     if (outside == 0 || enc->encoded == 0)
         return outside <= enc->atoms / 8;
-    size_t jumps = 0, step = enc->atoms / 4096 + 1;
+    size_t jumps = 0, step = enc->atoms / 1024 + 1;
     for (size_t i = 0; i < enc->atoms; i += step) {
         const int32_t *to = f->q + 3 * i, *from = enc->previous->q + 3 * i;
         int32_t x = ebb_traj_sub(to[0], from[0]), y = ebb_traj_sub(to[1], from[1]),
@@ -285,7 +289,9 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
         struct ebb_traj_part *p = &enc->parts[i];
         struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
         if (enc->encoded > 0) {
-            ebb_traj_fit(p, f->q, previous, enc->arms, &c, &c.weights);
+            if (enc->level >= EBB_TRAJ_SMALL || enc->encoded < 4 || enc->encoded % 8 == 0)
+                ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
+            c.weights = enc->weights[i];
             put_weights(enc, p, &c.weights);
         }
         ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
@@ -408,16 +414,17 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
     int rc = encode_held(enc, err);
     if (rc < 0 || enc->encoded == 0)
         return rc;
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer side = {0};
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer body = {0};
-    put_side(enc, &side, &body);
-    if (side.len > UINT32_MAX)
-        return ebb_error_set(err, EBB_ERR_INTERNAL, "side information of %zu bytes", side.len);
+    struct ebb_buffer *side = &enc->side, *body = &enc->body;
+    ebb_buffer_reset(side);
+    ebb_buffer_reset(body);
+    put_side(enc, side, body);
+    if (side->len > UINT32_MAX)
+        return ebb_error_set(err, EBB_ERR_INTERNAL, "side information of %zu bytes", side->len);
     static const uint8_t header[EBB_TRAJ_HEADER_BYTES];
     const size_t start = out->len;
     ebb_buffer_append(out, header, sizeof header);
-    size_t packed = append_side(&side, out);
-    ebb_buffer_append(out, body.data, body.len);
+    size_t packed = append_side(side, out);
+    ebb_buffer_append(out, body->data, body->len);
     pad(out, start, enc->atoms);
     struct ebb_traj_header h = {
         .info = {.bytes = out->len - start,
@@ -426,7 +433,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
                  .kind = enc->kind,
                  .bit_packed = enc->bit_packed,
                  .quantum = enc->quantum},
-        .side_len = (uint32_t)side.len,
+        .side_len = (uint32_t)side->len,
         .side_packed = (uint32_t)packed,
     };
     ebb_traj_header_write(&h, out->data + start);

@@ -13,7 +13,7 @@ static bool side(double length, double quantum, int32_t *ret)
     double points = length / quantum;
     if (!(points >= 4 && points < EBB_TRAJ_LATTICE_MAX))
         return false;
-    *ret = (int32_t)(points + 0.5);
+    *ret = (int32_t)rint(points);
     return true;
 }
 

@@ -205,10 +205,15 @@ static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
         put_varint(side, table.frequency[s]);
     if (table.frequency[last] == EBB_RANS_TOTAL)
         return;
-    size_t bound = ebb_rans_bound(w->count);
-    EBB_AUTO_FREE uint8_t *room = ebb_realloc_array(NULL, bound, 1);
+    size_t bound = ebb_rans_bound(w->count); /* the coder works from the end, then moves down */
+    ebb_buffer_reserve(out, bound);
+    uint8_t *room = out->data + out->len;
     uint8_t *coded = ebb_rans_encode(w->tokens, w->count, &table, room, bound);
-    put_section(side, out, coded, (size_t)(room + bound - coded));
+    size_t len = (size_t)(room + bound - coded);
+    memmove(room, coded, len);
+    put_varint(side, len);
+    out->len += len;
+    out->data[out->len] = 0;
 }
 
 void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,

@@ -23,6 +23,7 @@
 #define EBB_TRAJ_GROUP_SITES_MAX (1u << 25)
 #define EBB_TRAJ_ATOMS_MAX       (UINT32_MAX / 16)
 
+/* Fast: predictions are fitted anew every eighth frame, not every one. */
 enum ebb_traj_level { EBB_TRAJ_FAST = 0, EBB_TRAJ_SMALL = 1 };
 
 struct ebb_traj_options {

@@ -8,8 +8,10 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "kernels/cpu.h"
 #include "kernels/trajectory/trajectory.h"
 
@@ -641,6 +643,71 @@ static void any_changed_byte_and_any_cut_is_detected(void **state)
     }
 }
 
+/* tests/golden/trajectory-v1: a group in each form, of the same frames, and their whole numbers.
+ * With EBB_WRITE_GOLDEN set in the environment they are made anew, for a new version of the format.
+ */
+static void golden_path(char *path, size_t len, const char *name)
+{
+    (void)snprintf(path, len, EBB_SOURCE_DIR "/tests/golden/trajectory-v1/%s", name);
+}
+
+static void write_golden(void)
+{
+    struct ebb_error err = {0};
+    char path[500];
+    EBB_AUTO(frames_clean_up) struct frames f = frames_new(147, 7);
+    set_box(&f, 1.6, 0.25);
+    fill_water(&f, 0, 20, 3, true);
+    fill_water(&f, 60, 9, 4, true);
+    fill_gas(&f, 96, 11, 0.1, true);
+    fill_chains(&f, 107, 40, 20, true);
+    f.xyz[3 * (147 * 5 + 8)] += 0.3f; /* a molecule breaks */
+    for (int packed = 0; packed < 2; packed++) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+        struct ebb_traj_options o = defaults;
+        o.bit_packed = packed != 0;
+        encode(&f, &o, &out);
+        golden_path(path, sizeof path, packed ? "packed" : "coded");
+        assert_int_equal(ebb_file_write_atomic(path, out.data, out.len, 0644, &err), 0);
+        if (packed)
+            continue;
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer numbers = {0};
+        EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
+        assert_int_equal(ebb_traj_decoder_open(out.data, out.len, &dec, &err), 0);
+        int32_t q[3 * 147];
+        while (ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1)
+            ebb_buffer_append(&numbers, q, sizeof q);
+        golden_path(path, sizeof path, "numbers");
+        assert_int_equal(ebb_file_write_atomic(path, numbers.data, numbers.len, 0644, &err), 0);
+    }
+}
+
+static void groups_of_version_1_stay_readable(void **state)
+{
+    (void)state;
+    struct ebb_error err = {0};
+    char path[500];
+    if (getenv("EBB_WRITE_GOLDEN") != NULL)
+        write_golden();
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer numbers = {0};
+    golden_path(path, sizeof path, "numbers");
+    assert_int_equal(ebb_file_read(path, 1 << 20, &numbers, &err), 0);
+    for (int packed = 0; packed < 2; packed++) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer group = {0};
+        golden_path(path, sizeof path, packed ? "packed" : "coded");
+        assert_int_equal(ebb_file_read(path, 1 << 20, &group, &err), 0);
+        EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
+        assert_int_equal(ebb_traj_decoder_open(group.data, group.len, &dec, &err), 0);
+        int32_t q[3 * 147];
+        size_t at = 0;
+        for (; ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1; at += sizeof q) {
+            assert_true(at + sizeof q <= numbers.len);
+            assert_memory_equal(q, numbers.data + at, sizeof q);
+        }
+        assert_int_equal(at, numbers.len);
+    }
+}
+
 static void a_group_with_more_frames_than_data_is_no_group(void **state)
 {
     (void)state;
@@ -679,6 +746,7 @@ int main(void)
         cmocka_unit_test_setup(a_topology_is_believed, begin),
         cmocka_unit_test_setup(wrong_options_are_refused, begin),
         cmocka_unit_test_setup(any_changed_byte_and_any_cut_is_detected, begin),
+        cmocka_unit_test_setup(groups_of_version_1_stay_readable, begin),
         cmocka_unit_test_setup(a_group_with_more_frames_than_data_is_no_group, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
