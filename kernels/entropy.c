@@ -11,14 +11,21 @@ enum { METHOD_STORED = 0, METHOD_ZSTD = 1 };
 
 #define SMALL_LEVEL 6
 
-static void append(struct ebb_buffer *out, uint8_t method, size_t raw, const uint8_t *bytes,
-                   size_t len)
+#define HEAD_MAX (1 + 2 * EBB_VARINT_MAX)
+
+static size_t make_head(uint8_t head[HEAD_MAX], uint8_t method, size_t raw, size_t packed)
 {
-    uint8_t head[1 + 2 * EBB_VARINT_MAX];
     size_t n = 1;
     head[0] = method;
     n += ebb_varint_put(head + n, raw);
-    n += ebb_varint_put(head + n, len);
+    return n + ebb_varint_put(head + n, packed);
+}
+
+static void append(struct ebb_buffer *out, uint8_t method, size_t raw, const uint8_t *bytes,
+                   size_t len)
+{
+    uint8_t head[HEAD_MAX];
+    size_t n = make_head(head, method, raw, len);
     ebb_buffer_reserve(out, n + len);
     ebb_buffer_append(out, head, n);
     if (len > 0)
@@ -30,43 +37,41 @@ void ebb_entropy_store(const uint8_t *in, size_t len, struct ebb_buffer *out)
     append(out, METHOD_STORED, len, in, len);
 }
 
-/* The frame with matches, when it is smaller than `best` bytes: true, and it is in *ret. */
-static bool search_matches(const uint8_t *in, size_t len, size_t best, uint8_t **ret,
-                           size_t *ret_len)
+/* zstd's own frame, when it is smaller than `best` bytes: true, and it is at `frame`. */
+static bool search_matches(const uint8_t *in, size_t len, size_t best, struct ebb_buffer *frame)
 {
-    size_t room = ZSTD_compressBound(len);
-    EBB_AUTO_FREE uint8_t *frame = malloc(room);
-    if (frame == NULL)
-        return false;
-    size_t n = ZSTD_compress(frame, room, in, len, SMALL_LEVEL);
+    ebb_buffer_reserve(frame, ZSTD_compressBound(len));
+    size_t n = ZSTD_compress(frame->data, ZSTD_compressBound(len), in, len, SMALL_LEVEL);
     if (ZSTD_isError(n) || n >= best)
         return false;
-    *ret = EBB_TAKE(frame);
-    *ret_len = n;
+    frame->len = n;
     return true;
 }
 
+/* The frame is made where it will stand if its head is of the longest kind, then moved down. */
 void ebb_entropy_encode(const uint8_t *in, size_t len, enum ebb_entropy_level level,
                         struct ebb_buffer *out)
 {
-    uint8_t stack[4096];
-    EBB_AUTO_FREE uint8_t *heap = NULL;
-    EBB_AUTO_FREE uint8_t *matched = NULL;
-    uint8_t *frame = stack;
-    if (EBB_HUFFMAN_BOUND(len) > sizeof stack)
-        frame = heap = malloc(EBB_HUFFMAN_BOUND(len));
-    if (frame == NULL || len == 0) {
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer matched = {0};
+    uint8_t head[HEAD_MAX];
+    if (len == 0) {
         ebb_entropy_store(in, len, out);
         return;
     }
-    size_t n = ebb_huffman_encode(in, len, frame);
-    size_t best = n < len ? n : len;
-    if (level == EBB_ENTROPY_SMALL && search_matches(in, len, best, &matched, &n))
-        append(out, METHOD_ZSTD, len, matched, n);
-    else if (n < len)
-        append(out, METHOD_ZSTD, len, frame, n);
-    else
+    ebb_buffer_reserve(out, HEAD_MAX + EBB_HUFFMAN_BOUND(len));
+    uint8_t *frame = out->data + out->len + HEAD_MAX;
+    size_t n = ebb_huffman_encode(in, len, frame), best = n < len ? n : len;
+    if (level == EBB_ENTROPY_SMALL && search_matches(in, len, best, &matched)) {
+        append(out, METHOD_ZSTD, len, matched.data, matched.len);
+    } else if (n < len) {
+        size_t size = make_head(head, METHOD_ZSTD, len, n);
+        memcpy(out->data + out->len, head, size);
+        memmove(out->data + out->len + size, frame, n);
+        out->len += size + n;
+        out->data[out->len] = 0;
+    } else {
         ebb_entropy_store(in, len, out);
+    }
 }
 
 int ebb_entropy_read(const uint8_t *in, size_t len, struct ebb_entropy_block *ret,

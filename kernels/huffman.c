@@ -19,7 +19,7 @@ enum { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
 #define STREAM_ROOM (QUARTER * EBB_HUFFMAN_MAX_BITS / 8 + 16)
 
 struct code {
-    uint32_t entry[256]; /* value << 8 | length */
+    uint64_t entry[256]; /* the value in the highest bits, its length in the lowest eight */
 };
 
 struct stream {
@@ -29,30 +29,39 @@ struct stream {
     size_t out_len;
 };
 
+/* A code comes in at the top and pushes the others down: the highest bits, `count & 255` of them,
+ * are those to be written, the first of them lowest. What stands below is of no meaning. */
 struct bits {
     uint64_t held;
-    unsigned count;
+    uint64_t count; /* its lowest eight bits */
     uint8_t *out;
 };
 
-INLINE void put(struct bits *b, uint32_t entry)
+/* The entry's length stays in the lowest bits, which must not be wanted any more. */
+INLINE void put(struct bits *b, uint64_t entry)
 {
-    b->held |= (uint64_t)(entry >> 8) << (b->count & 63);
-    b->count += entry & 255;
+    b->held = b->held >> (entry & 63) | entry;
+    b->count += entry;
+}
+
+INLINE void put_clean(struct bits *b, uint64_t entry)
+{
+    b->held = b->held >> (entry & 63) | (entry & ~UINT64_C(255));
+    b->count += entry;
 }
 
 /* All whole bytes out: at most seven bits stay. */
 INLINE void flush(struct bits *b)
 {
-    memcpy(b->out, &b->held, 8);
-    b->out += b->count >> 3;
-    b->held >>= b->count & 56;
+    uint64_t word = b->held >> ((0 - b->count) & 63);
+    memcpy(b->out, &word, 8);
+    b->out += (b->count & 255) >> 3;
     b->count &= 7;
 }
 
 INLINE size_t finish(struct bits *b, const uint8_t *start)
 {
-    put(b, 1U << 8 | 1);
+    put(b, UINT64_C(1) << 63 | 1);
     flush(b);
     return (size_t)(b->out - start) + (b->count > 0);
 }
@@ -70,10 +79,12 @@ INLINE void encode_two(const struct code *code, struct stream *a, struct stream 
     for (size_t n = (i < j ? i : j) / 5; n > 0; n--) {
         p -= 5;
         q -= 5;
-        for (int k = 4; k >= 0; k--) {
+        for (int k = 4; k > 0; k--) {
             put(&x, code->entry[p[k]]);
             put(&y, code->entry[q[k]]);
         }
+        put_clean(&x, code->entry[p[0]]);
+        put_clean(&y, code->entry[q[0]]);
         flush(&x);
         flush(&y);
     }
@@ -158,7 +169,7 @@ static size_t encode_block(const uint8_t *in, size_t len, const uint32_t counts[
         return 0;
     ebb_huffman_codes(lengths, longest, values);
     for (unsigned s = 0; s < 256; s++)
-        code.entry[s] = (uint32_t)values[s] << 8 | lengths[s];
+        code.entry[s] = lengths[s] > 0 ? (uint64_t)values[s] << (64 - lengths[s]) | lengths[s] : 0;
     struct stream streams[4];
     size_t quarter = (len + 3) / 4, total = described + 6;
     for (unsigned k = 0; k < 4; k++)

@@ -8,7 +8,7 @@
 #include "kernels/planes.h"
 
 #define RUNS       8
-#define RUN        ((size_t)4096)
+#define RUN        ((size_t)2048)
 #define SAMPLE     (RUNS * RUN)
 #define MIN_SCALED ((size_t)4096) /* smaller tensors are not worth rows' and columns' means */
 
@@ -18,9 +18,18 @@ struct sample {
     uint64_t *data, *base;
 };
 
+/* An eighth of the elements, in runs from all over; all of a small tensor. */
+static size_t sample_size(const struct ebb_tensor_array *a)
+{
+    size_t n = a->elements / 8 / RUNS * RUNS;
+    if (a->elements <= RUN)
+        return a->elements;
+    return n < RUN ? RUN : n > SAMPLE ? SAMPLE : n;
+}
+
 static void take(const struct ebb_tensor_array *a, const uint8_t *from, uint64_t *out)
 {
-    size_t runs = a->elements <= SAMPLE ? 1 : RUNS, run = runs == 1 ? a->elements : RUN;
+    size_t n = sample_size(a), runs = n < a->elements ? RUNS : 1, run = n / runs;
     for (size_t r = 0; r < runs; r++) {
         size_t first = runs == 1 ? 0 : (a->elements - run) / (runs - 1) * r;
         for (size_t i = 0; i < run; i++) {
@@ -106,7 +115,7 @@ static bool may_scale(const struct ebb_tensor_array *a, enum ebb_tensor_role rol
 /* The method of scales is tried on some rows in the middle: what it does there is the estimate. */
 static double scale_bits(const struct ebb_tensor_array *a, size_t sampled)
 {
-    size_t rows = a->elements / a->columns, wanted = 4 * SAMPLE / a->columns + 16;
+    size_t rows = a->elements / a->columns, wanted = SAMPLE / a->columns + 16;
     struct ebb_tensor_array part = *a;
     if (a->columns == 1)
         wanted = SAMPLE;
@@ -130,8 +139,12 @@ int ebb_tensor_choose(struct ebb_tensor_array *a, enum ebb_tensor_role role,
         *ret = EBB_TENSOR_SAME;
         return 0;
     }
-    struct sample s = {.n = a->elements < SAMPLE ? a->elements : SAMPLE, .width = 8 * a->stride};
-    EBB_AUTO_FREE uint64_t *words = calloc(2 * SAMPLE, sizeof *words);
+    if (a->base == NULL && !may_scale(a, role)) {
+        *ret = EBB_TENSOR_PLANES;
+        return 0;
+    }
+    struct sample s = {.n = sample_size(a), .width = 8 * a->stride};
+    EBB_AUTO_FREE uint64_t *words = malloc(2 * SAMPLE * sizeof *words);
     if (words == NULL)
         return ebb_tensor_no_memory(err, 2 * SAMPLE * sizeof *words);
     s.data = words;

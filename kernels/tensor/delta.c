@@ -50,9 +50,10 @@ struct chunk {
     size_t n;
     void *difference; /* n words: sizes when writing */
     uint8_t *sign, *context;
-    uint8_t *tokens;              /* by context, one after another */
-    size_t count[MAX_CONTEXTS];   /* elements of each */
-    uint8_t *place[MAX_CONTEXTS]; /* where the next token of each goes */
+    uint8_t *tokens;                  /* by context, one after another */
+    size_t count[MAX_CONTEXTS];       /* elements of each, */
+    uint32_t before[4][MAX_CONTEXTS]; /* and of those the ones before each quarter of the chunk */
+    uint8_t *place[MAX_CONTEXTS];     /* where the next token of each goes */
     const uint8_t *from[MAX_CONTEXTS];
 };
 
@@ -67,10 +68,19 @@ INLINE void find_contexts(struct chunk *c, unsigned stride, const struct delta_s
     else
         contexts_64(c->base, c->n, shape, c->context);
     uint32_t table[4][MAX_CONTEXTS] = {{0}};
-    for (size_t i = 0; i < c->n; i++)
-        table[i & 3][c->context[i]]++;
-    for (unsigned k = 0; k < MAX_CONTEXTS; k++)
-        c->count[k] = (size_t)table[0][k] + table[1][k] + table[2][k] + table[3][k];
+    size_t quarter = c->n / 4;
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t q = 0; q < 4; q++)
+            table[q][c->context[q * quarter + i]]++;
+    for (size_t i = 4 * quarter; i < c->n; i++)
+        table[3][c->context[i]]++;
+    for (unsigned k = 0; k < MAX_CONTEXTS; k++) {
+        c->count[k] = 0;
+        for (unsigned q = 0; q < 4; q++) {
+            c->before[q][k] = (uint32_t)c->count[k];
+            c->count[k] += table[q][k];
+        }
+    }
 }
 
 INLINE void find_differences(struct chunk *c, unsigned stride, bool is_float)
@@ -97,15 +107,35 @@ INLINE void put_tokens(struct chunk *c, unsigned stride, struct ebb_bit_writer *
         put_64(c->difference, c->sign, c->context, c->n, c->place, bits);
 }
 
+/* Tokens back into the elements' order, in place of the contexts. Four quarters at once: a place
+ * that moves on waits for itself. */
+INLINE void order_tokens(struct chunk *c)
+{
+    const uint8_t *place[4][MAX_CONTEXTS];
+    size_t quarter = c->n / 4;
+    uint8_t *context = c->context;
+    for (unsigned q = 0; q < 4; q++)
+        for (unsigned k = 0; k < MAX_CONTEXTS; k++)
+            place[q][k] = c->count[k] > 0 ? c->from[k] + c->before[q][k] : NULL;
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t q = 0; q < 4; q++) {
+            uint8_t *at = context + q * quarter + i;
+            *at = *place[q][*at]++;
+        }
+    for (size_t i = 4 * quarter; i < c->n; i++)
+        context[i] = *place[3][context[i]]++;
+}
+
 INLINE uint64_t get_tokens(struct chunk *c, unsigned stride, const uint8_t *raw, uint64_t end)
 {
+    order_tokens(c);
     if (stride == 1)
-        return get_8(raw, 0, end, c->context, c->n, c->from, c->difference);
+        return get_8(raw, 0, end, c->context, c->n, c->difference);
     if (stride == 2)
-        return get_16(raw, 0, end, c->context, c->n, c->from, c->difference);
+        return get_16(raw, 0, end, c->context, c->n, c->difference);
     if (stride == 4)
-        return get_32(raw, 0, end, c->context, c->n, c->from, c->difference);
-    return get_64(raw, 0, end, c->context, c->n, c->from, c->difference);
+        return get_32(raw, 0, end, c->context, c->n, c->difference);
+    return get_64(raw, 0, end, c->context, c->n, c->difference);
 }
 
 INLINE void add_differences(const struct chunk *c, unsigned stride, bool is_float, uint8_t *out)

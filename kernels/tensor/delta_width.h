@@ -88,14 +88,13 @@ INLINE void NAME(put_)(const WORD *restrict size, const uint8_t *restrict sign,
     *bits = w;
 }
 
-/* The reverse; bit `at` on. Returns the bit after the last, or more than `end` when they ran out.
- */
+/* The reverse, from the tokens in the elements' order; bit `at` on. Returns the bit after the last,
+ * or more than `end` when they ran out. */
 INLINE uint64_t NAME(get_)(const uint8_t *in, uint64_t at, uint64_t end,
-                           const uint8_t *restrict context, size_t n, const uint8_t *place[],
-                           WORD *restrict difference)
+                           const uint8_t *restrict tokens, size_t n, WORD *restrict difference)
 {
     for (size_t i = 0; i < n; i++) {
-        unsigned token = *place[context[i]]++;
+        unsigned token = tokens[i];
         unsigned raw = token < 8 ? 0 : (token >> 2) - 1;
         unsigned count = raw + (token != 0);
         if (at > end)

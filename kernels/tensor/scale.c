@@ -22,9 +22,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-#define SLACK      (2 * EBB_BITS_SLACK)
-#define MIN_EXTENT 8 /* rows or columns, for means of their own */
-#define BETA_ROWS  64
+#define SLACK        (2 * EBB_BITS_SLACK)
+#define MIN_EXTENT   8 /* rows or columns, for means of their own */
+#define BETA_ROWS    16
+#define BETA_COLUMNS ((size_t)512)
 
 enum { FLAG_SIGNED = 1, FLAG_FLAT = 2, FLAGS = 3 };
 
@@ -220,7 +221,7 @@ static double steps_at(const struct ebb_tensor_array *a, const uint8_t *from, si
  */
 static uint32_t find_beta(const struct ebb_tensor_array *a, const struct scale_shape *s)
 {
-    size_t columns = s->columns < 1024 ? s->columns : 1024, rows = s->rows;
+    size_t columns = s->columns < BETA_COLUMNS ? s->columns : BETA_COLUMNS, rows = s->rows;
     if (s->flat) {
         rows = s->columns / columns;
     }
