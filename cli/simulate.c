@@ -14,7 +14,7 @@ static struct ebb_simulate_options one = {
     .work_s = 48 * 3600.0,
     .deadline_s = 52 * 3600.0,
     .restart_s = 12 * 60.0,
-    .probe_s = -1,
+    .probe_s = 60,
     .probe_cost = "0",
     .spot_price = "0.317",
     .on_demand_price = "1",
@@ -116,7 +116,8 @@ static const struct ebb_option options[] = {
     {.name = "probe",
      .kind = EBB_OPTION_DURATION,
      .target = &one.probe_s,
-     .help = "Mode any: time until a failed launch is known (one tick of the traces). 0: every "
+     .help = "Mode any: time until a failed launch is known (1m, at most a tick of the traces). 0: "
+             "every "
              "zone's state is seen at each tick."},
     {.name = "probe-cost",
      .kind = EBB_OPTION_TEXT,
@@ -142,8 +143,8 @@ static const struct ebb_option options[] = {
      .kind = EBB_OPTION_TEXT,
      .target = &one.policy,
      .value = "all|NAME,...",
-     .help = "oracle, on-demand, eager, eager-best, young-daly, scispot, uniform-progress, value "
-             "or all (default)."},
+     .help = "oracle, on-demand, eager, eager-best, young-daly, scispot, uniform-progress, value, "
+             "ebb, or all (default)."},
     {.name = "starts",
      .kind = EBB_OPTION_INT,
      .target = &one.starts,

@@ -15,7 +15,7 @@ struct ebb_simulate_options {
     double work_s;
     double deadline_s;
     double restart_s;
-    double probe_s; /* negative: one tick */
+    double probe_s;
     const char *probe_cost;
     double checkpoint_s;
     const char *spot_price;

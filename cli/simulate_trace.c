@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/chart.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/json_out.h"
@@ -77,13 +78,13 @@ static int read_price(const char *option, const char *text, double *ret, struct 
     return rc < 0 ? ebb_error_wrap(err, rc, "--%s", option) : 0;
 }
 
-static int read_rules(const struct ebb_simulate_options *o, const struct ebb_traces *traces,
-                      struct ebb_onejob_rules *ret, struct ebb_error *err)
+static int read_rules(const struct ebb_simulate_options *o, struct ebb_onejob_rules *ret,
+                      struct ebb_error *err)
 {
     struct ebb_onejob_rules r = {.work_s = o->work_s,
                                  .deadline_s = o->deadline_s,
                                  .restart_s = o->restart_s,
-                                 .probe_s = o->probe_s < 0 ? traces->items[0].gap_s : o->probe_s,
+                                 .probe_s = o->probe_s,
                                  .checkpoint_s = o->checkpoint_s};
     int rc = read_price("spot-price", o->spot_price, &r.spot_usd_per_hour, err);
     if (rc == 0)
@@ -165,6 +166,31 @@ static void print_text(const struct ebb_contest *c, const struct ebb_contest_res
            r->oracle_mean);
 }
 
+/* For each policy, the share of starts that cost at most so many times the oracle. */
+static int write_plot(const char *path, const struct ebb_contest *c,
+                      const struct ebb_contest_result *r, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_chart_auto) struct ebb_chart *chart = NULL;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer svg = {0};
+    double share[EBB_CONTEST_QUANTILES];
+    EBB_AUTO_FREE char *title =
+        ebb_sprintf("%gh of work in %gh, %s of %zu zones", c->rules.work_s / 3600,
+                    c->rules.deadline_s / 3600, c->any ? "any" : "each", c->traces->count);
+    chart = ebb_chart_new(title);
+    ebb_chart_axis_x(chart, "cost / oracle", EBB_CHART_LINEAR);
+    ebb_chart_axis_y(chart, "share of starts", EBB_CHART_LINEAR);
+    ebb_chart_range_x(chart, 1, 2);
+    ebb_chart_range_y(chart, 0, 1);
+    for (int q = 0; q < EBB_CONTEST_QUANTILES; q++)
+        share[q] = q / (double)(EBB_CONTEST_QUANTILES - 1);
+    for (size_t i = 0; i < r->row_count; i++)
+        if (r->rows[i].zone == SIZE_MAX && strcmp(r->rows[i].name, "oracle") != 0)
+            ebb_chart_line(chart, r->rows[i].name, EBB_CHART_LINE, EBB_CONTEST_QUANTILES,
+                           r->rows[i].quantile, share);
+    ebb_chart_render(&chart, 1, 1, &svg);
+    return ebb_file_write_atomic(path, svg.data, svg.len, 0644, err);
+}
+
 static int contest(const struct ebb_simulate_options *o, const struct ebb_traces *traces,
                    const struct ebb_traces *history, const struct names *names,
                    struct ebb_error *err)
@@ -179,7 +205,7 @@ static int contest(const struct ebb_simulate_options *o, const struct ebb_traces
                             .seed = (uint64_t)o->seed,
                             .policies = names->items,
                             .policy_count = names->count};
-    int rc = read_rules(o, traces, &c.rules, err);
+    int rc = read_rules(o, &c.rules, err);
     if (rc == 0)
         rc = ebb_contest_run(&c, cpu_seconds, &result, err);
     if (rc < 0)
@@ -187,6 +213,10 @@ static int contest(const struct ebb_simulate_options *o, const struct ebb_traces
     if (result.below_oracle > 0)
         return ebb_error_set(err, EBB_ERR_INTERNAL, "%zu runs cost less than the lower bound",
                              result.below_oracle);
+    if (o->plot != NULL)
+        rc = write_plot(o->plot, &c, &result, err);
+    if (rc < 0)
+        return rc;
     if (o->json)
         return print_json(&c, &result) == 0 ? 0
                                             : ebb_error_set(err, EBB_ERR_IO, "cannot write stdout");

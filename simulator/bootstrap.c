@@ -2,6 +2,7 @@
 #include "simulator/bootstrap.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -17,7 +18,11 @@ static int compare(const void *a, const void *b)
 
 double ebb_quantile(double *value, size_t count, double q)
 {
-    qsort(value, count, sizeof *value, compare);
+    bool sorted = true;
+    for (size_t i = 1; i < count && sorted; i++)
+        sorted = value[i - 1] <= value[i];
+    if (!sorted)
+        qsort(value, count, sizeof *value, compare);
     double at = q * (double)(count - 1);
     size_t low = (size_t)floor(at);
     size_t high = low + 1 < count ? low + 1 : low;

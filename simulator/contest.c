@@ -134,6 +134,8 @@ static void fill_row(const struct contest *k, const struct sums *s, double *rati
     row->wasted_fraction = s->billed_s > 0 ? s->wasted_s / s->billed_s : 0;
     row->finish_mean_s = s->finish_s / n;
     EBB_AUTO_FREE double *sorted = ebb_memdup(ratio, s->count * sizeof *ratio);
+    for (int q = 0; q < EBB_CONTEST_QUANTILES; q++)
+        row->quantile[q] = ebb_quantile(sorted, s->count, q / (double)(EBB_CONTEST_QUANTILES - 1));
     row->p75 = ebb_quantile(sorted, s->count, 0.75);
     row->p95 = ebb_quantile(sorted, s->count, 0.95);
 }

@@ -19,13 +19,16 @@ struct ebb_contest {
     size_t policy_count;
 };
 
+#define EBB_CONTEST_QUANTILES 101
+
 struct ebb_contest_row {
     const char *name;
     size_t zone; /* index into the traces; SIZE_MAX: all */
     size_t starts;
     double cost_mean;
-    struct ebb_interval over_oracle; /* of cost / oracle */
-    double p75, p95;                 /* of cost / oracle */
+    struct ebb_interval over_oracle;        /* of cost / oracle */
+    double p75, p95;                        /* of cost / oracle */
+    double quantile[EBB_CONTEST_QUANTILES]; /* of cost / oracle, in hundredths */
     size_t deadline_misses;
     double revocations_mean;
     double launches_mean;

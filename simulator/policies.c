@@ -8,13 +8,14 @@
 
 #define EPSILON_S 1e-6
 
-const char *const ebb_policy_names[] = {
-    "on-demand", "eager", "eager-best", "young-daly", "scispot", "uniform-progress", "value", NULL};
+const char *const ebb_policy_names[] = {"on-demand",  "eager",   "eager-best",
+                                        "young-daly", "scispot", "uniform-progress",
+                                        "value",      "ebb",     NULL};
 
 static struct ebb_policy (*const makers[])(const struct ebb_policy_setup *) = {
     ebb_policy_on_demand,  ebb_policy_eager,   ebb_policy_eager_best,
     ebb_policy_young_daly, ebb_policy_scispot, ebb_policy_uniform_progress,
-    ebb_policy_value,
+    ebb_policy_value,      ebb_policy_ebb,
 };
 
 int ebb_policy_new(const char *name, const struct ebb_policy_setup *setup, struct ebb_policy *ret,
@@ -30,7 +31,7 @@ int ebb_policy_new(const char *name, const struct ebb_policy_setup *setup, struc
     const char *near = ebb_nearest_name(name, ebb_policy_names, EBB_ARRAY_LEN(makers));
     return ebb_error_set(err, EBB_ERR_INPUT,
                          "no policy '%s'%s%s: all, oracle, on-demand, eager, eager-best, "
-                         "young-daly, scispot, uniform-progress or value",
+                         "young-daly, scispot, uniform-progress, value or ebb",
                          name, near != NULL ? ", did you mean " : "", near != NULL ? near : "");
 }
 
@@ -83,7 +84,7 @@ void ebb_zones_by_score(const double *score, size_t count, size_t *ret_order)
 
 void ebb_ladder_init(struct ebb_ladder *l, size_t count)
 {
-    *l = (struct ebb_ladder){ebb_alloc_array(count, sizeof *l->order), count, 0};
+    *l = (struct ebb_ladder){ebb_alloc_array(count, sizeof *l->order), count, 0, SIZE_MAX};
     for (size_t i = 0; i < count; i++)
         l->order[i] = i;
 }
@@ -94,13 +95,22 @@ void ebb_ladder_clean_up(struct ebb_ladder *l)
     *l = (struct ebb_ladder){0};
 }
 
+void ebb_ladder_restart(struct ebb_ladder *l)
+{
+    l->next = 0;
+    l->tried = SIZE_MAX;
+}
+
 size_t ebb_ladder_next(struct ebb_ladder *l, const struct ebb_view *v)
 {
+    if (l->tried != SIZE_MAX) /* in vain, or we would not be asked */
+        l->next = (l->next + 1) % l->count;
+    l->tried = SIZE_MAX;
     for (size_t i = 0; i < l->count; i++) {
         size_t z = l->order[l->next];
         const struct ebb_sight *s = &v->zones[z];
         if (s->up != 0 || v->now_s - s->seen_s > EPSILON_S)
-            return z;
+            return l->tried = z;
         l->next = (l->next + 1) % l->count;
     }
     return SIZE_MAX;

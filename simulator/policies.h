@@ -12,7 +12,7 @@ struct ebb_policy_setup {
     size_t zone_count;
 };
 
-/* on-demand, eager, eager-best, young-daly, scispot, uniform-progress, value; NULL-terminated.
+/* on-demand, eager, eager-best, young-daly, scispot, uniform-progress, value, ebb; NULL-terminated.
  * The oracle is not among them: it sees what no policy may. */
 extern const char *const ebb_policy_names[];
 /* EBB_ERR_INPUT for another name, with the nearest. The setup outlives the policy. */
@@ -28,6 +28,7 @@ struct ebb_policy ebb_policy_young_daly(const struct ebb_policy_setup *setup);
 struct ebb_policy ebb_policy_scispot(const struct ebb_policy_setup *setup);
 struct ebb_policy ebb_policy_uniform_progress(const struct ebb_policy_setup *setup);
 struct ebb_policy ebb_policy_value(const struct ebb_policy_setup *setup);
+struct ebb_policy ebb_policy_ebb(const struct ebb_policy_setup *setup);
 
 /* What policies have in common. */
 #define EBB_STAY_IDLE                                                                              \
@@ -61,9 +62,11 @@ struct ebb_ladder {
     size_t *order;
     size_t count;
     size_t next;
+    size_t tried; /* the zone of the last attempt, or SIZE_MAX */
 };
 void ebb_ladder_init(struct ebb_ladder *l, size_t count); /* in the order given */
 void ebb_ladder_clean_up(struct ebb_ladder *l);
+void ebb_ladder_restart(struct ebb_ladder *l);
 /* The zone to try now, or SIZE_MAX: all are known to be down at this moment. */
 size_t ebb_ladder_next(struct ebb_ladder *l, const struct ebb_view *v);
 

@@ -28,7 +28,7 @@ struct eager {
 static void begin_eager(void *self, const struct ebb_view *v)
 {
     (void)v;
-    ((struct eager *)self)->ladder.next = 0;
+    ebb_ladder_restart(&((struct eager *)self)->ladder);
 }
 
 static struct ebb_choice decide_eager(void *self, const struct ebb_view *v)
@@ -37,7 +37,7 @@ static struct ebb_choice decide_eager(void *self, const struct ebb_view *v)
     if (v->instance == EBB_INSTANCE_ON_DEMAND || ebb_view_net(v))
         return EBB_ON_DEMAND;
     if (v->instance == EBB_INSTANCE_SPOT) {
-        e->ladder.next = 0;
+        ebb_ladder_restart(&e->ladder);
         return ebb_view_may_stay_on_spot(v) ? EBB_SPOT_IN(v->zone) : EBB_ON_DEMAND;
     }
     size_t zone = ebb_ladder_next(&e->ladder, v);

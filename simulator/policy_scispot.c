@@ -26,7 +26,7 @@ static void begin_scispot(void *self, const struct ebb_view *v)
     for (size_t z = 0; z < p->ladder.count; z++)
         p->score[z] = -ebb_bathtub_makespan_h(&p->model[z], 0, v->work_left_s / 3600);
     ebb_zones_by_score(p->score, p->ladder.count, p->ladder.order);
-    p->ladder.next = 0;
+    ebb_ladder_restart(&p->ladder);
 }
 
 static bool keeps(const struct scispot *p, const struct ebb_view *v)
@@ -42,7 +42,7 @@ static struct ebb_choice decide_scispot(void *self, const struct ebb_view *v)
     if (v->instance == EBB_INSTANCE_ON_DEMAND || ebb_view_net(v))
         return EBB_ON_DEMAND;
     if (v->instance == EBB_INSTANCE_SPOT) {
-        p->ladder.next = 0;
+        ebb_ladder_restart(&p->ladder);
         if (!ebb_view_may_stay_on_spot(v))
             return EBB_ON_DEMAND;
         if (keeps(p, v) || !ebb_view_may_launch_spot(v) || !ebb_view_may_idle(v))

@@ -1,0 +1,199 @@
+/* ebb's own policy, on the values of scheduler/core/value.h: the least expected cost to the end
+ * from any time, work left and state of spot, with hazards by age learned from the history.
+ *
+ * One zone: the cheapest of idle, on-demand and spot as its table has it. Spot, once launched, is
+ * kept: what it has lived through makes it better than a new one.
+ *
+ * Several: a launch in zone z is tried where P(up) G_z is greatest, G_z the lesser of two gains
+ * over doing without. One is that of a table with the zone's own up-runs, in which a short-lived
+ * zone is all there is: it knows the ages at which a launch is worth its restart. The other is that
+ * of a table of the search over all zones (how long it takes, how long what it finds lasts), with
+ *
+ *     C_z = E[ price L + V(time left - L, work left - (L - d)+) ],   L the life in z from its age
+ * on
+ *
+ * for the cost in zone z: it knows that others are better. What is done without, idle or on-demand,
+ * is the search's. A launch that fails costs the time until that is known; from on-demand, nothing.
+ *
+ * The net of Can't Be Late is part of the values, and stands here again for what no table can vouch
+ * for. */
+#include <math.h>
+
+#include "base/memory.h"
+#include "scheduler/core/value.h"
+#include "simulator/beliefs.h"
+
+struct ebb {
+    struct ebb_beliefs beliefs;
+    struct ebb_value *search;
+    struct ebb_value **own; /* of several zones: each with its own up-runs */
+    double *gain;
+    double search_since_s; /* when spot was last lost, or the job began */
+};
+
+static struct ebb_value *solve(const struct ebb_onejob_rules *r, const struct ebb_beliefs *b,
+                               const double *end_up_per_hour)
+{
+    struct ebb_value_problem q = {.work_s = r->work_s,
+                                  .deadline_s = r->deadline_s,
+                                  .restart_s = r->restart_s,
+                                  .spot_usd_per_hour = r->spot_usd_per_hour,
+                                  .on_demand_usd_per_hour = r->on_demand_usd_per_hour,
+                                  .bins = EBB_LIFE_BINS};
+    for (size_t i = 0; i < EBB_LIFE_BINS; i++) {
+        q.from_s[i] = ebb_life_bin_from_h[i] * 3600;
+        q.revocation_per_hour[i] = end_up_per_hour[i];
+        q.recovery_per_hour[i] = b->search_end_per_hour[i];
+    }
+    return ebb_value_new(&q);
+}
+
+static void begin_ebb(void *self, const struct ebb_view *v)
+{
+    (void)v;
+    ((struct ebb *)self)->search_since_s = 0;
+}
+
+/* Costs to the end by what is done now. */
+struct costs {
+    double idle_usd, on_demand_usd, spot_usd;
+};
+
+static struct costs weigh(const struct ebb_value *t, const struct ebb_view *v, bool up,
+                          double age_s)
+{
+    struct ebb_value_state s = {.time_left_s = v->time_left_s,
+                                .work_left_s = v->safe_work_left_s,
+                                .spot_up = up,
+                                .age_s = age_s};
+    struct ebb_value_state on = s;
+    on.work_left_s = v->work_left_s + v->restart_left_s;
+    return (struct costs){
+        .idle_usd =
+            ebb_view_may_idle(v) ? ebb_value_launching_usd(t, &s, EBB_VALUE_IDLE) : INFINITY,
+        .on_demand_usd = v->instance == EBB_INSTANCE_ON_DEMAND
+                             ? ebb_value_running_usd(t, &on, EBB_VALUE_ON_DEMAND)
+                             : ebb_value_launching_usd(t, &s, EBB_VALUE_ON_DEMAND),
+        .spot_usd = up && ebb_view_may_launch_spot(v)
+                        ? ebb_value_launching_usd(t, &s, EBB_VALUE_SPOT)
+                        : INFINITY,
+    };
+}
+
+/* Of the state that the only zone is in; a beginning that was not seen lies some way back. */
+static double state_age_s(const struct ebb *p, const struct ebb_view *v)
+{
+    const struct ebb_sight *s = &v->zones[0];
+    double seen_s = v->now_s - s->since_s;
+    return s->whole ? seen_s : fmax(seen_s, p->beliefs.zones[0].typical_age_h * 3600);
+}
+
+static struct ebb_choice decide_one(const struct ebb *p, const struct ebb_view *v)
+{
+    bool up = v->zones[0].up == 1;
+    struct costs c = weigh(p->search, v, up, state_age_s(p, v));
+    if (c.spot_usd < c.idle_usd && c.spot_usd < c.on_demand_usd)
+        return EBB_SPOT_IN(0);
+    return c.idle_usd < c.on_demand_usd ? EBB_STAY_IDLE : EBB_ON_DEMAND;
+}
+
+static double after_loss_usd(const struct ebb *p, const struct ebb_view *v, double ran_s,
+                             double restart_s)
+{
+    struct ebb_value_state s = {.time_left_s = v->time_left_s - ran_s,
+                                .work_left_s = v->work_left_s - fmax(0, ran_s - restart_s)};
+    return fmin(ebb_value_launching_usd(p->search, &s, EBB_VALUE_IDLE),
+                ebb_value_launching_usd(p->search, &s, EBB_VALUE_ON_DEMAND));
+}
+
+/* C_z above: over intervals of the instance's further life, each with its end in the middle. */
+static double spot_usd(const struct ebb *p, const struct ebb_view *v, size_t z, double age_h,
+                       double restart_s)
+{
+    static const double from_h[] = {0, 0.15, 0.3, 0.6, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 36, 1e4};
+    const double *rate = p->beliefs.zones[z].end_up_per_hour;
+    double price = v->rules->spot_usd_per_hour;
+    double whole_h = (v->work_left_s + restart_s) / 3600;
+    double usd = 0, lives = 1;
+    for (size_t i = 0; i + 1 < EBB_ARRAY_LEN(from_h) && from_h[i] < whole_h; i++) {
+        double to_h = fmin(from_h[i + 1], whole_h), middle_h = (from_h[i] + to_h) / 2;
+        double dies = lives * -expm1(-rate[ebb_life_bin(age_h + middle_h)] * (to_h - from_h[i]));
+        if (dies > 1e-6)
+            usd += dies * (price * middle_h + after_loss_usd(p, v, middle_h * 3600, restart_s));
+        lives -= dies;
+    }
+    return usd + lives * price * whole_h;
+}
+
+/* G_z above, were the zone up now. */
+static double gain_usd(const struct ebb *p, const struct ebb_view *v, size_t z, double without_usd)
+{
+    double age_h = ebb_belief_age_h(&p->beliefs, v, z);
+    struct costs own = weigh(p->own[z], v, true, age_h * 3600);
+    double own_usd = fmin(own.idle_usd, own.on_demand_usd) - own.spot_usd;
+    if (!(own_usd > 0))
+        return 0;
+    return fmin(own_usd, without_usd - spot_usd(p, v, z, age_h, v->rules->restart_s));
+}
+
+static struct ebb_choice decide_many(struct ebb *p, const struct ebb_view *v)
+{
+    struct costs search = weigh(p->search, v, false, v->now_s - p->search_since_s);
+    double without_usd = fmin(search.idle_usd, search.on_demand_usd);
+    for (size_t z = 0; z < p->beliefs.count; z++) {
+        bool maybe = ebb_belief_up(&p->beliefs, v, z) > 0;
+        p->gain[z] = maybe ? gain_usd(p, v, z, without_usd) : 0;
+    }
+    struct ebb_choice otherwise =
+        search.idle_usd < search.on_demand_usd ? EBB_STAY_IDLE : EBB_ON_DEMAND;
+    size_t zone = ebb_beliefs_best(&p->beliefs, v, p->gain);
+    if (zone == SIZE_MAX)
+        return otherwise;
+    /* In vain it would put on-demand off by the time that it takes to know. */
+    double chance = ebb_belief_up(&p->beliefs, v, zone);
+    double delay_usd = v->rules->probe_s / 3600 * v->rules->on_demand_usd_per_hour;
+    if (v->instance == EBB_INSTANCE_NONE && otherwise.instance == EBB_INSTANCE_ON_DEMAND &&
+        chance * p->gain[zone] <= (1 - chance) * delay_usd)
+        return otherwise;
+    return EBB_SPOT_IN(zone);
+}
+
+static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
+{
+    struct ebb *p = self;
+    bool many = p->beliefs.count > 1;
+    if (v->instance == EBB_INSTANCE_SPOT) {
+        p->search_since_s = v->now_s;
+        if (!ebb_view_may_stay_on_spot(v))
+            return EBB_ON_DEMAND;
+        return EBB_SPOT_IN(v->zone);
+    }
+    if (ebb_view_net(v))
+        return EBB_ON_DEMAND;
+    return many ? decide_many(p, v) : decide_one(p, v);
+}
+
+static void release_ebb(void *self)
+{
+    struct ebb *p = self;
+    ebb_value_destroy(p->search);
+    for (size_t z = 0; z < p->beliefs.count; z++)
+        ebb_value_destroy(p->own[z]);
+    free(p->own);
+    ebb_beliefs_clean_up(&p->beliefs);
+    free(p->gain);
+    free(p);
+}
+
+struct ebb_policy ebb_policy_ebb(const struct ebb_policy_setup *setup)
+{
+    struct ebb *p = ebb_alloc(sizeof *p);
+    ebb_beliefs_learn(setup, &p->beliefs);
+    p->gain = ebb_alloc_array(p->beliefs.count, sizeof *p->gain);
+    p->search = solve(setup->rules, &p->beliefs, p->beliefs.found_end_per_hour);
+    p->own = ebb_alloc_array(p->beliefs.count, sizeof *p->own);
+    for (size_t z = 0; p->beliefs.count > 1 && z < p->beliefs.count; z++)
+        p->own[z] = solve(setup->rules, &p->beliefs, p->beliefs.zones[z].end_up_per_hour);
+    return (struct ebb_policy){
+        .self = p, .begin = begin_ebb, .decide = decide_ebb, .release = release_ebb};
+}
