@@ -209,6 +209,12 @@ char **ebb_engine_environment(const struct ebb_task *t)
     snprintf(number, sizeof number, "%u", t->attempt);
     set_variable(&e, "EBB_ATTEMPT", number);
     set_variable(&e, "EBB_JOB", t->job_name);
+    if (t->gang_hosts != NULL) {
+        snprintf(number, sizeof number, "%zu", t->gang_size);
+        set_variable(&e, "EBB_GANG_SIZE", number);
+        set_variable(&e, "EBB_GANG_RANK", "0");
+        set_variable(&e, "EBB_GANG_HOSTS", t->gang_hosts);
+    }
     set_variable(&e, EBB_MARK_VARIABLE, t->marker);
     set_parameters(t, &e);
     if (!has_variable(&e, "PATH"))

@@ -65,6 +65,17 @@ static void name_paths(struct ebb_task *t, const char *vm_directory)
                             t->attempt, ebb_random_hex(nonce, 8));
 }
 
+/* malloc'ed; NULL: the job runs on this VM alone. */
+static char *join_hosts(const Ebb__Lease *lease)
+{
+    struct ebb_buffer text = {0};
+    for (size_t i = 0; i < lease->n_gang_hosts; i++)
+        ebb_buffer_printf(&text, "%s%s", i == 0 ? "" : ",", lease->gang_hosts[i]);
+    char *joined = lease->n_gang_hosts > 1 ? ebb_buffer_take_text(&text) : NULL;
+    ebb_buffer_clean_up(&text);
+    return joined;
+}
+
 int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const char *vm,
                  const char *vm_directory, const struct ebb_machine *machine, struct ebb_task **ret,
                  struct ebb_error *err)
@@ -95,6 +106,8 @@ int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const cha
     t->attempt = lease->attempt;
     t->resume = lease->resume;
     t->checkpoint_interval_s = lease->checkpoint_interval_s;
+    t->gang_hosts = join_hosts(lease);
+    t->gang_size = lease->n_gang_hosts;
     t->vm = ebb_strdup(vm);
     t->machine = *machine;
     name_paths(t, vm_directory);
@@ -107,6 +120,7 @@ void ebb_task_destroy(struct ebb_task *t)
     if (t == NULL)
         return;
     ebb_bag_context_unref(t->bag);
+    free(t->gang_hosts);
     free(t->vm);
     free(t->job_name);
     free(t->store_root);

@@ -29,6 +29,9 @@ struct ebb_task {
     uint32_t attempt;
     bool resume;
     double checkpoint_interval_s;
+    char *
+        gang_hosts; /* addresses of the job's VMs, this one's first, by commas; NULL: it is alone */
+    size_t gang_size;
     char *vm;
     char *job_name;
     char *store_root; /* "bags/<bag>/jobs/<job name>" */

@@ -358,6 +358,8 @@ static void on_notice(struct ebb_agent_link *a, Ebb__VmNoticed *m)
     emit_report(a, &e);
     m->vm = id;
     if (!m->rebalance)
+        ebb_leases_release_gangs(a->daemon, vm);
+    if (!m->rebalance)
         ebb_log_info("%s: the cloud takes it in %.0f s", vm->id,
                      (double)(m->deadline_wall_ns - ebb_wall_ns(NULL)) / 1e9);
 }

@@ -191,6 +191,8 @@ void ebb_leases_warn_siblings(struct ebb_daemon *d);
 /* Stops a live attempt: by message when its agent is there. */
 void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
                        const char *reason);
+/* A VM is being taken: jobs that hold it beside their own VM are handed back, with a checkpoint. */
+void ebb_leases_release_gangs(struct ebb_daemon *d, const struct ebb_vm *vm);
 /* Ends all leases of a VM as lost. */
 void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
 void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *reason,

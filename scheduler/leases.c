@@ -30,8 +30,31 @@ static void grant_begin(struct grant *g)
     g->message.bags = g->context_pointers;
 }
 
-static void grant_add(struct grant *g, struct ebb_agent_link *link, const struct ebb_bag *b,
-                      uint64_t job, uint32_t attempt, double interval_s, bool resume)
+/* Addresses of the VMs of a gang, the leader's first; the array is the caller's, what it points to
+ * the state's. */
+static char **gang_hosts(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
+                         size_t *ret_count)
+{
+    uint32_t leader;
+    const struct ebb_lease *own = ebb_state_lease(s, b->spec->id, job, &leader);
+    *ret_count = 0;
+    if (own == NULL || own->gang <= 1)
+        return NULL;
+    char **hosts = ebb_alloc_array(own->gang, sizeof *hosts);
+    hosts[(*ret_count)++] = s->vms[leader]->address;
+    for (size_t i = 0; i < s->live_count && *ret_count < own->gang; i++) {
+        struct ebb_vm *vm = s->vms[s->live[i]];
+        for (size_t k = 0; k < vm->lease_count; k++) {
+            if (vm->leases[k].bag == b->index && vm->leases[k].job == job && vm->leases[k].rank > 0)
+                hosts[(*ret_count)++] = vm->address;
+        }
+    }
+    return hosts;
+}
+
+static void grant_add(const struct ebb_state *s, struct grant *g, struct ebb_agent_link *link,
+                      const struct ebb_bag *b, uint64_t job, uint32_t attempt, double interval_s,
+                      bool resume)
 {
     size_t i = g->message.n_leases++;
     Ebb__Lease *lease = &g->leases[i];
@@ -41,6 +64,7 @@ static void grant_add(struct grant *g, struct ebb_agent_link *link, const struct
     lease->attempt = attempt;
     lease->checkpoint_interval_s = interval_s;
     lease->resume = resume;
+    lease->gang_hosts = gang_hosts(s, b, job, &lease->n_gang_hosts);
     g->lease_pointers[i] = lease;
     if (!ebb_agent_needs_bag(link, b->index))
         return;
@@ -64,6 +88,8 @@ static void grant_send(struct ebb_daemon *d, struct grant *g, struct ebb_agent_l
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT;
     m.lease_grant = &g->message;
     ebb_turn_tell_agent(d, link, &m);
+    for (size_t i = 0; i < g->message.n_leases; i++)
+        free(g->leases[i].gang_hosts);
 }
 
 static double next_interval_s(struct ebb_daemon *d, uint32_t bag, uint64_t job, uint32_t vm,
@@ -89,7 +115,7 @@ static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struc
             const struct ebb_bag *b = d->state->bags[p->bag];
             /* Without a connection the lease waits for the next Hello. */
             if (ebb_act_lease(&a, p, expires_wall_ns) == 0 && link != NULL)
-                grant_add(g, link, b, p->job, b->jobs[p->job].attempts,
+                grant_add(d->state, g, link, b, p->job, b->jobs[p->job].attempts,
                           next_interval_s(d, p->bag, p->job, p->vm, now_wall_ns), p->resume);
         }
         if (link != NULL)
@@ -123,10 +149,10 @@ void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
         const struct ebb_lease *l = &vm->leases[i];
         const struct ebb_bag *b = d->state->bags[l->bag];
         const struct ebb_job *j = &b->jobs[l->job];
-        if ((j->flags & EBB_JOB_CANCELLING) != 0)
+        if (l->rank > 0 || (j->flags & EBB_JOB_CANCELLING) != 0)
             continue;
         double next_s = next_interval_s(d, l->bag, l->job, vm->index, now_wall_ns);
-        grant_add(g, link, b, l->job, l->attempt, next_s, j->checkpoint_sequence > 0);
+        grant_add(d->state, g, link, b, l->job, l->attempt, next_s, j->checkpoint_sequence > 0);
     }
     grant_send(d, g, link);
 }
@@ -203,6 +229,15 @@ void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason
     ebb_act_lose_leases(&a, vm, reason);
 }
 
+void ebb_leases_release_gangs(struct ebb_daemon *d, const struct ebb_vm *vm)
+{
+    for (size_t i = 0; i < vm->lease_count; i++) {
+        if (vm->leases[i].rank > 0)
+            ebb_leases_cancel(d, d->state->bags[vm->leases[i].bag], vm->leases[i].job, true,
+                              "a VM of its gang is being taken");
+    }
+}
+
 /* ---- bags ---- */
 
 void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *reason,
@@ -213,7 +248,7 @@ void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *
     for (size_t v = 0; v < d->state->live_count; v++) {
         const struct ebb_vm *vm = d->state->vms[d->state->live[v]];
         for (size_t i = 0; i < vm->lease_count; i++) {
-            if (vm->leases[i].bag == b->index)
+            if (vm->leases[i].bag == b->index && vm->leases[i].rank == 0)
                 ebb_leases_cancel(d, b, vm->leases[i].job, release, reason);
         }
     }

@@ -135,6 +135,10 @@ int ebb_act_lease(const struct ebb_actor *a, const struct ebb_placement *p, int6
     m.attempt = b->jobs[p->job].attempts + 1;
     m.vm = a->state->vms[p->vm]->id;
     m.expires_wall_ns = expires_wall_ns;
+    char *members[EBB_GANG_MOST];
+    for (uint32_t i = 1; i < p->gang; i++)
+        members[m.n_members++] = a->state->vms[p->members[i - 1]]->id;
+    m.members = members;
     return a->emit(a->ctx, &e);
 }
 

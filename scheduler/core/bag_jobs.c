@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scheduler/core/bag_parse.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/spec_read.h"
 
 #define MOST_CPUS    4096.0
@@ -37,7 +38,7 @@ static void read_gpus(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__Resources 
 
 static void read_resources(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g)
 {
-    static const char *const names[] = {"cpus", "memory", "gpus", "gpu", "time", "disk"};
+    static const char *const names[] = {"cpus", "memory", "gpus", "gpu", "time", "disk", "vms"};
     Ebb__Resources *r = g->resources = ebb_alloc(sizeof *r);
     ebb__resources__init(r);
     r->cpus = 1;
@@ -59,6 +60,10 @@ static void read_resources(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGr
                        ebb_yaml_scalar(time));
     if (ebb_yaml_get(n, "disk") != NULL)
         ebb_yaml_read_size(p->y, ebb_yaml_get(n, "disk"), "resources.disk", &r->disk_bytes);
+    int64_t vms = 1;
+    if (ebb_yaml_get(n, "vms") != NULL &&
+        ebb_yaml_read_int(p->y, ebb_yaml_get(n, "vms"), "resources.vms", 1, EBB_GANG_MOST, &vms))
+        r->vms = (uint32_t)vms;
 }
 
 static void add_environment(void *ctx, const char *name, const char *value)

@@ -63,10 +63,11 @@ static struct option make_option(const struct ebb_plan_input *in, const struct e
     double per_s =
         (double)in->offers[offer]->usd_micros_per_hour * in->state->bill_time_scale / 3600;
     double amortised = fmax(1, d->jobs / (vms * at_once));
+    double gang = d->gang > 1 ? d->gang : 1;
     return (struct option){.offer = offer,
-                           .vms = vms,
-                           .usd_micros =
-                               d->jobs * per_s * (d->boot_s / amortised + score->wall_s) / at_once,
+                           .vms = vms * gang,
+                           .usd_micros = gang * d->jobs * per_s *
+                                         (d->boot_s / amortised + score->wall_s) / at_once,
                            .duration_s = d->boot_s + in_a_row * score->wall_s};
 }
 
@@ -88,7 +89,8 @@ static void make_options(struct estimating *w, size_t g)
         ebb_score_offer(w->in, &group->demand, w->in->offers[i], &score);
         if (score.slots == 0 || !isfinite(score.wall_s))
             continue;
-        double most = w->in->policy->max_vms > 0 ? w->in->policy->max_vms : 1;
+        double gang = group->demand.gang > 1 ? group->demand.gang : 1;
+        double most = fmax(1, floor((double)w->in->policy->max_vms / gang)); /* jobs' sets of VMs */
         double few = fmin(most, score.vms);
         double many = fmin(most, ceil(group->demand.jobs / score.slots));
         group->options[group->count++] = make_option(w->in, &group->demand, i, &score, few);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/speed.h"
 
@@ -48,33 +49,74 @@ static void add_lease(struct ebb_vm *vm, const struct ebb_lease *lease, const st
     vm->idle_since_wall_ns = 0;
 }
 
+/* The VMs of the event, the leader first; how many, or a negative code. */
+static int gang_of(const struct ebb_state *s, const Ebb__AttemptLeased *m,
+                   struct ebb_vm *vms[EBB_GANG_MOST], struct ebb_error *err)
+{
+    size_t count = 1 + m->n_members;
+    if (count > EBB_GANG_MOST)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "a job leased to %zu VMs", count);
+    for (size_t i = 0; i < count; i++) {
+        vms[i] = ebb_fold_vm(s, i == 0 ? m->vm : m->members[i - 1], err);
+        if (vms[i] == NULL)
+            return EBB_ERR_CORRUPT;
+        if (!ebb_vm_takes_leases(vms[i]))
+            return ebb_error_set(err, EBB_ERR_CORRUPT, "a job leased to %s, which is %s",
+                                 vms[i]->id, ebb_vm_state_name(vms[i]->state));
+        for (size_t k = 0; k < i; k++) {
+            if (vms[k] == vms[i])
+                return ebb_error_set(err, EBB_ERR_CORRUPT, "a job leased to %s twice", vms[i]->id);
+        }
+    }
+    return (int)count;
+}
+
 int ebb_fold_attempt_leased(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
 {
     const Ebb__AttemptLeased *m = e->attempt_leased;
     struct ebb_bag *b = NULL;
     struct ebb_job *j = ebb_fold_job(s, m->bag, m->job, &b, err);
-    struct ebb_vm *vm = j == NULL ? NULL : ebb_fold_vm(s, m->vm, err);
-    if (vm == NULL)
-        return EBB_ERR_CORRUPT;
+    struct ebb_vm *vms[EBB_GANG_MOST];
+    int count = j == NULL ? EBB_ERR_CORRUPT : gang_of(s, m, vms, err);
+    if (count < 0)
+        return count;
     if (j->state != EBB_JOB_READY || m->attempt != j->attempts + 1)
         return ebb_error_set(err, EBB_ERR_CORRUPT,
                              "attempt %u of job %llu of bag '%s' leased, but the job is %s after "
                              "%u attempts",
                              m->attempt, (unsigned long long)m->job, m->bag,
                              ebb_job_state_name(j->state), j->attempts);
-    if (!ebb_vm_takes_leases(vm))
-        return ebb_error_set(err, EBB_ERR_CORRUPT, "a job leased to %s, which is %s", vm->id,
-                             ebb_vm_state_name(vm->state));
-    struct ebb_lease lease = {
-        .bag = b->index, .attempt = m->attempt, .job = m->job, .leased_wall_ns = e->wall_ns};
-    ebb_ledger_lease_began(s, vm, &lease);
     struct ebb_need need = ebb_need_of(ebb_bag_group_of(b, m->job)->spec->resources);
-    add_lease(vm, &lease, &need);
+    for (int i = 0; i < count; i++) {
+        struct ebb_lease lease = {.bag = b->index,
+                                  .attempt = m->attempt,
+                                  .job = m->job,
+                                  .leased_wall_ns = e->wall_ns,
+                                  .rank = (uint32_t)i,
+                                  .gang = (uint32_t)count};
+        ebb_ledger_lease_began(s, vms[i], &lease);
+        add_lease(vms[i], &lease, &need);
+    }
     j->attempts = m->attempt;
-    j->vm = vm->index;
+    j->vm = vms[0]->index;
     b->attempts++;
     ebb_fold_move_job(b, m->job, EBB_JOB_LEASED, false, e->wall_ns);
     return 0;
+}
+
+/* What the ledger reckons by is the same on all VMs of the attempt. */
+static void tell_gang(struct ebb_state *s, const struct ebb_lease *lease,
+                      const struct ebb_vm *leader)
+{
+    for (size_t i = 0; lease->gang > 1 && i < s->live_count; i++) {
+        struct ebb_vm *vm = s->vms[s->live[i]];
+        size_t at = vm == leader ? SIZE_MAX : ebb_vm_lease_of(vm, lease->bag, lease->job);
+        if (at == SIZE_MAX)
+            continue;
+        vm->leases[at].started_wall_ns = lease->started_wall_ns;
+        vm->leases[at].commit_wall_ns = lease->commit_wall_ns;
+        vm->leases[at].stopped_s = lease->stopped_s;
+    }
 }
 
 int ebb_fold_attempt_started(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
@@ -92,6 +134,7 @@ int ebb_fold_attempt_started(struct ebb_state *s, const Ebb__Event *e, struct eb
                              "twice",
                              m->attempt, (unsigned long long)m->job, m->bag);
     lease->started_wall_ns = e->wall_ns;
+    tell_gang(s, lease, vm);
     lease->step = m->resumed_step > 0 ? m->resumed_step : 0;
     lease->run_s = m->resumed_step > 0 ? (double)j->run_s : 0;
     if (m->resumed_sequence > j->checkpoint_sequence)
@@ -125,6 +168,7 @@ int ebb_fold_checkpoint_committed(struct ebb_state *s, const Ebb__Event *e, stru
     j->run_s = (float)m->run_s;
     lease->commit_wall_ns = e->wall_ns;
     lease->stopped_s += m->stopped_s > 0 ? m->stopped_s : 0;
+    tell_gang(s, lease, vm);
     b->checkpoints++;
     struct ebb_group *g = ebb_bag_group_of(b, m->job);
     ebb_speed_observe(s, g, vm->offer->type, (double)(m->step - lease->step),
@@ -165,6 +209,32 @@ static void take_back(struct ebb_vm *vm, size_t at, const struct ebb_need *need,
     vm->free_gpus += need->gpus;
     if (vm->lease_count == 0)
         vm->idle_since_wall_ns = wall_ns;
+}
+
+/* The VM's lease of the attempt is over: told to the ledger, and its room is free again. */
+static void free_lease(struct ebb_state *s, struct ebb_vm *vm, size_t at,
+                       const Ebb__AttemptEnded *m, int64_t wall_ns)
+{
+    const struct ebb_lease *lease = &vm->leases[at];
+    const struct ebb_group *g = ebb_bag_group_of(s->bags[lease->bag], lease->job);
+    struct ebb_need need = ebb_need_of(g->spec->resources);
+    ebb_ledger_lease_ended(s, vm, lease, m, wall_ns);
+    take_back(vm, at, &need, wall_ns);
+}
+
+/* The leader's lease, and those of the VMs that are held for it. */
+static void free_gang(struct ebb_state *s, struct ebb_vm *leader, const struct ebb_lease *own,
+                      const Ebb__AttemptEnded *m, int64_t wall_ns)
+{
+    free_lease(s, leader, ebb_vm_lease_of(leader, own->bag, own->job), m, wall_ns);
+    for (size_t i = 0, freed = 1; i < s->live_count && freed < own->gang; i++) {
+        struct ebb_vm *vm = s->vms[s->live[i]];
+        size_t at = ebb_vm_lease_of(vm, own->bag, own->job);
+        if (at == SIZE_MAX)
+            continue;
+        free_lease(s, vm, at, m, wall_ns);
+        freed++;
+    }
 }
 
 static void count_end(struct ebb_bag *b, struct ebb_job *j, struct ebb_vm *vm,
@@ -210,10 +280,9 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
                              outcome);
     struct ebb_job *j = &b->jobs[m->job];
     struct ebb_group *g = ebb_bag_group_of(b, m->job);
-    ebb_ledger_lease_ended(s, vm, lease, m, e->wall_ns);
+    struct ebb_lease own = *lease;
     count_end(b, j, vm, lease, outcome);
-    struct ebb_need need = ebb_need_of(g->spec->resources);
-    take_back(vm, (size_t)(lease - vm->leases), &need, e->wall_ns);
+    free_gang(s, vm, &own, m, e->wall_ns);
     j->outcome = (uint8_t)(1 + outcome);
     if (m->last_step > j->step && outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE)
         j->step = m->last_step;
@@ -221,7 +290,7 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
         j->checkpoint_sequence = (uint32_t)m->final_sequence;
     if (outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE && m->times != NULL) {
         float before = j->run_s;
-        if (m->times->run_s > 0 && lease->commit_wall_ns == 0)
+        if (m->times->run_s > 0 && own.commit_wall_ns == 0)
             j->run_s = before + (float)m->times->run_s;
         ebb_mean_add(&g->run_s, j->run_s);
         if (m->attempt == 1 && (g->profile == NULL || !g->profile->checkpoints))

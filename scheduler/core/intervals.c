@@ -107,7 +107,7 @@ double ebb_intervals_next_s(struct ebb_intervals *c, const struct ebb_state *s,
     double silent = ebb_state_silent_share(s, d.checkpoint_s);
     double stake_s =
         left_s * sqrt(2 * d.checkpoint_s * silent * ebb_outlook_per_hour(&o, age_s) / 3600);
-    if (!d.known || o.bulk > 0 || left_s > FEW * by_rule || stake_s < LEAST_STAKE)
+    if (!d.known || d.gang > 1 || o.bulk > 0 || left_s > FEW * by_rule || stake_s < LEAST_STAKE)
         return by_rule;
     const struct table *t = table_of(c, s, g, on, &d, left_s, now_wall_ns);
     double next_s = ebb_checkpoint_plan_next_new_s(t->plan, left_s, age_s);

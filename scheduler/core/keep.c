@@ -178,8 +178,9 @@ static bool add_lease(const struct planning *w, const struct ebb_lease *l, struc
     const struct ebb_bag *b = w->in->state->bags[l->bag];
     const struct ebb_job *j = &b->jobs[l->job];
     const struct ebb_group *g = ebb_bag_group_of(b, l->job);
-    if (l->started_wall_ns == 0 || l->revoked || (j->flags & EBB_JOB_CANCELLING) != 0 ||
-        g->profile == NULL || !g->profile->checkpoints || w->stopped[l->bag] || b->cancelled)
+    if (l->gang > 1 || l->started_wall_ns == 0 || l->revoked ||
+        (j->flags & EBB_JOB_CANCELLING) != 0 || g->profile == NULL || !g->profile->checkpoints ||
+        w->stopped[l->bag] || b->cancelled)
         return false;
     struct ebb_demand d;
     ebb_demand_of_group(w->in, g, &d);

@@ -83,6 +83,8 @@ uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb
 static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must)
 {
     struct ebb_need need = ebb_need_of(g->spec->resources);
+    if (ebb_gang_size(g->spec->resources) > 1)
+        return ebb_gang_fill(w, g, jobs, must);
     for (size_t i = 0; i < w->room_count && jobs > 0; i++) {
         if (!must || w->rooms[i].offer->market == EBB__MARKET__ON_DEMAND)
             jobs -= ebb_room_take(&w->rooms[i], &need, g->spec->resources, jobs);
@@ -381,6 +383,10 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
     ebb_planning_find(w, &d, must);
     if (w->candidate_count == 0) {
         no_offer(w, g, must);
+        return;
+    }
+    if (d.gang > 1) {
+        ebb_gang_launch(w, g, jobs, must);
         return;
     }
     char reason[sizeof((struct ebb_plan_launch *)0)->reason];

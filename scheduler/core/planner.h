@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "proto/event.pb-c.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/state.h"
 
 struct ebb_policy {
@@ -93,7 +94,9 @@ struct ebb_placement {
     uint32_t vm;  /* index */
     uint64_t job;
     double checkpoint_interval_s;
-    bool resume; /* a checkpoint is known to exist */
+    bool resume;   /* a checkpoint is known to exist */
+    uint32_t gang; /* VMs of the job, `vm` and its members */
+    uint32_t members[EBB_GANG_MOST - 1];
 };
 /* Ready jobs onto VMs with room, by priority, at most `max`; returns how many. Cheap when nothing
  * fits: call it after every batch of events. Jobs with a resource no VM has left are skipped. */

@@ -54,6 +54,11 @@ size_t ebb_planning_group(const struct planning *w, const struct ebb_group *g);
 uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
                        uint64_t jobs);
 
+/* gang.c: jobs of several VMs into rooms that are alike; returns those that find none. */
+uint64_t ebb_gang_fill(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must);
+/* Launches what is missing for so many, by the candidates; all or none for each. */
+void ebb_gang_launch(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must);
+
 /* keep.c: jobs that are safe on demand alone, from spot VMs into room on demand. */
 void ebb_keep_rescue(struct planning *w);
 /* Which VMs are ended, and which are emptied for others. */

@@ -86,6 +86,7 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
     double time_s = spec->resources != NULL ? spec->resources->time_s : 0;
     *ret = (struct ebb_demand){.resources = spec->resources,
                                .engine = spec->engine,
+                               .gang = ebb_gang_size(spec->resources),
                                .jobs = (double)spec->job_count,
                                .work_s = time_s > 0 ? time_s : p->default_job_s,
                                .boot_s = or_default(&in->state->boot_s, p->default_boot_s),
@@ -177,6 +178,11 @@ void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d
     struct ebb_run_worth worth;
     ret->speed = ebb_state_speed(in->state, d->engine, offer->type);
     ebb_state_outlook(in->state, offer, in->now_wall_ns, &outlook);
+    double gang = d->gang > 1 ? d->gang : 1;
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        outlook.per_hour[b] *= gang;
+    if (gang > 1)
+        ret->slots = 1;
     ebb_demand_terms(in, d, ret->speed, &terms);
     ret->vms = fmax(1, ebb_demand_vms(in, d, d->jobs, ret->slots));
     double at_once = fmin(ret->slots, d->jobs / ret->vms);
@@ -189,7 +195,7 @@ void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d
     double per_s = (double)offer->usd_micros_per_hour * in->state->bill_time_scale / 3600;
     double vm_s = terms.work_s * worth.ratio; /* a job, its part of the boot included */
     ret->wall_s = vm_s - d->boot_s / terms.jobs;
-    ret->usd_micros_per_job = per_s * vm_s / at_once;
+    ret->usd_micros_per_job = gang * per_s * vm_s / at_once;
     ret->usd_micros_per_useful_hour = ret->usd_micros_per_job / d->work_s * 3600;
     ret->rank = ret->usd_micros_per_job + d->usd_micros_per_s * (d->boot_s + ret->wall_s);
 }
@@ -209,7 +215,9 @@ double ebb_plan_interval_s(const struct ebb_state *s, const struct ebb_policy *p
         return group->spec->checkpoint_interval_s;
     double cost = or_default(&group->write_s, policy->default_checkpoint_s);
     double silent = ebb_state_silent_share(s, cost);
-    return ebb_checkpoint_interval_s(cost, silent * ebb_state_hazard(s, offer, age_s, now_wall_ns),
+    return ebb_checkpoint_interval_s(cost,
+                                     silent * ebb_gang_size(group->spec->resources) *
+                                         ebb_state_hazard(s, offer, age_s, now_wall_ns),
                                      policy->interval_least_s, ebb_interval_most_s(policy, cost));
 }
 

@@ -22,11 +22,12 @@ struct ebb_demand {
     double checkpoint_s; /* cost of one */
     double interval_s;   /* given by the user; 0: chosen here */
     bool checkpoints;
+    uint32_t gang;           /* VMs of each job, all lost with one of them; 0 is 1 */
     double usd_micros_per_s; /* what a second sooner is worth, a job: the deadline's shadow price */
 };
 
 struct ebb_score {
-    uint32_t slots;         /* jobs at once; 0: it cannot run them */
+    uint32_t slots;         /* jobs at once (of a gang: 1, its part); 0: it cannot run them */
     double vms;             /* that all the jobs keep busy */
     double speed;           /* of its type, for this engine; 1: as those that have run */
     double hazard_per_hour; /* mean over the time that the jobs take */

@@ -131,6 +131,8 @@ struct ebb_lease {
     double run_s;            /* or where it began */
     double share;            /* of its VM */
     uint32_t row;            /* in the ledger */
+    uint32_t rank;           /* in its gang; 0: its attempt runs here */
+    uint32_t gang;           /* VMs of the attempt; 1: this alone */
     bool revoked;            /* we asked for it back */
 };
 

@@ -102,6 +102,8 @@ static void add_vm(uint64_t *h, const struct ebb_vm *vm)
         ADD(h, vm->leases[i].job);
         ADD(h, vm->leases[i].bag);
         ADD(h, vm->leases[i].attempt);
+        ADD(h, vm->leases[i].rank);
+        ADD(h, vm->leases[i].gang);
         ADD(h, vm->leases[i].leased_wall_ns);
         ADD(h, vm->leases[i].started_wall_ns);
         ADD(h, vm->leases[i].commit_wall_ns);
