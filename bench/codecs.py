@@ -25,7 +25,7 @@ import sys, time, json, resource
 from zipnn import ZipNN
 data = bytearray(open(sys.argv[1], 'rb').read())
 dtype = sys.argv[2]
-def cpu(): return time.thread_time()
+def cpu(): return time.process_time()
 z = ZipNN(bytearray_dtype=dtype, input_format='byte', threads=1)
 best = []
 for _ in range(3):
@@ -53,24 +53,21 @@ def bench(kind, name, *words):
     return [table(row) for row in json.loads(done.stdout.splitlines()[-1])["rows"]]
 
 
-def tng(name, trajectory, stride, selection=None):
-    """Size alone: the time of gmx trjconv is not the codec's."""
+def tng(trajectory, stride, atoms):
+    """Bytes of the .tng that GROMACS makes of its own .xtc; its time is not the codec's alone."""
     if shutil.which("gmx") is None:
-        return []
+        return 0
     with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "x.tng")
-        words = ["gmx", "-quiet", "trjconv", "-f", trajectory, "-o", out, "-skip", str(stride)]
-        if selection is not None:
-            index = os.path.join(folder, "x.ndx")
+        out, index = os.path.join(folder, "x.tng"), os.path.join(folder, "x.ndx")
+        words = ["gmx", "-quiet", "trjconv", "-f", trajectory[:-3] + "xtc", "-s",
+                 trajectory[:-3] + "tpr", "-o", out, "-skip", str(stride)]
+        if atoms is not None:
             with open(index, "w") as f:
-                f.write("[ x ]\n" + " ".join(str(i) for i in range(1, int(selection) + 1)) + "\n")
+                f.write("[ x ]\n" + " ".join(map(str, range(1, int(atoms) + 1))) + "\n")
             words += ["-n", index]
-        done = subprocess.run(words, input="0\n", text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
-        if done.returncode != 0:
-            return []
-        size = os.path.getsize(out)
-    return size
+        done = subprocess.run(words, input="0\n", text=True, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+        return os.path.getsize(out) if done.returncode == 0 else 0
 
 
 def trajectories(data, slow):
@@ -89,7 +86,7 @@ def trajectories(data, slow):
         words = ["--stride", str(stride), *more, *extra] + (["--atoms", atoms] if atoms else [])
         mine = bench("trajectory", name, path, *words)
         rows += mine
-        size = tng(name, path, stride, atoms) if path.endswith(".trr") else 0
+        size = tng(path, stride, atoms) if path.endswith(".trr") else 0
         if mine and size:
             rows.append(table({"set": name, "codec": "gmx .tng", "ratio": mine[0]["raw_bytes"] / size}))
     for name, path in [("restart x+v", "lyso/md.cpt")]:
