@@ -216,6 +216,7 @@ static int run(struct ebb_commit_work *w)
         .engine_version = w->engine_version,
         .portability = portability,
         .final = w->final,
+        .deltas = w->task->profile->state != NULL && w->task->profile->state->deltas,
         .deadline_ns = w->deadline_ns > 0 ? w->deadline_ns - RESERVE_NS : 0,
     };
     r = ebb_lineage_commit(w->lineage, &q, &w->stats, &w->err);

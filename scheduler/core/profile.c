@@ -107,8 +107,8 @@ static bool is_hex(const char *s)
 
 static void read_state(struct reader *r, node *n)
 {
-    static const char *const names[] = {"files",     "exclude", "step_pattern", "tail",
-                                        "min_bytes", "atomic",  "trigger",      "keep"};
+    static const char *const names[] = {"files",  "exclude", "step_pattern", "tail",  "min_bytes",
+                                        "atomic", "trigger", "keep",         "deltas"};
     static const char *const triggers[] = {"periodic", "signal"};
     if (n == NULL || !keys(r, n, "state", names, EBB_ARRAY_LEN(names)))
         return;
@@ -120,6 +120,7 @@ static void read_state(struct reader *r, node *n)
     pattern(r, ebb_yaml_get(n, "step_pattern"), "state.step_pattern", 1, &s->step_pattern);
     text(r, ebb_yaml_get(n, "tail"), "state.tail", &s->tail);
     flag(r, ebb_yaml_get(n, "atomic"), "state.atomic", &s->atomic);
+    flag(r, ebb_yaml_get(n, "deltas"), "state.deltas", &s->deltas);
     if (!is_hex(s->tail))
         ebb_yaml_fault(r->y, ebb_yaml_get(n, "tail"),
                        "state.tail: '%s' is not an even number of hex digits (0-9, a-f)", s->tail);
