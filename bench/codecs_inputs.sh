@@ -122,7 +122,7 @@ timestep 0.005
 run 200
 dump 1 all custom 50 md.dump id x y z
 dump_modify 1 sort id format float %.7f
-run 2500
+run 5000
 END
   quiet lmp -in in.cu
   cd ..
@@ -147,7 +147,7 @@ timestep 0.005
 run 2000
 dump 1 all custom 50 md.dump id x y z
 dump_modify 1 sort id format float %.7f
-run 2500
+run 5000
 END
   quiet lmp -in in.lj
   cd ..

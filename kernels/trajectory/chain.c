@@ -94,28 +94,56 @@ static void keep(struct pass *s, uint32_t i, struct vector1 v)
     store_vector1(s->decoded + 3 * (size_t)s->part->first[i], 1, x);
 }
 
-/* A residual times six must stay below 2^32; farther out the atom is a miss, coded as if at rest.
- */
-static bool is_near(struct vector1 d)
+static void run_look(const struct pass *s, struct links *links, uint32_t count)
 {
-    const uint32_t half = 1u << 24;
-    return d.x + half < 2 * half && d.y + half < 2 * half && d.z + half < 2 * half;
+#if defined(__x86_64__)
+    enum ebb_cpu_level level = ebb_cpu_level();
+    if (level >= EBB_CPU_AVX512) {
+        look_run16(s, links, count);
+        return;
+    }
+    if (level >= EBB_CPU_AVX2) {
+        look_run8(s, links, count);
+        return;
+    }
+#endif
+    look_run1(s, links, count);
 }
 
-/* All atoms seen from their parents, before anything is predicted; the frame before goes to
- * part->last. */
-static void look(struct pass *s)
+/* All atoms seen from where their parents really are, so that none waits for another; the frame
+ * before goes to part->last. True when the models have each where it is, if they have the parents
+ * so. */
+static bool look(struct pass *s)
+{
+    const struct ebb_traj_part *p = s->part;
+    struct links links = {0};
+    uint32_t differ = 0;
+    for (uint32_t i = 0; i < p->n; i += EBB_TRAJ_BLOCK) {
+        const uint32_t count = p->n - i < EBB_TRAJ_BLOCK ? p->n - i : EBB_TRAJ_BLOCK;
+        for (uint32_t j = 0; j < count; j++) {
+            block_store1(&links.last, j, at_atom(s->q, p->first[i + j]));
+            block_store1(&links.arm, j, at_atom(s->q, p->bonds[i + j].parent));
+        }
+        run_look(s, &links, count);
+        for (uint32_t j = 0; j < count; j++) {
+            const size_t at = 3 * (size_t)p->first[i + j];
+            store_vector1(p->last + 3 * (size_t)(i + j), 1, load_vector1(s->arms + at, 1));
+            store_vector1(s->arms + at, 1, block_load1(&links.seen, j));
+            store_vector1(s->decoded + at, 1, block_load1(&links.last, j));
+            differ |= links.number[0][j];
+        }
+    }
+    return differ == 0;
+}
+
+/* Where the models have the atoms, given the vectors: the rest are misses. */
+static void find_misses(struct pass *s)
 {
     const struct ebb_traj_part *p = s->part;
     for (uint32_t k = 0; k < p->n; k++) {
         const uint32_t i = p->order[k], atom = p->first[i];
         const struct vector1 truth = at_atom(s->q, atom);
-        store_vector1(p->last + 3 * (size_t)i, 1, at_atom(s->arms, atom));
-        struct vector1 d =
-            nearest1(s->context->box, minus1(truth, at_atom(s->decoded, p->bonds[i].parent)));
-        if (!is_near(d))
-            d = (struct vector1){0, 0, 0};
-        keep(s, i, d);
+        keep(s, i, at_atom(s->arms, atom));
         const struct vector1 m = at_atom(s->decoded, atom);
         if (((m.x ^ truth.x) | (m.y ^ truth.y) | (m.z ^ truth.z)) != 0)
             ebb_traj_misses_add(s->misses, atom, (int32_t)m.x, (int32_t)m.y, (int32_t)m.z);
@@ -157,7 +185,8 @@ static void encode_links(struct pass *s, bool circle)
 
 void ebb_traj_chain_encode(struct pass *s)
 {
-    look(s);
+    if (!look(s) || s->misses->count > 0)
+        find_misses(s);
     encode_links(s, false);
     encode_links(s, true);
 }

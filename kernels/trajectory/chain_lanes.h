@@ -145,6 +145,30 @@ FUNCTION void LANE(link_circle_decode)(const struct pass *s, struct links *links
     LANE(block_store)(&links->seen, j, LANE(turn_back)(axis, v));
 }
 
+/* From the places of atoms (links->last) and parents (links->arm): the atoms from their parents in
+ * links->seen, and in number[0] whether they lead back (0). A residual times six must stay below
+ * 2^32: farther out the atom is a miss, coded as if at rest. */
+FUNCTION void LANE(link_look)(const struct pass *s, struct links *links, uint32_t j)
+{
+    const struct LANE(vector) truth = LANE(block_load)(&links->last, j),
+                              parent = LANE(block_load)(&links->arm, j);
+    struct LANE(vector) d = LANE(nearest)(s->context->box, LANE(minus)(truth, parent));
+    const vi half = LANE(splat)(1u << 24), whole = LANE(splat)(1u << 25), zero = LANE(splat)(0);
+    vi near = LANE(pick)(LANE(below)(d.x + half, whole), LANE(splat)(UINT32_MAX), zero);
+    near = LANE(pick)(LANE(below)(d.y + half, whole), near, zero);
+    near = LANE(pick)(LANE(below)(d.z + half, whole), near, zero);
+    d = (struct LANE(vector)){d.x & near, d.y & near, d.z & near};
+    const struct LANE(vector) m = LANE(wrap)(s->context->box, LANE(plus)(parent, d));
+    LANE(block_store)(&links->seen, j, d);
+    LANE(store)(links->number[0] + j, (m.x ^ truth.x) | (m.y ^ truth.y) | (m.z ^ truth.z));
+}
+
+TARGET static void LANE(look_run)(const struct pass *s, struct links *links, uint32_t count)
+{
+    for (uint32_t j = 0; j < count; j += WIDTH)
+        LANE(link_look)(s, links, j);
+}
+
 /* `count` links, rounded up to whole vectors: what lies beyond them is room. */
 TARGET static void LANE(link_run)(const struct pass *s, struct links *links, uint32_t count,
                                   bool circle, bool encode)

@@ -84,7 +84,7 @@ static bool has_shape(const struct ebb_traj_look *look, size_t i, unsigned atoms
 {
     if (i + atoms > look->atoms || !same_molecule(look, i, atoms))
         return false;
-    for (unsigned f = 0; f<look->count; f += look->count> 2 ? look->count - 1 : 1) {
+    for (unsigned f = 0; f < look->count; f++) {
         if (!near(distance(look, f, i, i + 1), s->a) || !near(distance(look, f, i, i + 2), s->b) ||
             !near(distance(look, f, i + 1, i + 2), s->c) ||
             (atoms == 4 && !virtual_holds(look, f, i, s)))

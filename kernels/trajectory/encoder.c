@@ -197,7 +197,7 @@ static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_f
     ebb_traj_count_outside(f->q, enc->atoms, box, &outside);
     if (outside == 0 || enc->encoded == 0)
         return outside <= enc->atoms / 8;
-    size_t jumps = 0, step = enc->atoms / 1024 + 1;
+    size_t jumps = 0, step = enc->atoms / 2048 + 1;
     for (size_t i = 0; i < enc->atoms; i += step) {
         const int32_t *to = f->q + 3 * i, *from = enc->previous->q + 3 * i;
         int32_t x = ebb_traj_sub(to[0], from[0]), y = ebb_traj_sub(to[1], from[1]),
