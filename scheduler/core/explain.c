@@ -1,5 +1,6 @@
 /* `ebb explain`: why a job is where it is. The state says what holds now, the log (through a
  * job's history) what was tried, the planner's notes what stands in the way of more VMs. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/gang.h"
+#include "scheduler/core/intervals.h"
 #include "scheduler/core/lifetime.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/score.h"
@@ -220,12 +223,16 @@ static void explain_offers(Ebb__ExplainAnswer *r, const struct ebb_plan_input *i
     for (size_t i = 0; i < n && i < 3; i++) {
         const Ebb__Offer *o = in->offers[ranked[i].offer];
         int64_t cool = ebb_plan_cool_until(in->state, in->policy, o);
-        char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE];
-        line(r, "offer %s %s %s: %s a job (%s/h, %u at once, %.2g revocations/h)%s", o->type,
-             o->zone, o->market == EBB__MARKET__SPOT ? "spot" : "on-demand",
-             ebb_format_usd((int64_t)ranked[i].cost, cost),
+        char price[EBB_QUANTITY_TEXT_SIZE], cost[EBB_QUANTITY_TEXT_SIZE],
+            hour[EBB_QUANTITY_TEXT_SIZE];
+        line(r,
+             "offer %s %s %s: %s a job, %s a useful hour (%s/h, %u at once, %.2g revocations/h, "
+             "speed %.2f)%s",
+             o->type, o->zone, o->market == EBB__MARKET__SPOT ? "spot" : "on-demand",
+             ebb_format_usd((int64_t)ranked[i].score.usd_micros_per_job, cost),
+             ebb_format_usd((int64_t)ranked[i].score.usd_micros_per_useful_hour, hour),
              ebb_format_usd(o->usd_micros_per_hour, price), ranked[i].score.slots,
-             ranked[i].score.hazard_per_hour,
+             ranked[i].score.hazard_per_hour, ranked[i].score.speed,
              cool > in->now_wall_ns ? ", refused a launch and is left alone for now" : "");
     }
     if (n == 0)
@@ -245,6 +252,65 @@ static void explain_refusals(Ebb__ExplainAnswer *r, const struct ebb_plan_input 
     }
 }
 
+/* The hazard at the VM's age, and the checkpoints that follow from it. */
+static void explain_age(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                        const struct ebb_bag *b, uint64_t job, const struct ebb_vm *vm)
+{
+    const struct ebb_group *g = ebb_bag_group_of(b, job);
+    struct ebb_intervals *fresh = ebb_intervals_new();
+    double age_s = ebb_vm_age_s(vm, in->now_wall_ns);
+    double interval = ebb_intervals_next_s(fresh, in->state, in->policy, b->index, job, vm->index,
+                                           in->now_wall_ns);
+    double hazard = ebb_state_hazard(in->state, vm->offer, age_s, in->now_wall_ns);
+    struct ebb_outlook o;
+    ebb_intervals_destroy(fresh);
+    ebb_state_outlook(in->state, vm->offer, in->now_wall_ns, &o);
+    if (vm->offer->market == EBB__MARKET__SPOT)
+        line(r,
+             "the VM is %.0f s old: %.2g revocations/h expected at that age%s; it lives another "
+             "hour with probability %.2f",
+             age_s, hazard, o.bulk > 0 ? ", raised as its siblings are being taken" : "",
+             exp(-ebb_outlook_cumulative(&o, age_s, 3600 / in->state->bill_time_scale)));
+    if (interval > 0)
+        line(r,
+             "a checkpoint every %.0f s: one takes %.2g s, and %.0f %% of revocations are "
+             "expected to come without a notice long enough for it",
+             interval, g->write_s.value, 100 * ebb_state_silent_share(in->state, g->write_s.value));
+}
+
+/* What the same work would cost elsewhere now: the best offer beside the VM's own. */
+static void explain_instead(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                            const struct ebb_group *g, const struct ebb_vm *vm)
+{
+    struct ebb_demand d;
+    struct ebb_score best = {0}, own = {0};
+    const Ebb__Offer *other = NULL;
+    char here[EBB_QUANTITY_TEXT_SIZE], there[EBB_QUANTITY_TEXT_SIZE];
+    ebb_demand_of_group(in, g, &d);
+    d.jobs = 1;
+    d.work_s = d.longest_s = d.full_s;
+    for (size_t i = 0; i < in->offer_count; i++) {
+        struct ebb_score score;
+        ebb_score_offer(in, &d, in->offers[i], &score);
+        if (score.slots == 0)
+            continue;
+        if (ebb_offer_is_alike(in->offers[i], vm->offer)) {
+            own = score;
+        } else if (other == NULL || score.rank < best.rank ||
+                   (score.rank == best.rank && ebb_offer_compare(in->offers[i], other) < 0)) {
+            best = score;
+            other = in->offers[i];
+        }
+    }
+    if (own.slots > 0)
+        line(r, "a new VM of its kind: %s a useful hour of one job",
+             ebb_format_usd((int64_t)own.usd_micros_per_useful_hour, here));
+    if (other != NULL)
+        line(r, "the best other offer, %s %s%s: %s a useful hour", other->type, other->zone,
+             other->market == EBB__MARKET__ON_DEMAND ? " on demand" : "",
+             ebb_format_usd((int64_t)best.usd_micros_per_useful_hour, there));
+}
+
 static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
                          const struct ebb_bag *b, uint64_t job)
 {
@@ -255,15 +321,8 @@ static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
          (double)(in->now_wall_ns - j->since_wall_ns) / 1e9);
     if (vm->reason != NULL && vm->reason[0] != '\0')
         line(r, "the VM was chosen for %s", vm->reason);
-    double age_s = ebb_vm_age_s(vm, in->now_wall_ns);
-    double interval = ebb_plan_interval_s(in->state, in->policy, ebb_bag_group_of(b, job),
-                                          vm->offer, age_s, in->now_wall_ns);
-    if (interval > 0)
-        line(r,
-             "a checkpoint every %.0f s: %.2g revocations/h expected at the VM's age of %.0f s, "
-             "%.2g s to make one",
-             interval, ebb_state_hazard(in->state, vm->offer, age_s, in->now_wall_ns), age_s,
-             ebb_bag_group_of(b, job)->write_s.value);
+    explain_age(r, in, b, job, vm);
+    explain_instead(r, in, ebb_bag_group_of(b, job), vm);
     if (vm->notice_wall_ns != 0)
         line(r, "the cloud has given notice: the VM ends in %.0f s",
              (double)(vm->notice_deadline_wall_ns - in->now_wall_ns) / 1e9);

@@ -90,7 +90,9 @@ static void a_running_job_tells_its_vm_and_interval(void **state)
     world_lease(&t.w, "b-1", 0, "v0");
     world_start(&t.w, "b-1", 0);
     expect_line(&t, 0, "attempt 1 on v0 (m5 in zone-a), running since 0 s");
+    expect_line(&t, 0, "the VM is 0 s old:");
     expect_line(&t, 0, "a checkpoint every");
+    expect_line(&t, 0, "a new VM of its kind:");
     world_notice(&t.w, "v0");
     expect_line(&t, 0, "the VM ends in 120 s");
     world_destroy(&t.w);
