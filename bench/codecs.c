@@ -19,6 +19,7 @@
 #include "bench/codecs_peers.h"
 #include "formats/frame.h"
 #include "formats/ranges.h"
+#include "kernels/tensor/state.h"
 #include "kernels/tensor/tensor.h"
 #include "kernels/trajectory/trajectory.h"
 
@@ -226,6 +227,40 @@ static double unpack_arrays(const struct codec *c, const struct set *s,
         compared_s += cpu_s() - begin;
     }
     return equal ? 0 : NAN;
+}
+
+/* ---- positions and velocities together ---- */
+
+static bool pack_state(const struct codec *c, const struct set *s, struct ebb_buffer *out)
+{
+    (void)c;
+    const struct ebb_range *x = &s->arrays[0].range, *v = &s->arrays[1].range;
+    struct ebb_state_input in = {.atoms = (size_t)x->len / (3 * ebb_dtype_size(x->dtype)),
+                                 .x = s->file.data + x->offset,
+                                 .v = s->file.data + v->offset,
+                                 .dtype = x->dtype,
+                                 .big_endian = x->big_endian};
+    struct ebb_error err = {0};
+    if (ebb_state_encode(&in, out, &err) < 0)
+        stop(&err);
+    return true;
+}
+
+static double unpack_state(const struct codec *c, const struct set *s,
+                           const struct ebb_buffer *packed)
+{
+    (void)c;
+    const struct ebb_range *x = &s->arrays[0].range, *v = &s->arrays[1].range;
+    EBB_AUTO_FREE uint8_t *out = malloc(s->raw_bytes + 1);
+    struct ebb_error err = {0};
+    if (ebb_state_decode(packed->data, packed->len, NULL,
+                         (size_t)x->len / (3 * ebb_dtype_size(x->dtype)), out, out + x->len,
+                         &err) < 0)
+        stop(&err);
+    return memcmp(out, s->file.data + x->offset, (size_t)x->len) == 0 &&
+                   memcmp(out + x->len, s->file.data + v->offset, (size_t)v->len) == 0
+               ? 0
+               : NAN;
 }
 
 /* ---- peers: on all coordinates, or on all arrays end to end ---- */
@@ -490,8 +525,11 @@ int main(int argc, char **argv)
             read_file(words[3], &s.base);
             scan(&s.base, found_in_base, &s);
         }
-        if (strcmp(words[0], "state") == 0)
+        static const struct codec state = {"ebb state", 0, false, pack_state, unpack_state, NULL};
+        if (strcmp(words[0], "state") == 0) {
             keep_last_state(&s);
+            measure(&state, &s);
+        }
         bench_arrays(&s, &o);
     }
     (void)printf("{\"schema\":\"ebb.bench.codecs.v1\",\"absent\":\"%s\",\"rows\":[%s]}\n",

@@ -18,14 +18,25 @@ enum { GROUP_FRAMES = 100, ARRAY_BYTES_MIN = 1024 };
 
 struct ebb_cutter {
     enum ebb_file_kind kind;
-    struct ebb_range *ranges; /* names unset */
+    struct cutter_range {
+        struct ebb_range range; /* name unset */
+        double box[3];          /* before it in the file; zeros: none */
+    } * ranges;
     size_t count;
     size_t capacity;
 };
 
+struct looking {
+    struct ebb_cutter *cutter;
+    const struct ebb_bytes *file;
+    double box[3];
+};
+
 static int found(void *ctx, const struct ebb_range *range, struct ebb_error *err)
 {
-    struct ebb_cutter *c = ctx;
+    struct looking *k = ctx;
+    struct ebb_cutter *c = k->cutter;
+    ebb_part_see_box(range, k->file, k->box);
     if (range->len < ARRAY_BYTES_MIN)
         return 0;
     if (c->count == RANGES_MAX)
@@ -34,8 +45,9 @@ static int found(void *ctx, const struct ebb_range *range, struct ebb_error *err
         c->capacity = c->capacity == 0 ? 64 : 2 * c->capacity;
         c->ranges = ebb_realloc_array(c->ranges, c->capacity, sizeof *c->ranges);
     }
-    c->ranges[c->count] = *range;
-    c->ranges[c->count++].name = "";
+    struct cutter_range *r = &c->ranges[c->count++];
+    *r = (struct cutter_range){.range = *range, .box = {k->box[0], k->box[1], k->box[2]}};
+    r->range.name = "";
     return 0;
 }
 
@@ -52,9 +64,10 @@ struct ebb_cutter *ebb_cutter_new(const struct ebb_bytes *file)
         return EBB_TAKE(c);
     struct ebb_random_source source = {
         .read_at = file->read_at, .ctx = file->ctx, .size = file->size_bytes};
+    struct looking looking = {.cutter = c, .file = file};
     /* A scan that ends early gives less advice, no more. */
     if (ebb_file_kind_has_ranges(c->kind))
-        (void)ebb_ranges_scan(c->kind, &source, found, c, NULL);
+        (void)ebb_ranges_scan(c->kind, &source, found, &looking, NULL);
     return c->count > 0 ? EBB_TAKE(c) : NULL;
 }
 
@@ -119,7 +132,7 @@ static size_t first_range(const struct ebb_cutter *c, uint64_t offset)
     size_t low = 0, high = c->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (c->ranges[mid].offset + c->ranges[mid].len <= offset)
+        if (c->ranges[mid].range.offset + c->ranges[mid].range.len <= offset)
             low = mid + 1;
         else
             high = mid;
@@ -133,15 +146,18 @@ struct sections {
     size_t at; /* bytes that they cover */
 };
 
-static void add_section(struct sections *s, size_t len, const struct ebb_range *g, bool has_base)
+static void add_section(struct sections *s, size_t len, const struct cutter_range *r, bool has_base)
 {
     if (len == 0)
         return;
     if ((s->count & (s->count + 1)) == 0)
         s->list = ebb_realloc_array(s->list, 2 * s->count + 1, sizeof *s->list);
     struct ebb_part_section section = {.len = len};
-    if (g != NULL) {
+    if (r != NULL) {
+        const struct ebb_range *g = &r->range;
         section.is_array = true;
+        section.motion = ebb_part_motion_of(g);
+        memcpy(section.box, r->box, sizeof section.box);
         section.dtype = g->dtype;
         section.big_endian = g->big_endian;
         section.columns = (size_t)g->columns;
@@ -156,9 +172,10 @@ static void add_section(struct sections *s, size_t len, const struct ebb_range *
 }
 
 /* What of the array lies in [offset, offset + len), in whole elements. */
-static void add_range(struct sections *s, const struct ebb_range *g, uint64_t offset, size_t len,
+static void add_range(struct sections *s, const struct cutter_range *r, uint64_t offset, size_t len,
                       bool has_base)
 {
+    const struct ebb_range *g = &r->range;
     uint64_t element = ebb_dtype_size(g->dtype);
     uint64_t begin = g->offset > offset ? g->offset : offset;
     uint64_t end = g->offset + g->len < offset + len ? g->offset + g->len : offset + len;
@@ -167,7 +184,7 @@ static void add_range(struct sections *s, const struct ebb_range *g, uint64_t of
     if (begin >= end || end - begin < ARRAY_BYTES_MIN || begin - offset < s->at)
         return;
     add_section(s, (size_t)(begin - offset) - s->at, NULL, false);
-    add_section(s, (size_t)(end - begin), g, has_base);
+    add_section(s, (size_t)(end - begin), r, has_base);
 }
 
 static int pack_arrays(const struct ebb_cutter *c, uint64_t offset, const uint8_t *bytes,
@@ -175,7 +192,8 @@ static int pack_arrays(const struct ebb_cutter *c, uint64_t offset, const uint8_
                        uint32_t *ret_codec, bool *ret_needs_base, struct ebb_error *err)
 {
     struct sections s = {0};
-    for (size_t i = first_range(c, offset); i < c->count && c->ranges[i].offset < offset + len; i++)
+    for (size_t i = first_range(c, offset);
+         i < c->count && c->ranges[i].range.offset < offset + len; i++)
         add_range(&s, &c->ranges[i], offset, len, base != NULL);
     int rc = s.count == 0 ? 0 : 1;
     add_section(&s, len - s.at, NULL, false);

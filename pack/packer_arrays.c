@@ -29,6 +29,7 @@ struct cutting {
     struct ebb_pack_run *r;
     struct ebb_pack_job *job; /* the part that is being filled; NULL: none */
     uint64_t at;              /* all of the file before is in parts */
+    double box[3];            /* seen last */
     struct ebb_map *base;     /* by name: struct base_array; NULL: no base */
 };
 
@@ -152,7 +153,9 @@ static int add_array(struct cutting *c, const struct ebb_range *g, struct ebb_er
                                      .columns = rows ? (size_t)g->columns : 0,
                                      .role = role_of(g->role),
                                      .has_base = has_base,
-                                     .base_offset = has_base ? b->offset + done : 0};
+                                     .base_offset = has_base ? b->offset + done : 0,
+                                     .motion = ebb_part_motion_of(g),
+                                     .box = {c->box[0], c->box[1], c->box[2]}};
         int rc = add_section(c, &s, err);
         if (rc < 0)
             return rc;
@@ -164,6 +167,7 @@ static int add_array(struct cutting *c, const struct ebb_range *g, struct ebb_er
 static int found_array(void *ctx, const struct ebb_range *g, struct ebb_error *err)
 {
     struct cutting *c = ctx;
+    ebb_part_see_box(g, c->r->file, c->box);
     if (g->len < ARRAY_BYTES_MIN || g->offset < c->at || g->offset > c->r->file->size_bytes ||
         g->len > c->r->file->size_bytes - g->offset || g->len % ebb_dtype_size(g->dtype) != 0)
         return 0;

@@ -1,18 +1,26 @@
-/*   0  u32 sections   4  u32 codec of the plain bytes   8  u32 their raw length   12  u32 packed
+/* Format: docs/format-codecs.md.
+ *
+ *   0  u32 sections   4  u32 codec of the plain bytes   8  u32 their raw length   12  u32 packed
  *  16  a section each: u32 raw length, u32 packed length, u64 where its base begins
- *      (packed length 0: plain bytes; base all ones: none)
+ *      (packed length 0: plain bytes; base 2^64 - 1: none; 2^64 - 2: a state blob, which also
+ *      holds the velocities, of the next section whose base is 2^64 - 3)
  *      the plain bytes, packed; the arrays' blobs, in order
  */
 #include "pack/part_arrays.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "formats/ranges.h"
+#include "kernels/tensor/state.h"
 #include "pack/little_endian.h"
 
 enum { HEADER_BYTES = 16, SECTION_BYTES = 16 };
-#define NO_BASE UINT64_MAX
+#define NO_BASE          UINT64_MAX
+#define STATE_POSITIONS  (UINT64_MAX - 1)
+#define STATE_VELOCITIES (UINT64_MAX - 2)
 
 static int read_base(const struct ebb_bytes *base, uint64_t offset, size_t len,
                      struct ebb_buffer *into, struct ebb_error *err)
@@ -27,6 +35,36 @@ static int read_base(const struct ebb_bytes *base, uint64_t offset, size_t len,
 }
 
 /* ---- packing ---- */
+
+enum ebb_part_motion ebb_part_motion_of(const struct ebb_range *range)
+{
+    return range->role == EBB_ROLE_X   ? EBB_PART_POSITIONS
+           : range->role == EBB_ROLE_V ? EBB_PART_VELOCITIES
+                                       : EBB_PART_OTHER;
+}
+
+void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *file, double box[3])
+{
+    uint8_t bytes[72];
+    size_t element = ebb_dtype_size(range->dtype);
+    if (range->role != EBB_ROLE_BOX || strcmp(range->name, "box") != 0 ||
+        range->len != 9 * element || element < 4 || range->len > sizeof bytes ||
+        ebb_bytes_read(file, range->offset, bytes, (size_t)range->len, NULL) < 0)
+        return;
+    for (size_t i = 0; i < 3; i++) {
+        const uint8_t *p = bytes + 4 * i * element; /* the diagonal */
+        uint64_t bits = 0;
+        for (size_t k = 0; k < element; k++)
+            bits = bits << 8 | p[range->big_endian ? k : element - 1 - k];
+        uint32_t narrow = (uint32_t)bits;
+        float f;
+        memcpy(&f, &narrow, sizeof f);
+        memcpy(&box[i], &bits, sizeof box[i]);
+        box[i] = element == 4 ? (double)f : box[i];
+        if (!isfinite(box[i]) || box[i] < 0)
+            box[i] = 0;
+    }
+}
 
 static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
                         const struct ebb_bytes *base, enum ebb_pack_level level,
@@ -57,6 +95,34 @@ static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
     return rc;
 }
 
+/* The section with the velocities of the atoms whose positions are section i's; 0: none. */
+static size_t velocities_of(const struct ebb_part_section *s, size_t count, size_t i)
+{
+    if (!s[i].is_array || s[i].motion != EBB_PART_POSITIONS || s[i].has_base ||
+        s[i].len % (3 * ebb_dtype_size(s[i].dtype)) != 0 ||
+        (s[i].dtype != EBB_DTYPE_F32 && s[i].dtype != EBB_DTYPE_F64))
+        return 0;
+    for (size_t k = i + 1; k < count; k++)
+        if (s[k].is_array && s[k].motion != EBB_PART_OTHER)
+            return s[k].motion == EBB_PART_VELOCITIES && s[k].len == s[i].len &&
+                           s[k].dtype == s[i].dtype && s[k].big_endian == s[i].big_endian
+                       ? k
+                       : 0;
+    return 0;
+}
+
+static int encode_state(const uint8_t *x, const uint8_t *v, const struct ebb_part_section *s,
+                        struct ebb_buffer *out, struct ebb_error *err)
+{
+    struct ebb_state_input in = {.atoms = s->len / (3 * ebb_dtype_size(s->dtype)),
+                                 .x = x,
+                                 .v = v,
+                                 .dtype = s->dtype,
+                                 .big_endian = s->big_endian,
+                                 .box = {s->box[0], s->box[1], s->box[2]}};
+    return ebb_state_encode(&in, out, err);
+}
+
 static int put_plain(const uint8_t *raw, const struct ebb_part_section *sections, size_t count,
                      enum ebb_pack_level level, size_t head_at, struct ebb_buffer *out,
                      struct ebb_error *err)
@@ -75,11 +141,50 @@ static int put_plain(const uint8_t *raw, const struct ebb_part_section *sections
     return rc;
 }
 
+struct packing {
+    const struct ebb_part_section *sections;
+    size_t count;
+    const struct ebb_bytes *base;
+    enum ebb_pack_level level;
+    struct ebb_buffer scratch;
+    size_t velocities; /* that went with positions before; 0: none */
+};
+
+/* Positions with their velocities, where that is less than each by itself. */
+static int put_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb_buffer *out,
+                     uint64_t *ret_base, struct ebb_error *err)
+{
+    const struct ebb_part_section *s = p->sections;
+    if (p->velocities == i && i > 0) {
+        *ret_base = STATE_VELOCITIES;
+        return 0;
+    }
+    size_t at = out->len, v = velocities_of(s, p->count, i);
+    int rc = encode_array(raw, &s[i], p->base, p->level, &p->scratch, out, ret_base, err);
+    if (rc < 0 || v == 0)
+        return rc;
+    const uint8_t *v_raw = raw;
+    for (size_t k = i; k < v; k++)
+        v_raw += s[k].len;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer apart = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer state = {0};
+    uint64_t unused;
+    rc = encode_array(v_raw, &s[v], p->base, p->level, &p->scratch, &apart, &unused, err);
+    if (rc == 0)
+        rc = encode_state(raw, v_raw, &s[i], &state, err);
+    if (rc < 0 || state.len >= out->len - at + apart.len)
+        return rc;
+    out->len = at;
+    ebb_buffer_append(out, state.data, state.len);
+    *ret_base = STATE_POSITIONS;
+    p->velocities = v;
+    return 0;
+}
+
 int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *sections,
                            size_t count, const struct ebb_bytes *base, enum ebb_pack_level level,
                            struct ebb_buffer *out, bool *ret_needs_base, struct ebb_error *err)
 {
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer scratch = {0};
     bool needs_base = false;
     size_t head_at = out->len;
     size_t head_bytes = HEADER_BYTES + count * SECTION_BYTES;
@@ -88,18 +193,19 @@ int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *se
     out->len += head_bytes;
     ebb_put_u32(out->data + head_at, (uint32_t)count);
     int rc = put_plain(raw, sections, count, level, head_at, out, err);
+    struct packing p = {.sections = sections, .count = count, .base = base, .level = level};
     for (size_t i = 0; i < count && rc == 0; raw += sections[i++].len) {
-        const struct ebb_part_section *s = &sections[i];
         size_t at = out->len;
         uint64_t base_offset = NO_BASE;
-        if (s->is_array)
-            rc = encode_array(raw, s, base, level, &scratch, out, &base_offset, err);
+        if (sections[i].is_array)
+            rc = put_array(&p, i, raw, out, &base_offset, err);
         uint8_t *entry = out->data + head_at + HEADER_BYTES + i * SECTION_BYTES;
-        ebb_put_u32(entry, (uint32_t)s->len);
+        ebb_put_u32(entry, (uint32_t)sections[i].len);
         ebb_put_u32(entry + 4, (uint32_t)(out->len - at));
         ebb_put_u64(entry + 8, base_offset);
-        needs_base = needs_base || base_offset != NO_BASE;
+        needs_base = needs_base || base_offset < STATE_VELOCITIES;
     }
+    ebb_buffer_clean_up(&p.scratch);
     if (rc == 0)
         *ret_needs_base = needs_base;
     return rc;
@@ -115,6 +221,7 @@ struct reading {
     const uint8_t *blobs;
     size_t blobs_left;
     const struct ebb_bytes *base;
+    const uint8_t *velocities; /* the section that was unpacked with positions last, or NULL */
     struct ebb_buffer scratch;
 };
 
@@ -141,9 +248,40 @@ static int decode_array(struct reading *r, const uint8_t *entry, uint8_t *out, s
     return rc;
 }
 
-static int decode_section(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
-                          struct ebb_error *err)
+/* Positions and the velocities further on; `left`: bytes of the part from `out` on. */
+static int decode_state(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
+                        size_t left, struct ebb_error *err)
 {
+    size_t packed = ebb_get_u32(entry + 4), skip = len;
+    const uint8_t *end = r->entries + r->count * SECTION_BYTES;
+    const uint8_t *v = entry + SECTION_BYTES;
+    for (; v < end && ebb_get_u64(v + 8) != STATE_VELOCITIES; v += SECTION_BYTES)
+        skip += ebb_get_u32(v);
+    if (packed > r->blobs_left || v >= end || ebb_get_u32(v) != len || skip > left ||
+        len > left - skip)
+        return damaged(err, "its velocities");
+    struct ebb_state_info info;
+    int rc = ebb_state_read_info(r->blobs, packed, &info, err);
+    if (rc == 0 && (!info.has_v || info.needs_frame || info.atoms > len ||
+                    info.atoms * 3 * ebb_dtype_size(info.dtype) != len))
+        rc = damaged(err, "its positions");
+    if (rc == 0)
+        rc = ebb_state_decode(r->blobs, packed, NULL, info.atoms, out, out + skip, err);
+    r->blobs += packed;
+    r->blobs_left -= packed;
+    r->velocities = rc == 0 ? v : NULL;
+    return rc;
+}
+
+static int decode_section(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
+                          size_t left, struct ebb_error *err)
+{
+    if (ebb_get_u64(entry + 8) == STATE_POSITIONS)
+        return decode_state(r, entry, out, len, left, err);
+    if (ebb_get_u64(entry + 8) == STATE_VELOCITIES)
+        return entry == r->velocities && ebb_get_u32(entry + 4) == 0
+                   ? 0
+                   : damaged(err, "velocities without positions");
     if (ebb_get_u32(entry + 4) != 0)
         return decode_array(r, entry, out, len, err);
     if (len > r->plain_left)
@@ -161,7 +299,7 @@ static int decode_sections(struct reading *r, uint8_t *out, size_t raw_bytes, st
         size_t len = ebb_get_u32(entry);
         if (len > raw_bytes)
             return damaged(err, "it is longer than it should be");
-        int rc = decode_section(r, entry, out, len, err);
+        int rc = decode_section(r, entry, out, len, raw_bytes, err);
         if (rc < 0)
             return rc;
         out += len;

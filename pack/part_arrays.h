@@ -18,7 +18,16 @@ struct ebb_part_section {
     enum ebb_tensor_role role;
     bool has_base; /* the base has as many bytes of the same type here: */
     uint64_t base_offset;
+    /* Positions, and velocities of the same atoms further on, are packed together. */
+    enum ebb_part_motion { EBB_PART_OTHER, EBB_PART_POSITIONS, EBB_PART_VELOCITIES } motion;
+    double box[3]; /* of positions: rectangular; zeros: unknown */
 };
+
+/* The motion of an array by its role, and the box, which stands before the positions: of each array
+ * of a file in turn; `box` is what was seen last. */
+struct ebb_range;
+enum ebb_part_motion ebb_part_motion_of(const struct ebb_range *range);
+void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *file, double box[3]);
 
 /* Appends the payload (codec EBB_PART_SECTIONS). `base` is read where sections say so; whether
  * reading the part needs it is in *ret_needs_base. */

@@ -47,6 +47,21 @@ def trr(path, frames, atoms):
             f.write(struct.pack(f">{3 * atoms}f", *(rng.gauss(0, 0.4) for _ in range(3 * atoms))))
 
 
+def waters(path, count):
+    """Rigid three-site waters in single precision: positions and velocities are packed together."""
+    with open(path, "wb") as f:
+        f.write(struct.pack(">iii12s", 1993, 13, 12, b"GMX_trn_file"))
+        f.write(struct.pack(">13i", 0, 0, 36, 0, 0, 0, 0, 36 * count, 36 * count, 0, 3 * count, 0, 0))
+        f.write(struct.pack(">2f9f", 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2))
+        for _ in range(count):
+            o, turn, tilt = [rng.uniform(0, 2) for _ in range(3)], rng.uniform(0, 6), rng.uniform(0, 3)
+            for angle, r in [(0, 0), (turn, 0.1), (turn + 1.91063, 0.1)]:
+                y = r * math.sin(angle)
+                f.write(struct.pack(">3f", o[0] + r * math.cos(angle), o[1] + y * math.cos(tilt),
+                                    o[2] + y * math.sin(tilt)))
+        f.write(struct.pack(f">{9 * count}f", *(rng.gauss(0, 0.4) for _ in range(9 * count))))
+
+
 def npy(path):
     values = [math.sqrt(i) for i in range(600)]
     head = "{'descr': '<f8', 'fortran_order': False, 'shape': (100, 6), }".ljust(117) + "\n"
@@ -67,9 +82,10 @@ with open("noise", "wb") as f:
     f.write(rng.randbytes(300))
 npy("a.npy")
 trr("a.trr", 4, 60)
+waters("water.trr", 60)
 run("gmx", "-quiet", "-nobackup", "trjconv", "-f", "a.trr", "-o", "a.xtc")
 safetensors("w.safetensors", 0)
-files = ["text", "empty", "noise", "a.npy", "a.trr", "a.xtc", "w.safetensors"]
+files = ["text", "empty", "noise", "a.npy", "a.trr", "water.trr", "a.xtc", "w.safetensors"]
 run(EBB, "pack", *files, "-o", "../exact.ebbp")
 run(EBB, "pack", "a.trr", "a.xtc", "-o", "../within.ebbp", "--error", "0.005nm", "--group", "3")
 safetensors("w.safetensors", 10)

@@ -70,26 +70,50 @@ void sample_xtc(struct ebb_buffer *out, unsigned atoms, unsigned frames, float p
     }
 }
 
+static void trr_head(struct ebb_buffer *out, unsigned atoms, unsigned step)
+{
+    const uint32_t head[] = {0, 0, 36, 0, 0, 0, 0, 12 * atoms, 12 * atoms, 0, atoms, step, 0};
+    be32(out, 1993);
+    be32(out, 13);
+    be32(out, 12);
+    ebb_buffer_append(out, "GMX_trn_file", 12);
+    for (size_t i = 0; i < EBB_ARRAY_LEN(head); i++)
+        be32(out, head[i]);
+    be_float(out, 0.002f * (float)step);
+    be_float(out, 0);
+    box(out);
+}
+
 void sample_trr(struct ebb_buffer *out, unsigned atoms, unsigned frames)
 {
     for (unsigned f = 0; f < frames; f++) {
         EBB_AUTO_FREE float *x = positions(atoms, f);
         uint64_t state = 77 + f;
-        const uint32_t head[] = {0, 0, 36, 0, 0, 0, 0, 12 * atoms, 12 * atoms, 0, atoms, 10 * f, 0};
-        be32(out, 1993);
-        be32(out, 13);
-        be32(out, 12);
-        ebb_buffer_append(out, "GMX_trn_file", 12);
-        for (size_t i = 0; i < EBB_ARRAY_LEN(head); i++)
-            be32(out, head[i]);
-        be_float(out, 0.02f * (float)f);
-        be_float(out, 0);
-        box(out);
+        trr_head(out, atoms, 10 * f);
         for (unsigned i = 0; i < 3 * atoms; i++)
             be_float(out, x[i]);
         for (unsigned i = 0; i < 3 * atoms; i++)
             be_float(out, noise(&state));
     }
+}
+
+void sample_waters(struct ebb_buffer *out, unsigned waters)
+{
+    uint64_t state = 8;
+    trr_head(out, 3 * waters, 0);
+    for (unsigned w = 0; w < waters; w++) {
+        double o[3], turn = 6.3 * (double)noise(&state), tilt = 3.1 * (double)noise(&state);
+        for (int k = 0; k < 3; k++)
+            o[k] = 1.5 + 2.5 * (double)noise(&state);
+        for (int atom = 0; atom < 3; atom++) {
+            double angle = turn + (atom == 2 ? 1.91063 : 0), r = atom == 0 ? 0 : 0.1;
+            be_float(out, (float)(o[0] + r * cos(angle)));
+            be_float(out, (float)(o[1] + r * sin(angle) * cos(tilt)));
+            be_float(out, (float)(o[2] + r * sin(angle) * sin(tilt)));
+        }
+    }
+    for (unsigned i = 0; i < 9 * waters; i++)
+        be_float(out, noise(&state));
 }
 
 void sample_safetensors(struct ebb_buffer *out, unsigned rows, unsigned step)

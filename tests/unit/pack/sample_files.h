@@ -9,6 +9,8 @@
 void sample_xtc(struct ebb_buffer *out, unsigned atoms, unsigned frames, float precision);
 /* With velocities; single precision. */
 void sample_trr(struct ebb_buffer *out, unsigned atoms, unsigned frames);
+/* One frame of rigid three-site waters, with velocities. */
+void sample_waters(struct ebb_buffer *out, unsigned waters);
 /* Tensors "w" and "b" of f32 and "h" of bf16; `step` changes a little of each. */
 void sample_safetensors(struct ebb_buffer *out, unsigned rows, unsigned step);
 void sample_npy(struct ebb_buffer *out, unsigned rows, unsigned columns);

@@ -109,6 +109,21 @@ static void arrays_larger_than_a_part_come_back(void **state)
     (void)assert_round_trip(b.data, b.len, &o);
 }
 
+static void positions_and_velocities_of_water_are_packed_together(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer other = {0};
+    sample_waters(&b, 1000);
+    sample_trr(&other, 3000, 1);
+    assert_int_equal(b.len, other.len);
+    size_t packed = assert_round_trip(b.data, b.len, &plain);
+    assert_true(packed < b.len * 80 / 100);
+    assert_true(packed < assert_round_trip(other.data, other.len, &plain));
+    for (size_t cut = 100; cut < b.len; cut += b.len / 5)
+        (void)assert_round_trip(b.data, b.len - cut, &plain);
+}
+
 static void a_raw_array_comes_back_by_its_shape(void **state)
 {
     (void)state;
@@ -317,13 +332,15 @@ static void every_flipped_byte_of_each_codec_is_found(void **state)
 static void damaged_payloads_never_crash(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < 3; kind++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
         if (kind == 0)
             sample_xtc(&b, 40, 3, 1000);
-        else
+        else if (kind == 1)
             sample_safetensors(&b, 20, 0);
+        else
+            sample_waters(&b, 100);
         assert_int_equal(pack_memory(b.data, b.len, NULL, &plain, &packed, NULL), 0);
         struct ebb_memory m = {.data = packed.data, .len = packed.len};
         struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
@@ -436,6 +453,7 @@ int main(void)
         cmocka_unit_test(frames_of_other_sizes_in_one_file_come_back),
         cmocka_unit_test(arrays_come_back),
         cmocka_unit_test(arrays_larger_than_a_part_come_back),
+        cmocka_unit_test(positions_and_velocities_of_water_are_packed_together),
         cmocka_unit_test(a_raw_array_comes_back_by_its_shape),
         cmocka_unit_test(tensors_are_changes_to_their_base),
         cmocka_unit_test(coordinates_stay_within_the_bound_and_the_rest_stays),
