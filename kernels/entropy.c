@@ -10,6 +10,8 @@
 enum { METHOD_STORED = 0, METHOD_ZSTD = 1 };
 
 #define SMALL_LEVEL 6
+/* A block that has shrunk to less than so small a part (equal bytes, mostly) is not searched. */
+#define WORTH_SEARCH 64
 
 #define HEAD_MAX (1 + 2 * EBB_VARINT_MAX)
 
@@ -61,7 +63,8 @@ void ebb_entropy_encode(const uint8_t *in, size_t len, enum ebb_entropy_level le
     ebb_buffer_reserve(out, HEAD_MAX + EBB_HUFFMAN_BOUND(len));
     uint8_t *frame = out->data + out->len + HEAD_MAX;
     size_t n = ebb_huffman_encode(in, len, frame), best = n < len ? n : len;
-    if (level == EBB_ENTROPY_SMALL && search_matches(in, len, best, &matched)) {
+    if (level == EBB_ENTROPY_SMALL && best > len / WORTH_SEARCH &&
+        search_matches(in, len, best, &matched)) {
         append(out, METHOD_ZSTD, len, matched.data, matched.len);
     } else if (n < len) {
         size_t size = make_head(head, METHOD_ZSTD, len, n);
