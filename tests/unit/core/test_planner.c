@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/random.h"
 #include "scheduler/core/market.h"
 #include "tests/unit/core/world.h"
 
@@ -452,6 +453,62 @@ static void acting_on_a_plan_leaves_nothing_to_do(void **state)
     setting_destroy(&t);
 }
 
+/* What is launched where, by the offer's place in `order`. */
+static void count_launches(struct setting *t, const size_t *order, int64_t factor, uint32_t *ret)
+{
+    struct setting u = *t;
+    for (size_t i = 0; i < t->offer_count; i++) {
+        u.offers[i] = t->offers[order[i]];
+        u.offers[i].usd_micros_per_hour *= factor;
+        u.offers[i].on_demand_usd_micros_per_hour *= factor;
+    }
+    plan(&u);
+    for (size_t i = 0; i < t->offer_count; i++)
+        ret[order[i]] = launched(&u, i);
+    t->plan = u.plan;
+}
+
+/* Random clouds, with a past: the order of offers changes nothing, nor does the unit of money. */
+static void plans_do_not_depend_on_order_or_currency(void **state)
+{
+    (void)state;
+    struct ebb_random r;
+    ebb_random_seed(&r, 4);
+    const char *const zones[] = {"a", "b", "c", "d"}, *const types[] = {"m", "n"};
+    for (int round = 0; round < 60; round++) {
+        struct setting t =
+            setting_new(round % 2 ? EIGHT
+                                  : "name: b\ndeadline: 3h\njobs: [{name: g, engine: "
+                                    "gromacs, command: x, resources: {time: 1h}, "
+                                    "sweep: {i: {from: 1, to: 30}}}]\n");
+        for (size_t i = 0; i < 8; i++)
+            add_offer(&t, types[i / 4], zones[i % 4], ebb_random_below(&r, 4) > 0,
+                      (double)(1 << ebb_random_below(&r, 3)),
+                      (int64_t)(10000 + 1000 * ebb_random_below(&r, 90)));
+        for (int i = 0; i < 6; i++) {
+            char name[32];
+            world_vm(&t.w, ebb_state_next_vm_id(t.w.s, name), &t.offers[ebb_random_below(&r, 8)]);
+            t.w.now += (int64_t)ebb_random_below(&r, 7200) * S;
+            world_terminated(&t.w, name, 0, t.w.now, ebb_random_below(&r, 2) == 0);
+        }
+        size_t order[8];
+        uint32_t straight[8], shuffled[8], dear[8];
+        for (size_t i = 0; i < 8; i++)
+            order[i] = i;
+        count_launches(&t, order, 1, straight);
+        count_launches(&t, order, 7, dear);
+        for (size_t i = 8; i-- > 1;) {
+            size_t k = (size_t)ebb_random_below(&r, i + 1), swap = order[i];
+            order[i] = order[k];
+            order[k] = swap;
+        }
+        count_launches(&t, order, 1, shuffled);
+        assert_memory_equal(straight, shuffled, sizeof straight);
+        assert_memory_equal(straight, dear, sizeof straight);
+        setting_destroy(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +532,7 @@ int main(void)
         cmocka_unit_test(what_no_offer_can_run_is_told),
         cmocka_unit_test(a_bulk_revocation_is_answered_in_steps),
         cmocka_unit_test(acting_on_a_plan_leaves_nothing_to_do),
+        cmocka_unit_test(plans_do_not_depend_on_order_or_currency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
