@@ -250,7 +250,10 @@ double ebb_value_running_usd(const struct ebb_value *v, const struct ebb_value_s
     double slack_s = s->time_left_s - s->work_left_s;
     size_t row = row_of(v, run, s->spot_up, bin_of(v, s->age_s));
     double late_s = fmax(0, -slack_s);
-    return look_up(v, row, s->time_left_s, slack_s) + price_per_s(v, run) * late_s;
+    /* More slack than the tables hold: what is over is let pass. */
+    double over_s = fmax(0, slack_s - (double)(v->cells - 2) * v->step_s);
+    return look_up(v, row, s->time_left_s - over_s, slack_s - over_s) +
+           price_per_s(v, run) * late_s;
 }
 
 double ebb_value_launching_usd(const struct ebb_value *v, const struct ebb_value_state *s,
