@@ -5,8 +5,8 @@
  *     F(t) = A (1 - exp(-t / tau1) + exp((t - b) / tau2))
  *
  * Zones are tried by rising E[T] = T + integral of t f(t) over [0, T] (equation 8), T the work
- * left; an instance of age s is kept while T + integral over [s, s + T] is not above that of a new
- * one. */
+ * left. Its rule for giving an old VM back is for the next job of a bag; one job keeps what it runs
+ * on. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -29,13 +29,6 @@ static void begin_scispot(void *self, const struct ebb_view *v)
     ebb_ladder_restart(&p->ladder);
 }
 
-static bool keeps(const struct scispot *p, const struct ebb_view *v)
-{
-    const struct ebb_bathtub *m = &p->model[v->zone];
-    double age_h = (v->now_s - v->launched_s) / 3600, left_h = v->work_left_s / 3600;
-    return ebb_bathtub_makespan_h(m, age_h, left_h) <= ebb_bathtub_makespan_h(m, 0, left_h);
-}
-
 static struct ebb_choice decide_scispot(void *self, const struct ebb_view *v)
 {
     struct scispot *p = self;
@@ -43,11 +36,7 @@ static struct ebb_choice decide_scispot(void *self, const struct ebb_view *v)
         return EBB_ON_DEMAND;
     if (v->instance == EBB_INSTANCE_SPOT) {
         ebb_ladder_restart(&p->ladder);
-        if (!ebb_view_may_stay_on_spot(v))
-            return EBB_ON_DEMAND;
-        if (keeps(p, v) || !ebb_view_may_launch_spot(v) || !ebb_view_may_idle(v))
-            return EBB_SPOT_IN(v->zone);
-        return EBB_STAY_IDLE; /* given back; a new one is launched at the next tick */
+        return ebb_view_may_stay_on_spot(v) ? EBB_SPOT_IN(v->zone) : EBB_ON_DEMAND;
     }
     size_t zone = ebb_ladder_next(&p->ladder, v);
     return zone != SIZE_MAX ? EBB_SPOT_IN(zone) : EBB_STAY_IDLE;

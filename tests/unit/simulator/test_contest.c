@@ -105,8 +105,7 @@ static void prices_scale_every_cost(void **state)
 static void spot_that_never_ends_gives_the_trivial_plan(void **state)
 {
     (void)state;
-    /* SciSpot, as published, gives a VM back before the 24 h wall that its model has. */
-    static const char *const named[] = {"eager", "uniform-progress", "value", "ebb"};
+    static const char *const named[] = {"eager", "scispot", "uniform-progress", "value", "ebb"};
     struct ebb_traces set = {0};
     struct ebb_trace t = {.name = ebb_strdup("x-1a"),
                           .region = ebb_strdup("x-1"),
