@@ -89,6 +89,67 @@ int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t
 int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, void *hashes,
                            void *stream);
 
+/* ---- frames of a trajectory, bit-packed ----
+ *
+ * A group of the trajectory codec (kernels/trajectory/trajectory.h) begins on the host: the first
+ * frames tell which atoms are rigid water, and how far the past tells the future. From then on each
+ * frame is quantised, predicted and packed where it lies, into a piece; the host puts pieces into
+ * the group, which is an ordinary one that any decoder reads. Unpacking is the same backwards. What
+ * is struct or number here is the host's, and comes from kernels/trajectory/pieces.h:
+ *
+ *     encoder: first frames      --> plan, state --> ebb_kernels_trajectory_pack   --> pieces
+ *     decoder: group's key frame --> plan, state --> ebb_kernels_trajectory_unpack <-- pieces
+ */
+#define EBB_KERNELS_TRAJECTORY_PARTS 16
+
+/* Atoms that one model predicts: free ones, one by one, or rigid molecules of three sites, or of
+ * four of which the last is virtual. Lengths in units of the lattice. */
+struct ebb_kernels_trajectory_part {
+    uint32_t sites;             /* free atoms or molecules */
+    uint32_t atoms_each;        /* 1, 3 or 4 */
+    float a2, b2, ab;           /* second and third site seen from the first: |a|^2, |b|^2, a.b */
+    float virtual_a, virtual_b; /* the fourth */
+};
+
+/* Valid for the frames of one group. */
+struct ebb_kernels_trajectory {
+    uint64_t atoms; /* the parts have each of them once */
+    double quantum; /* lattice spacing, in the coordinates' unit: twice the bound of the error */
+    uint32_t parts;
+    struct ebb_kernels_trajectory_part part[EBB_KERNELS_TRAJECTORY_PARTS];
+};
+
+/* What is told of each frame. */
+struct ebb_kernels_trajectory_frame {
+    uint32_t before; /* frames of the group before this one, at least 1 */
+    uint32_t inside; /* 1: coordinates are kept inside the box */
+    float box[9];    /* rows, in the coordinates' unit; zeros: none */
+    struct {
+        int8_t last, mean;      /* in 1/64 */
+        uint8_t sphere, circle; /* in 1/128 */
+    } weights[EBB_KERNELS_TRAJECTORY_PARTS];
+};
+
+/* Bytes of the state, which the host fills and the caller copies to the device before the first
+ * frame of a group; each pack and unpack moves it on by a frame. */
+size_t ebb_kernels_trajectory_state(const struct ebb_kernels_trajectory *plan);
+size_t ebb_kernels_trajectory_workspace(const struct ebb_kernels_trajectory *plan);
+/* Room for a piece, whatever the frame: about 1.1 times the frame. */
+size_t ebb_kernels_trajectory_bound(const struct ebb_kernels_trajectory *plan);
+/* xyz[3 * atoms]: x, y, z by atom, aligned to 4 bytes. piece[..._bound(plan)]; its first 8 bytes
+ * tell (uint64_t) how many bytes it has, its header included: so many are the host's to copy. The
+ * numbers of a piece do not depend on the device, the order of its corrections may. */
+int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
+                                const struct ebb_kernels_trajectory_frame *frame, const float *xyz,
+                                void *state, void *piece, void *workspace, size_t workspace_bytes,
+                                void *stream);
+/* piece[piece_bytes] as a decoder made it. Damaged bytes give other coordinates, never an access
+ * outside the arrays. */
+int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
+                                  const struct ebb_kernels_trajectory_frame *frame,
+                                  const void *piece, size_t piece_bytes, void *state, float *xyz,
+                                  void *workspace, size_t workspace_bytes, void *stream);
+
 #ifdef __cplusplus
 }
 #endif

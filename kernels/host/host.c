@@ -8,6 +8,8 @@
 #include "kernels/exponents.h"
 #include "kernels/huffman.h"
 #include "kernels/planes.h"
+#include "kernels/trajectory/pieces.h"
+#include "kernels/trajectory/pieces_layout.h"
 
 int ebb_kernels_version(void)
 {
@@ -156,4 +158,47 @@ int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, voi
         return EBB_KERNELS_MISUSE;
     ebb_block_hashes(data, len, block_bytes, hashes);
     return 0;
+}
+
+size_t ebb_kernels_trajectory_state(const struct ebb_kernels_trajectory *plan)
+{
+    struct ebb_piece_layout l;
+    ebb_piece_layout(plan, &l);
+    return 4 * (size_t)l.state_words;
+}
+
+size_t ebb_kernels_trajectory_workspace(const struct ebb_kernels_trajectory *plan)
+{
+    (void)plan;
+    return 0;
+}
+
+size_t ebb_kernels_trajectory_bound(const struct ebb_kernels_trajectory *plan)
+{
+    struct ebb_piece_layout l;
+    ebb_piece_layout(plan, &l);
+    return (size_t)ebb_piece_bound(&l);
+}
+
+int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
+                                const struct ebb_kernels_trajectory_frame *frame, const float *xyz,
+                                void *state, void *piece, void *workspace, size_t workspace_bytes,
+                                void *stream)
+{
+    (void)workspace;
+    (void)workspace_bytes;
+    (void)stream;
+    return ebb_traj_piece_pack(plan, frame, xyz, state, piece) ? 0 : EBB_KERNELS_MISUSE;
+}
+
+int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
+                                  const struct ebb_kernels_trajectory_frame *frame,
+                                  const void *piece, size_t piece_bytes, void *state, float *xyz,
+                                  void *workspace, size_t workspace_bytes, void *stream)
+{
+    (void)workspace;
+    (void)workspace_bytes;
+    (void)stream;
+    return ebb_traj_piece_unpack(plan, frame, piece, piece_bytes, state, xyz) ? 0
+                                                                              : EBB_KERNELS_MISUSE;
 }

@@ -258,7 +258,8 @@ static bool fill_others(const struct ebb_traj_look *look, struct found *f)
     EBB_AUTO_FREE struct ebb_traj_bond_of *bonds = calloc(look->atoms + 1, sizeof *bonds);
     if (bonds == NULL)
         return false;
-    ebb_traj_bonds_find(look, f->part_of, bonds);
+    if (!look->rigid_only)
+        ebb_traj_bonds_find(look, f->part_of, bonds);
     for (size_t i = 0; i < look->atoms; i++) {
         if (bonds[i].kind != EBB_TRAJ_UNBONDED)
             f->part_of[i] = bonds[i].kind == EBB_TRAJ_LEAF ? IN_LEAVES : IN_CHAIN;

@@ -13,6 +13,7 @@ struct ebb_traj_look {
     const struct ebb_traj_box *boxes;
     unsigned count;           /* of frames, at least 1 */
     const uint32_t *molecule; /* by atom, or NULL */
+    bool rigid_only;          /* no chains */
 };
 
 /* Fills parts[0..] (allocated, state zero), which together hold every atom once; returns how many,

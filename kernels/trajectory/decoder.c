@@ -3,40 +3,10 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "kernels/trajectory/classes.h"
-#include "kernels/trajectory/group.h"
-#include "kernels/trajectory/model.h"
-#include "kernels/trajectory/stream.h"
+#include "kernels/trajectory/decoder.h"
 #include "kernels/varint.h"
 
 #define SLACK 64
-
-struct odd_atom {
-    uint32_t atom;
-    double x[3]; /* floats widen exactly, but for the payload of a signalling NaN: see `bits` */
-    uint32_t bits[3];
-};
-
-struct part_readers {
-    struct ebb_traj_reader of[2][EBB_TRAJ_STREAM_KINDS];
-};
-
-struct ebb_traj_decoder {
-    struct ebb_traj_header header;
-    uint8_t *side;
-    struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
-    struct part_readers readers[EBB_TRAJ_PARTS_MAX];
-    unsigned part_count;
-    const uint8_t *frames; /* what the frames say of themselves */
-    size_t frames_len, frames_at;
-    uint32_t done; /* frames read */
-    int32_t *q, *arms;
-    struct ebb_traj_numbers numbers;
-    float box[9];
-    struct odd_atom *odd; /* of this frame */
-    size_t odd_count, odd_capacity;
-    struct ebb_error failed; /* a frame that cannot be read ends the group */
-};
 
 static int corrupt(struct ebb_error *err, const char *what)
 {
@@ -266,56 +236,93 @@ static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_e
     return 0;
 }
 
+static int take_blocks(struct ebb_traj_decoder *dec, unsigned part, struct ebb_traj_raw_frame *raw,
+                       struct ebb_error *err)
+{
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        const size_t n = ebb_traj_part_numbers(&dec->parts[part], k);
+        const uint8_t *widths = NULL, *planes = NULL;
+        size_t plane_bytes = 0;
+        if (n == 0)
+            continue;
+        int rc = ebb_traj_reader_get_blocks(&dec->readers[part].of[1][k], n, &widths, &planes,
+                                            &plane_bytes, err);
+        if (rc < 0)
+            return rc;
+        ebb_buffer_append(&raw->widths, widths, (n + 31) / 32);
+        ebb_buffer_append(&raw->planes, planes, plane_bytes);
+    }
+    return 0;
+}
+
 static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
-                        struct ebb_error *err)
+                        struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
     for (unsigned p = 0; p < dec->part_count; p++) {
         struct ebb_traj_frame_context c = {.box = box, .before = dec->done};
         if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
             return corrupt(err, "a frame is cut short");
-        int rc = get_numbers(dec, p, err);
+        int rc = raw != NULL ? take_blocks(dec, p, raw, err) : get_numbers(dec, p, err);
         if (rc < 0)
             return rc;
-        ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q, dec->arms);
+        if (raw != NULL)
+            raw->weights[p] = c.weights;
+        else
+            ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q, dec->arms);
     }
     return 0;
 }
 
-static bool get_miss(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box, int32_t *q)
+static bool get_miss(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
+                     struct ebb_traj_miss *ret)
 {
     uint8_t code;
     if (!get_byte(dec, &code))
         return false;
     if (code == EBB_TRAJ_MISS_EXPLICIT) {
-        for (unsigned k = 0; k < 3; k++) {
-            uint64_t d;
-            if (!get_varint(dec, &d) || d > UINT32_MAX)
-                return false;
-            q[k] = ebb_traj_add(q[k], ebb_traj_unzigzag((uint32_t)d));
-        }
+        uint64_t x, y, z;
+        if (!get_varint(dec, &x) || !get_varint(dec, &y) || !get_varint(dec, &z) ||
+            (x | y | z) > UINT32_MAX)
+            return false;
+        ret->x = ebb_traj_unzigzag((uint32_t)x);
+        ret->y = ebb_traj_unzigzag((uint32_t)y);
+        ret->z = ebb_traj_unzigzag((uint32_t)z);
         return true;
     }
     if (code >= 27)
         return false;
     const int32_t a = code % 3 - 1, b = code / 3 % 3 - 1, c = code / 9 - 1;
-    q[0] = ebb_traj_add(q[0], a * box->xx + b * box->yx + c * box->zx);
-    q[1] = ebb_traj_add(q[1], b * box->yy + c * box->zy);
-    q[2] = ebb_traj_add(q[2], c * box->zz);
+    ret->x = a * box->xx + b * box->yx + c * box->zx;
+    ret->y = b * box->yy + c * box->zy;
+    ret->z = c * box->zz;
     return true;
 }
 
+static void apply_miss(const struct ebb_traj_miss *m, int32_t *q)
+{
+    int32_t *at = q + 3 * (size_t)m->atom;
+    at[0] = ebb_traj_add(at[0], m->x);
+    at[1] = ebb_traj_add(at[1], m->y);
+    at[2] = ebb_traj_add(at[2], m->z);
+}
+
 static int get_misses(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
-                      struct ebb_error *err)
+                      struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
     uint64_t count, gap, next = 0;
     const size_t atoms = dec->header.info.atoms;
     if (!get_varint(dec, &count) || count > atoms)
         return corrupt(err, "a frame's corrections are damaged");
     for (; count > 0; count--, next++) {
-        if (!get_varint(dec, &gap) || gap >= atoms - next ||
-            !get_miss(dec, box, dec->q + 3 * (next + gap)))
+        struct ebb_traj_miss m;
+        if (!get_varint(dec, &gap) || gap >= atoms - next || !get_miss(dec, box, &m))
             return corrupt(err, "a frame's corrections are damaged");
         next += gap;
+        m.atom = (uint32_t)next;
+        if (raw != NULL)
+            ebb_buffer_append(&raw->misses, &m, sizeof m);
+        else
+            apply_miss(&m, dec->q);
     }
     return 0;
 }
@@ -376,7 +383,8 @@ static int check_end(const struct ebb_traj_decoder *dec, struct ebb_error *err)
     return done ? 0 : corrupt(err, "its streams are longer than its frames");
 }
 
-static int read_frame(struct ebb_traj_decoder *dec, struct ebb_error *err)
+static int read_frame(struct ebb_traj_decoder *dec, struct ebb_traj_raw_frame *raw,
+                      struct ebb_error *err)
 {
     static const struct ebb_traj_box none;
     uint8_t flags;
@@ -386,9 +394,12 @@ static int read_frame(struct ebb_traj_decoder *dec, struct ebb_error *err)
     struct ebb_traj_box box;
     ebb_traj_box_make(dec->box, dec->header.info.quantum, &box);
     dec->odd_count = 0;
-    int rc = decode_parts(dec, (flags & EBB_TRAJ_FRAME_WRAPPED) != 0 ? &box : &none, err);
+    const bool inside = (flags & EBB_TRAJ_FRAME_WRAPPED) != 0;
+    if (raw != NULL)
+        raw->inside = inside;
+    int rc = decode_parts(dec, inside ? &box : &none, raw, err);
     if (rc == 0 && (flags & EBB_TRAJ_FRAME_MISSES) != 0)
-        rc = get_misses(dec, &box, err);
+        rc = get_misses(dec, &box, raw, err);
     if (rc == 0 && (flags & EBB_TRAJ_FRAME_ODD) != 0)
         rc = get_odd(dec, err);
     if (rc == 0 && ++dec->done == dec->header.info.frames)
@@ -396,25 +407,31 @@ static int read_frame(struct ebb_traj_decoder *dec, struct ebb_error *err)
     return rc;
 }
 
+int ebb_traj_frame_read(struct ebb_traj_decoder *dec, struct ebb_traj_raw_frame *raw,
+                        struct ebb_error *err)
+{
+    if (dec->failed.code == 0) {
+        if (dec->done == dec->header.info.frames)
+            return 0;
+        int rc = read_frame(dec, raw, &dec->failed);
+        if (rc == 0)
+            return 1;
+    }
+    if (err != NULL)
+        ebb_error_copy(err, &dec->failed);
+    return dec->failed.code;
+}
+
 /* 1: a frame lies in q and box; 0: the group is over. */
 static int advance(struct ebb_traj_decoder *dec, float *box, struct ebb_error *err)
 {
-    if (dec->failed.code != 0) {
-        if (err != NULL)
-            ebb_error_copy(err, &dec->failed);
-        return dec->failed.code;
-    }
-    if (dec->done == dec->header.info.frames)
-        return 0;
-    int rc = read_frame(dec, &dec->failed);
-    if (rc < 0) {
-        if (err != NULL)
-            ebb_error_copy(err, &dec->failed);
-        return rc;
-    }
-    if (box != NULL)
+    if (dec->gives_pieces)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "trajectory group: its frames are being taken as pieces");
+    int rc = ebb_traj_frame_read(dec, NULL, err);
+    if (rc == 1 && box != NULL)
         memcpy(box, dec->box, sizeof dec->box);
-    return 1;
+    return rc;
 }
 
 int ebb_traj_decoder_next(struct ebb_traj_decoder *dec, float *xyz, float box[9],

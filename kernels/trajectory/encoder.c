@@ -6,53 +6,10 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "kernels/trajectory/classes.h"
-#include "kernels/trajectory/group.h"
-#include "kernels/trajectory/model.h"
-#include "kernels/trajectory/stream.h"
+#include "kernels/trajectory/encoder.h"
 #include "kernels/varint.h"
 
-#define LOOK_FRAMES 4
-#define SLACK       64 /* numbers that vector loops may touch beyond the last */
-
-struct held_frame {
-    int32_t *q;
-    struct ebb_buffer odd; /* atom, then the floats as they came */
-    uint32_t odd_count;
-    float box[9];
-};
-
-/* The streams of a part: of the key frame, and of the frames after it. */
-struct part_writers {
-    struct ebb_traj_writer of[2][EBB_TRAJ_STREAM_KINDS];
-};
-
-struct ebb_traj_encoder {
-    size_t atoms;
-    double quantum;
-    uint32_t group_frames;
-    int level;
-    bool bit_packed;
-    uint32_t *molecule;
-
-    enum ebb_traj_kind kind; /* of the group's frames */
-    uint32_t held, encoded;  /* frames waiting for the classes; frames turned into numbers */
-    struct held_frame look[LOOK_FRAMES];
-    struct held_frame *previous; /* the last one encoded, one of `look` */
-    bool bad_fit;                /* the classes do not hold: close the group */
-
-    struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
-    struct part_writers writers[EBB_TRAJ_PARTS_MAX];
-    struct ebb_traj_weights weights[EBB_TRAJ_PARTS_MAX]; /* the last that were fitted */
-    unsigned part_count;
-    struct ebb_traj_numbers numbers; /* scratch */
-    struct ebb_traj_misses misses;
-    int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */
-    bool has_chain;
-    struct ebb_buffer frames;     /* what the frames say of themselves */
-    struct ebb_buffer side, body; /* of the group that is being closed */
-    float last_box[9];
-};
+#define SLACK 64 /* numbers that vector loops may touch beyond the last */
 
 static void put_varint(struct ebb_buffer *b, uint64_t value)
 {
@@ -85,7 +42,7 @@ static void put_bits64(struct ebb_buffer *b, double value)
 static bool allocate(struct ebb_traj_encoder *enc)
 {
     bool ok = true;
-    for (unsigned i = 0; i < LOOK_FRAMES; i++) {
+    for (unsigned i = 0; i < EBB_TRAJ_LOOK_FRAMES; i++) {
         enc->look[i].q = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
         ok = ok && enc->look[i].q != NULL;
     }
@@ -137,6 +94,7 @@ struct ebb_traj_encoder *ebb_traj_encoder_new(size_t atoms, const struct ebb_tra
     enc->group_frames = group_limit(atoms, o->group_frames);
     enc->level = o->level;
     enc->bit_packed = o->bit_packed;
+    enc->rigid_only = o->rigid_only;
     bool ok = allocate(enc);
     if (ok && o->molecule != NULL && atoms > 0) {
         enc->molecule = malloc(atoms * sizeof *enc->molecule);
@@ -170,7 +128,7 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
             ebb_traj_writer_clean_up(&enc->writers[p].of[1][k]);
         }
     }
-    for (unsigned i = 0; i < LOOK_FRAMES; i++) {
+    for (unsigned i = 0; i < EBB_TRAJ_LOOK_FRAMES; i++) {
         free(enc->look[i].q);
         ebb_buffer_clean_up(&enc->look[i].odd);
     }
@@ -227,8 +185,7 @@ static int by_atom(const void *p, const void *q)
     return a->atom < b->atom ? -1 : a->atom > b->atom;
 }
 
-static void put_misses(struct ebb_traj_encoder *enc, const int32_t *q,
-                       const struct ebb_traj_box *box)
+static void put_misses(struct ebb_traj_encoder *enc, const struct ebb_traj_box *box)
 {
     struct ebb_traj_misses *m = &enc->misses;
     qsort(m->items, m->count, sizeof *m->items, by_atom);
@@ -236,9 +193,7 @@ static void put_misses(struct ebb_traj_encoder *enc, const int32_t *q,
     uint32_t next = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct ebb_traj_miss *e = &m->items[i];
-        const int32_t *at = q + 3 * (size_t)e->atom;
-        const int32_t d[3] = {ebb_traj_sub(at[0], e->x), ebb_traj_sub(at[1], e->y),
-                              ebb_traj_sub(at[2], e->z)};
+        const int32_t d[3] = {e->x, e->y, e->z};
         unsigned code = miss_code(box, d);
         put_varint(&enc->frames, e->atom - next);
         put_byte(&enc->frames, code);
@@ -248,9 +203,10 @@ static void put_misses(struct ebb_traj_encoder *enc, const int32_t *q,
     }
 }
 
-static void put_weights(struct ebb_traj_encoder *enc, const struct ebb_traj_part *p,
-                        const struct ebb_traj_weights *w)
+void ebb_traj_frame_put_weights(struct ebb_traj_encoder *enc, unsigned part)
 {
+    const struct ebb_traj_part *p = &enc->parts[part];
+    const struct ebb_traj_weights *w = &enc->weights[part];
     if (p->type != EBB_TRAJ_PART_CHAIN) {
         put_byte(&enc->frames, (uint8_t)w->last);
         put_byte(&enc->frames, (uint8_t)w->mean);
@@ -292,7 +248,7 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
             if (enc->level >= EBB_TRAJ_SMALL || enc->encoded < 4 || enc->encoded % 8 == 0)
                 ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
             c.weights = enc->weights[i];
-            put_weights(enc, p, &c.weights);
+            ebb_traj_frame_put_weights(enc, i);
         }
         ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
                              enc->has_chain ? enc->model : NULL, enc->arms);
@@ -300,41 +256,61 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
     }
 }
 
-/* One frame into the streams. The frame's own bytes: flags, box, weights and raw bits of each part,
- * misses, coordinates off the lattice. */
+void ebb_traj_frame_put_odd(struct ebb_buffer *odd, uint32_t gap, const float x[3])
+{
+    put_varint(odd, gap);
+    for (unsigned k = 0; k < 3; k++)
+        put_bits32(odd, x[k]);
+}
+
+size_t ebb_traj_frame_begin(struct ebb_traj_encoder *enc, const float box[9])
+{
+    const bool new_box = enc->encoded == 0 || memcmp(box, enc->last_box, sizeof enc->last_box) != 0;
+    const size_t flags_at = enc->frames.len;
+    put_byte(&enc->frames, new_box ? EBB_TRAJ_FRAME_BOX : 0);
+    for (unsigned k = 0; new_box && k < 9; k++)
+        put_bits32(&enc->frames, box[k]);
+    memcpy(enc->last_box, box, sizeof enc->last_box);
+    return flags_at;
+}
+
+void ebb_traj_frame_end(struct ebb_traj_encoder *enc, size_t flags_at, bool inside,
+                        const struct ebb_traj_box *box, const struct ebb_buffer *odd,
+                        uint32_t odd_count)
+{
+    if (enc->misses.count > 0)
+        put_misses(enc, box);
+    if (odd_count > 0) {
+        put_varint(&enc->frames, odd_count);
+        ebb_buffer_append(&enc->frames, odd->data, odd->len);
+    }
+    enc->frames.data[flags_at] |= (uint8_t)((inside ? EBB_TRAJ_FRAME_WRAPPED : 0) |
+                                            (enc->misses.count > 0 ? EBB_TRAJ_FRAME_MISSES : 0) |
+                                            (odd_count > 0 ? EBB_TRAJ_FRAME_ODD : 0));
+    if (enc->misses.count > enc->atoms / 8 + 8)
+        enc->bad_fit = true;
+    enc->inside = inside;
+    enc->encoded++;
+}
+
+/* One frame into the streams. */
 static void encode_frame(struct ebb_traj_encoder *enc, struct held_frame *f)
 {
     static const struct ebb_traj_box none;
     struct ebb_traj_box box;
     ebb_traj_box_make(f->box, enc->quantum, &box);
     const bool inside = keeps_inside(enc, f, &box);
-    const bool new_box = enc->encoded == 0 || memcmp(f->box, enc->last_box, sizeof f->box) != 0;
-    const size_t flags_at = enc->frames.len;
-    put_byte(&enc->frames, 0);
-    for (unsigned k = 0; new_box && k < 9; k++)
-        put_bits32(&enc->frames, f->box[k]);
-    memcpy(enc->last_box, f->box, sizeof f->box);
+    const size_t flags_at = ebb_traj_frame_begin(enc, f->box);
     encode_parts(enc, f, inside ? &box : &none);
-    if (enc->misses.count > 0)
-        put_misses(enc, f->q, &box);
-    if (f->odd_count > 0) {
-        put_varint(&enc->frames, f->odd_count);
-        ebb_buffer_append(&enc->frames, f->odd.data, f->odd.len);
-    }
-    enc->frames.data[flags_at] =
-        (uint8_t)((inside ? EBB_TRAJ_FRAME_WRAPPED : 0) | (new_box ? EBB_TRAJ_FRAME_BOX : 0) |
-                  (enc->misses.count > 0 ? EBB_TRAJ_FRAME_MISSES : 0) |
-                  (f->odd_count > 0 ? EBB_TRAJ_FRAME_ODD : 0));
-    if (enc->misses.count > enc->atoms / 8 + 8)
-        enc->bad_fit = true;
+    ebb_traj_misses_measure(&enc->misses, f->q);
+    ebb_traj_frame_end(enc, flags_at, inside, &box, &f->odd, f->odd_count);
     enc->previous = f;
-    enc->encoded++;
 }
 
 static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
 {
-    const int32_t *frames[LOOK_FRAMES];
-    struct ebb_traj_box boxes[LOOK_FRAMES];
+    const int32_t *frames[EBB_TRAJ_LOOK_FRAMES];
+    struct ebb_traj_box boxes[EBB_TRAJ_LOOK_FRAMES];
     for (unsigned i = 0; i < enc->held; i++) {
         frames[i] = enc->look[i].q;
         ebb_traj_box_make(enc->look[i].box, enc->quantum, &boxes[i]);
@@ -343,7 +319,8 @@ static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
                                  .frames = frames,
                                  .boxes = boxes,
                                  .count = enc->held,
-                                 .molecule = enc->molecule};
+                                 .molecule = enc->molecule,
+                                 .rigid_only = enc->rigid_only};
     enc->part_count = ebb_traj_classes_find(&look, enc->parts);
     enc->has_chain = false;
     for (unsigned p = 0; p < enc->part_count; p++)
@@ -442,6 +419,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
     enc->encoded = 0;
     enc->previous = NULL;
     enc->bad_fit = false;
+    enc->has_pieces = false;
     return 0;
 }
 
@@ -462,6 +440,12 @@ static struct held_frame *next_frame(struct ebb_traj_encoder *enc)
     return f;
 }
 
+int ebb_traj_frame_done(struct ebb_traj_encoder *enc, struct ebb_buffer *out, struct ebb_error *err)
+{
+    bool full = enc->held + enc->encoded >= enc->group_frames;
+    return full || enc->bad_fit ? close_group(enc, out, err) : 0;
+}
+
 /* A frame lies in `f`: encode it, or hold it until the classes can be found. */
 static int take_frame(struct ebb_traj_encoder *enc, struct held_frame *f, const float *box,
                       struct ebb_buffer *out, struct ebb_error *err)
@@ -472,19 +456,18 @@ static int take_frame(struct ebb_traj_encoder *enc, struct held_frame *f, const 
         memset(f->box, 0, sizeof f->box);
     if (enc->encoded > 0) {
         encode_frame(enc, f);
-    } else if (++enc->held == LOOK_FRAMES) {
+    } else if (++enc->held == EBB_TRAJ_LOOK_FRAMES) {
         int rc = encode_held(enc, err);
         if (rc < 0)
             return rc;
     }
-    bool full = enc->held + enc->encoded >= enc->group_frames;
-    return full || enc->bad_fit ? close_group(enc, out, err) : 0;
+    return ebb_traj_frame_done(enc, out, err);
 }
 
 static int begin_frame(struct ebb_traj_encoder *enc, enum ebb_traj_kind kind,
                        struct ebb_buffer *out, struct ebb_error *err)
 {
-    if (kind != enc->kind) {
+    if (kind != enc->kind || enc->has_pieces) {
         int rc = close_group(enc, out, err);
         if (rc < 0)
             return rc;
@@ -522,9 +505,7 @@ int ebb_traj_encoder_add(struct ebb_traj_encoder *enc, const float *xyz, const f
         }
         if (!any)
             continue;
-        put_varint(&f->odd, i - next);
-        for (unsigned k = 0; k < 3; k++)
-            put_bits32(&f->odd, x[k]);
+        ebb_traj_frame_put_odd(&f->odd, i - next, x);
         f->odd_count++;
         next = i + 1;
     }

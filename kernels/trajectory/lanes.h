@@ -1,6 +1,7 @@
 /* Numbers in lanes: 1 (plain C), 8 (AVX2) or 16 (AVX-512) at a time, so that an arithmetic is
  * written once and gives the same bits at each width. viN holds whole numbers modulo 2^32, vfN
- * floats, vmN a truth for each lane; + - * & ^ << >> are the operators of C. Suffix 1, 8 or 16. */
+ * floats, vmN a truth for each lane; + - * & ^ << >> are the operators of C. Suffix 1, 8 or 16. On
+ * a device the lanes are threads: 1. */
 #ifndef EBB_KERNELS_TRAJECTORY_LANES_H
 #define EBB_KERNELS_TRAJECTORY_LANES_H
 
@@ -10,12 +11,13 @@
 #include <string.h>
 
 #include "kernels/cpu.h"
+#include "kernels/device.h"
 
 typedef uint32_t vi1;
 typedef float vf1;
 typedef bool vm1;
 
-#define EBB_LANE1 static inline __attribute__((always_inline))
+#define EBB_LANE1 EBB_HD __attribute__((always_inline))
 EBB_LANE1 vi1 load1(const void *p)
 {
     vi1 v;
@@ -92,7 +94,7 @@ EBB_LANE1 vf1 signedf1(vf1 x, vi1 negative)
     return x;
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__cplusplus)
 #include <immintrin.h>
 
 typedef uint32_t vi8 __attribute__((vector_size(32)));

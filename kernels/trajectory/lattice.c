@@ -4,43 +4,7 @@
  * unit. */
 #include "kernels/trajectory/lattice.h"
 
-#include <math.h>
-
 #include "kernels/trajectory/levels.h"
-
-static bool side(double length, double quantum, int32_t *ret)
-{
-    double points = length / quantum;
-    if (!(points >= 4 && points < EBB_TRAJ_LATTICE_MAX))
-        return false;
-    *ret = (int32_t)rint(points);
-    return true;
-}
-
-static bool offset(double length, double quantum, int32_t *ret)
-{
-    double points = length / quantum;
-    if (!(fabs(points) < EBB_TRAJ_LATTICE_MAX))
-        return false;
-    *ret = (int32_t)rint(points);
-    return true;
-}
-
-void ebb_traj_box_make(const float box[9], double quantum, struct ebb_traj_box *ret)
-{
-    struct ebb_traj_box b = {0};
-    *ret = b;
-    if (box[1] != 0 || box[2] != 0 || box[5] != 0)
-        return;
-    if (!side(box[0], quantum, &b.xx) || !side(box[4], quantum, &b.yy) ||
-        !side(box[8], quantum, &b.zz) || !offset(box[3], quantum, &b.yx) ||
-        !offset(box[6], quantum, &b.zx) || !offset(box[7], quantum, &b.zy))
-        return;
-    b.inv_x = 1.0f / (float)b.xx;
-    b.inv_y = 1.0f / (float)b.yy;
-    b.inv_z = 1.0f / (float)b.zz;
-    *ret = b;
-}
 
 bool ebb_traj_on_lattice(double x, double inverse)
 {
@@ -48,15 +12,12 @@ bool ebb_traj_on_lattice(double x, double inverse)
     return t > -EBB_TRAJ_LATTICE_MAX && t < EBB_TRAJ_LATTICE_MAX;
 }
 
-/* Adding 1.5 * 2^52 leaves the nearest whole number in the low bits; ties go to even. */
 #define QUANTISE_BODY(x, n, inverse, q, ret_odd)                                                   \
     do {                                                                                           \
         uint32_t odd = 0;                                                                          \
         for (size_t i = 0; i < (n); i++) {                                                         \
-            double t = (double)(x)[i] * (inverse);                                                 \
-            int in = (t > -EBB_TRAJ_LATTICE_MAX) & (t < EBB_TRAJ_LATTICE_MAX);                     \
-            t = in ? t : 0.0;                                                                      \
-            (q)[i] = (int32_t)((t + 6755399441055744.0) - 6755399441055744.0);                     \
+            int in;                                                                                \
+            (q)[i] = ebb_traj_quantise((double)(x)[i], inverse, &in);                              \
             odd += (uint32_t)!in;                                                                  \
         }                                                                                          \
         *(ret_odd) = odd;                                                                          \
@@ -82,7 +43,7 @@ static inline EBB_BODY void dequantise_f32_body(const int32_t *q, size_t n, doub
                                                 float *x)
 {
     for (size_t i = 0; i < n; i++)
-        x[i] = (float)((double)q[i] * quantum);
+        x[i] = ebb_traj_dequantise(q[i], quantum);
 }
 EBB_LEVELS(dequantise_f32, (const int32_t *q, size_t n, double quantum, float *x),
            (q, n, quantum, x))

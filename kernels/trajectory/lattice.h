@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/device.h"
+
 /* Lattice numbers of floats stay below this, so that differences of two fit an int32. */
 #define EBB_TRAJ_LATTICE_MAX (1 << 29)
 
@@ -16,11 +18,11 @@ struct ebb_traj_box {
     float inv_x, inv_y, inv_z; /* of the diagonal; the encoder's choice of image alone */
 };
 
-static inline int32_t ebb_traj_add(int32_t a, int32_t b)
+EBB_HD int32_t ebb_traj_add(int32_t a, int32_t b)
 {
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
-static inline int32_t ebb_traj_sub(int32_t a, int32_t b)
+EBB_HD int32_t ebb_traj_sub(int32_t a, int32_t b)
 {
     return (int32_t)((uint32_t)a - (uint32_t)b);
 }
@@ -70,6 +72,21 @@ static inline void ebb_traj_nearest(const struct ebb_traj_box *b, int32_t *x, in
 /* The box in lattice units; all zero unless it is lower-triangular, finite, and between 4 and
  * EBB_TRAJ_LATTICE_MAX lattice points wide. */
 void ebb_traj_box_make(const float box[9], double quantum, struct ebb_traj_box *ret);
+
+/* Of one coordinate; 0 where *ret_in is 0: NaN or beyond the lattice. Adding 1.5 * 2^52 leaves the
+ * nearest whole number in the low bits; ties go to even. */
+EBB_HD int32_t ebb_traj_quantise(double x, double inverse, int *ret_in)
+{
+    double t = x * inverse;
+    const int in = (t > -EBB_TRAJ_LATTICE_MAX) & (t < EBB_TRAJ_LATTICE_MAX);
+    t = in ? t : 0.0;
+    *ret_in = in;
+    return (int32_t)((t + 6755399441055744.0) - 6755399441055744.0);
+}
+EBB_HD float ebb_traj_dequantise(int32_t q, double quantum)
+{
+    return (float)((double)q * quantum);
+}
 
 /* q = x / quantum to the nearest; *ret_odd counts those that are NaN or beyond the lattice, whose q
  * is 0. n floats. */

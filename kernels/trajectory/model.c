@@ -18,6 +18,17 @@ void ebb_traj_misses_add(struct ebb_traj_misses *m, uint32_t atom, int32_t x, in
     m->items[m->count++] = (struct ebb_traj_miss){atom, x, y, z};
 }
 
+void ebb_traj_misses_measure(struct ebb_traj_misses *m, const int32_t *q)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct ebb_traj_miss *e = &m->items[i];
+        const int32_t *at = q + 3 * (size_t)e->atom;
+        e->x = ebb_traj_sub(at[0], e->x);
+        e->y = ebb_traj_sub(at[1], e->y);
+        e->z = ebb_traj_sub(at[2], e->z);
+    }
+}
+
 static inline EBB_BODY void gather(const int32_t *q, const uint32_t *first, uint32_t offset,
                                    uint32_t n, struct block *ret)
 {
@@ -244,16 +255,6 @@ static void decode_frame(struct pass *s)
         decode_frame_reference(s);
 }
 
-static void set_weights(struct pass *s)
-{
-    const struct ebb_traj_frame_context *c = s->context;
-    s->last = (float)c->weights.last / 64.0f;
-    s->mean = c->before == 0 ? 0.0f : (float)c->weights.mean / 64.0f / (float)c->before;
-    s->sphere = (float)c->weights.sphere / 128.0f;
-    s->circle = (float)c->weights.circle / 128.0f;
-    s->inverse_a2 = s->part->type == EBB_TRAJ_PART_WATER ? 1.0f / s->part->rigid.a2 : 0.0f;
-}
-
 void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
                           const struct ebb_traj_frame_context *c, struct ebb_traj_numbers *out,
                           struct ebb_traj_misses *misses, int32_t *model, int32_t *arms)
@@ -266,7 +267,7 @@ void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32
                      .arms = arms,
                      .numbers = out,
                      .misses = misses};
-    set_weights(&s);
+    ebb_traj_pass_weigh(&s);
     encode_frame(&s);
 }
 
@@ -274,6 +275,6 @@ void ebb_traj_decode_part(struct ebb_traj_part *p, const struct ebb_traj_numbers
                           const struct ebb_traj_frame_context *c, int32_t *q, int32_t *arms)
 {
     struct pass s = {.part = p, .context = c, .decoded = q, .arms = arms, .numbers = in};
-    set_weights(&s);
+    ebb_traj_pass_weigh(&s);
     decode_frame(&s);
 }

@@ -12,7 +12,8 @@ struct ebb_traj_numbers {
     uint32_t *of[EBB_TRAJ_STREAM_KINDS];
 };
 
-/* An atom that the model alone would not give back: where the model has it. */
+/* An atom that the model alone would not give back: where the model has it; once measured, what is
+ * to be added to that. */
 struct ebb_traj_miss {
     uint32_t atom;
     int32_t x, y, z;
@@ -22,6 +23,8 @@ struct ebb_traj_misses {
     size_t count, capacity;
 };
 void ebb_traj_misses_add(struct ebb_traj_misses *m, uint32_t atom, int32_t x, int32_t y, int32_t z);
+/* q: the true coordinates. */
+void ebb_traj_misses_measure(struct ebb_traj_misses *m, const int32_t *q);
 
 struct ebb_traj_frame_context {
     const struct ebb_traj_box *box; /* that coordinates are kept inside of, or zeros */

@@ -128,9 +128,9 @@ FUNCTION vi LANE(axis)(struct LANE(real) v)
     return LANE(pick)(LANE(lessf)(LANE(max)(x, y), z), LANE(splat)(2), axis);
 }
 
-/* v turned so that component `axis` comes first, and back. One at a time this is an index: a branch
- * would be guessed wrongly two times in three. */
-#if WIDTH == 1
+/* v turned so that component `axis` comes first, and back. One at a time on a CPU this is an index:
+ * a branch would be guessed wrongly two times in three. */
+#if WIDTH == 1 && !defined(__CUDACC__)
 FUNCTION struct vector1 turn1(vi1 axis, struct vector1 v)
 {
     const vi1 twice[5] = {v.x, v.y, v.z, v.x, v.y};

@@ -10,8 +10,11 @@
 #define EBB_TRAJ_ARC_RESIDUALS     6
 #define EBB_TRAJ_VIRTUAL_RESIDUALS 5
 
-/* Sites done at a time: what belongs to them stays in the first cache. */
+/* Sites done at a time: what belongs to them stays in the first cache. On a device each thread does
+ * one, in registers. */
+#ifndef EBB_TRAJ_BLOCK
 #define EBB_TRAJ_BLOCK 64
+#endif
 
 struct block {
     int32_t x[EBB_TRAJ_BLOCK], y[EBB_TRAJ_BLOCK], z[EBB_TRAJ_BLOCK];
@@ -28,6 +31,17 @@ struct pass {
     struct ebb_traj_misses *misses; /* encoder */
     float last, mean, sphere, circle, inverse_a2;
 };
+
+/* Of s->context, for s->part. */
+static inline void ebb_traj_pass_weigh(struct pass *s)
+{
+    const struct ebb_traj_frame_context *c = s->context;
+    s->last = (float)c->weights.last / 64.0f;
+    s->mean = c->before == 0 ? 0.0f : (float)c->weights.mean / 64.0f / (float)c->before;
+    s->sphere = (float)c->weights.sphere / 128.0f;
+    s->circle = (float)c->weights.circle / 128.0f;
+    s->inverse_a2 = s->part->type == EBB_TRAJ_PART_WATER ? 1.0f / s->part->rigid.a2 : 0.0f;
+}
 
 /* Bonded atoms (chain.c). */
 void ebb_traj_chain_encode(struct pass *s);

@@ -182,6 +182,13 @@ void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, siz
         ebb_traj_pack_planes(values + 32 * j, 1, widths[j], out);
 }
 
+void ebb_traj_writer_put_blocks(struct ebb_traj_writer *w, const uint8_t *widths, size_t blocks,
+                                const uint8_t *planes, size_t plane_bytes)
+{
+    ebb_buffer_append(&w->low, widths, blocks);
+    ebb_buffer_append(&w->low, planes, plane_bytes);
+}
+
 static void put_section(struct ebb_buffer *side, struct ebb_buffer *out, const void *bytes,
                         size_t len)
 {
@@ -406,21 +413,38 @@ int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *
     return 0;
 }
 
+int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, size_t n, const uint8_t **ret_widths,
+                               const uint8_t **ret_planes, size_t *ret_plane_bytes,
+                               struct ebb_error *err)
+{
+    const size_t blocks = (n + 31) / 32;
+    if ((size_t)(r->low_end - r->low) < blocks)
+        return corrupt(err, "a frame's widths are cut short");
+    size_t words = 0;
+    for (size_t j = 0; j < blocks; j++) {
+        if (r->low[j] > 32)
+            return corrupt(err, "a block's bits are cut short");
+        words += r->low[j];
+    }
+    if ((size_t)(r->low_end - r->low) - blocks < 4 * words)
+        return corrupt(err, "a block's bits are cut short");
+    *ret_widths = r->low;
+    *ret_planes = r->low + blocks;
+    *ret_plane_bytes = 4 * words;
+    r->low += blocks + 4 * words;
+    return 0;
+}
+
 int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
                                struct ebb_error *err)
 {
-    size_t blocks = (n + 31) / 32;
-    if ((size_t)(r->low_end - r->low) < blocks)
-        return corrupt(err, "a frame's widths are cut short");
-    const uint8_t *widths = r->low;
-    r->low += blocks;
-    for (size_t j = 0; j < blocks; j++) {
-        size_t bytes = 4 * (size_t)widths[j];
-        if (widths[j] > 32 || (size_t)(r->low_end - r->low) < bytes)
-            return corrupt(err, "a block's bits are cut short");
-        ebb_traj_unpack_planes(r->low, 1, widths[j], values + 32 * j);
-        r->low += bytes;
-    }
+    const uint8_t *widths = NULL, *planes = NULL;
+    size_t bytes = 0;
+    int rc = ebb_traj_reader_get_blocks(r, n, &widths, &planes, &bytes, err);
+    if (rc < 0)
+        return rc;
+    for (size_t j = 0; j < (n + 31) / 32; planes += 4 * (size_t)widths[j], j++)
+        ebb_traj_unpack_planes(planes, 1, widths[j], values + 32 * j);
     return 0;
 }
 

@@ -29,6 +29,9 @@ void ebb_traj_writer_reset(struct ebb_traj_writer *w);
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined);
 /* Bit-packed: widths and planes of this frame's numbers. */
 void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n);
+/* The same of numbers that are packed already. */
+void ebb_traj_writer_put_blocks(struct ebb_traj_writer *w, const uint8_t *widths, size_t blocks,
+                                const uint8_t *planes, size_t plane_bytes);
 /* The group's stream: what is needed to read it goes to `side`, the bytes to `out`. */
 void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
                             struct ebb_buffer *out);
@@ -55,6 +58,10 @@ int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *
 int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
                         struct ebb_error *err);
 int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
+                               struct ebb_error *err);
+/* The widths of n numbers and their planes as they are. */
+int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, size_t n, const uint8_t **ret_widths,
+                               const uint8_t **ret_planes, size_t *ret_plane_bytes,
                                struct ebb_error *err);
 /* After the last frame: nothing is left over. */
 bool ebb_traj_reader_done(const struct ebb_traj_reader *r);

@@ -31,6 +31,7 @@ struct ebb_traj_options {
     uint32_t group_frames; /* a key frame every so many frames, 1..100; 0: 100 */
     int level;             /* enum ebb_traj_level */
     bool bit_packed;       /* without entropy coder, as a GPU writes and reads */
+    bool rigid_only;       /* of the models only those that a GPU has: no bonded atoms */
     const uint32_t *molecule; /* molecule by atom (any numbering), or NULL: found from geometry;
                                  only read during ebb_traj_encoder_new */
 };

@@ -1,0 +1,102 @@
+/* Frames of a group as pieces, for whoever unpacks them elsewhere. */
+#include <string.h>
+
+#include "kernels/trajectory/decoder.h"
+#include "kernels/trajectory/pieces.h"
+#include "kernels/trajectory/pieces_layout.h"
+#include "kernels/trajectory/pieces_parts.h"
+
+int ebb_traj_decoder_plan(const struct ebb_traj_decoder *dec, struct ebb_kernels_trajectory *ret,
+                          struct ebb_error *err)
+{
+    bool chain = false;
+    for (unsigned p = 0; p < dec->part_count; p++)
+        chain |= dec->parts[p].type == EBB_TRAJ_PART_CHAIN;
+    if (chain || !dec->header.info.bit_packed || dec->header.info.kind == EBB_TRAJ_F64)
+        return ebb_error_set(err, EBB_ERR_UNSUPPORTED, "trajectory group: %s: no device unpacks it",
+                             chain                         ? "it has bonded atoms"
+                             : dec->header.info.bit_packed ? "its coordinates are doubles"
+                                                           : "it is not bit-packed");
+    ebb_traj_plan_of(dec->parts, dec->part_count, dec->header.info.atoms, dec->header.info.quantum,
+                     ret);
+    return 0;
+}
+
+int ebb_traj_decoder_state(const struct ebb_traj_decoder *dec, void *ret, struct ebb_error *err)
+{
+    struct ebb_kernels_trajectory plan;
+    int rc = ebb_traj_decoder_plan(dec, &plan, err);
+    if (rc < 0)
+        return rc;
+    if (dec->done == 0 || dec->gives_pieces || dec->failed.code != 0)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "trajectory group: no state but after a frame of coordinates");
+    ebb_traj_state_of(&plan, dec->parts, dec->q, ret);
+    return 0;
+}
+
+static void pad(struct ebb_buffer *b, size_t start)
+{
+    static const uint8_t zeros[16];
+    ebb_buffer_append(b, zeros, (16 - (b->len - start) % 16) % 16);
+}
+
+static void put_piece(const struct ebb_traj_decoder *dec, const struct ebb_traj_raw_frame *raw,
+                      struct ebb_buffer *out)
+{
+    const size_t start = out->len;
+    struct ebb_piece_header h = {
+        .plane_words = raw->planes.len / 4,
+        .misses = (uint32_t)(raw->misses.len / sizeof(struct ebb_piece_miss)),
+        .odd = (uint32_t)dec->odd_count,
+    };
+    ebb_buffer_append(out, &h, sizeof h);
+    ebb_buffer_append(out, raw->widths.data, raw->widths.len);
+    pad(out, start);
+    ebb_buffer_append(out, raw->planes.data, raw->planes.len);
+    pad(out, start);
+    ebb_buffer_append(out, raw->misses.data, raw->misses.len);
+    for (size_t i = 0; i < dec->odd_count; i++) {
+        const struct odd_atom *o = &dec->odd[i];
+        const struct ebb_piece_odd item = {o->atom, o->bits[0], o->bits[1], o->bits[2]};
+        ebb_buffer_append(out, &item, sizeof item);
+    }
+    h.bytes = out->len - start;
+    memcpy(out->data + start, &h, sizeof h);
+}
+
+static void tell_frame(const struct ebb_traj_decoder *dec, const struct ebb_traj_raw_frame *raw,
+                       struct ebb_kernels_trajectory_frame *ret)
+{
+    *ret = (struct ebb_kernels_trajectory_frame){.before = dec->done - 1, .inside = raw->inside};
+    memcpy(ret->box, dec->box, sizeof ret->box);
+    for (unsigned p = 0; p < dec->part_count; p++) {
+        ret->weights[p].last = raw->weights[p].last;
+        ret->weights[p].mean = raw->weights[p].mean;
+        ret->weights[p].sphere = raw->weights[p].sphere;
+        ret->weights[p].circle = raw->weights[p].circle;
+    }
+}
+
+int ebb_traj_decoder_next_piece(struct ebb_traj_decoder *dec, struct ebb_buffer *piece,
+                                struct ebb_kernels_trajectory_frame *frame, struct ebb_error *err)
+{
+    struct ebb_kernels_trajectory plan;
+    int rc = ebb_traj_decoder_plan(dec, &plan, err);
+    if (rc < 0)
+        return rc;
+    if (dec->done == 0)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "trajectory group: its first frame is to be read as coordinates");
+    struct ebb_traj_raw_frame raw = {0};
+    dec->gives_pieces = true;
+    rc = ebb_traj_frame_read(dec, &raw, err);
+    if (rc == 1) {
+        put_piece(dec, &raw, piece);
+        tell_frame(dec, &raw, frame);
+    }
+    ebb_buffer_clean_up(&raw.widths);
+    ebb_buffer_clean_up(&raw.planes);
+    ebb_buffer_clean_up(&raw.misses);
+    return rc;
+}

@@ -1,0 +1,170 @@
+/* Frames that were packed elsewhere, put into the group. The pieces come from outside: their sizes
+ * and lists are checked before anything is taken over, so that what is refused changes nothing. */
+#include <string.h>
+
+#include "kernels/trajectory/encoder.h"
+#include "kernels/trajectory/pieces.h"
+#include "kernels/trajectory/pieces_layout.h"
+#include "kernels/trajectory/pieces_parts.h"
+
+bool ebb_traj_encoder_takes_pieces(const struct ebb_traj_encoder *enc)
+{
+    return enc->encoded > 0 && enc->held == 0 && enc->bit_packed && enc->rigid_only &&
+           enc->kind == EBB_TRAJ_F32;
+}
+
+void ebb_traj_encoder_plan(const struct ebb_traj_encoder *enc, struct ebb_kernels_trajectory *ret)
+{
+    ebb_traj_plan_of(enc->parts, enc->part_count, enc->atoms, enc->quantum, ret);
+}
+
+void ebb_traj_encoder_state(const struct ebb_traj_encoder *enc, void *ret)
+{
+    struct ebb_kernels_trajectory plan;
+    ebb_traj_encoder_plan(enc, &plan);
+    ebb_traj_state_of(&plan, enc->parts, enc->previous->q, ret);
+}
+
+void ebb_traj_encoder_next_frame(const struct ebb_traj_encoder *enc, const float box[9],
+                                 struct ebb_kernels_trajectory_frame *ret)
+{
+    *ret = (struct ebb_kernels_trajectory_frame){.before = enc->encoded, .inside = enc->inside};
+    if (box != NULL)
+        memcpy(ret->box, box, sizeof ret->box);
+    for (unsigned p = 0; p < enc->part_count; p++) {
+        const struct ebb_traj_weights *w = &enc->weights[p];
+        ret->weights[p].last = w->last;
+        ret->weights[p].mean = w->mean;
+        ret->weights[p].sphere = w->sphere;
+        ret->weights[p].circle = w->circle;
+    }
+}
+
+static int refuse(struct ebb_error *err, const char *what)
+{
+    return ebb_error_set(err, EBB_ERR_INPUT, "trajectory piece: %s", what);
+}
+
+static int by_atom(const void *p, const void *q)
+{
+    uint32_t a, b; /* the first word of either list's items */
+    memcpy(&a, p, sizeof a);
+    memcpy(&b, q, sizeof b);
+    return a < b ? -1 : a > b;
+}
+
+/* A list by the order of its atoms; false where an atom is none, or twice. */
+static bool sort_list(void *items, size_t count, size_t atoms)
+{
+    if (count > 0)
+        qsort(items, count, sizeof(struct ebb_piece_miss), by_atom);
+    const uint8_t *at = items;
+    uint64_t next = 0;
+    for (size_t i = 0; i < count; i++, at += sizeof(struct ebb_piece_miss)) {
+        uint32_t atom;
+        memcpy(&atom, at, sizeof atom);
+        if (atom < next || atom >= atoms)
+            return false;
+        next = (uint64_t)atom + 1;
+    }
+    return true;
+}
+
+static int check_piece(const struct ebb_piece_layout *l, const uint8_t *piece, size_t len,
+                       struct ebb_piece_header *ret, struct ebb_error *err)
+{
+    struct ebb_piece_header h;
+    if (len < l->planes)
+        return refuse(err, "it is cut short");
+    memcpy(&h, piece, sizeof h);
+    uint64_t words = 0;
+    for (uint64_t b = 0; b < l->blocks; b++) {
+        const uint8_t width = piece[sizeof h + b];
+        if (width > 32)
+            return refuse(err, "a block is wider than its numbers");
+        words += width;
+    }
+    const uint64_t lists =
+        ebb_piece_within(h.misses, l->list_limit) + ebb_piece_within(h.odd, l->list_limit);
+    if (words != h.plane_words || h.bytes != ebb_piece_lists(l, words) + 16 * lists ||
+        h.bytes > len)
+        return refuse(err, "its sizes contradict each other");
+    *ret = h;
+    return 0;
+}
+
+static void put_streams(struct ebb_traj_encoder *enc, const struct ebb_piece_layout *l,
+                        const uint8_t *piece)
+{
+    const uint8_t *widths = piece + sizeof(struct ebb_piece_header), *planes = piece + l->planes;
+    for (unsigned p = 0; p < enc->part_count; p++) {
+        for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+            const size_t blocks = (ebb_traj_part_numbers(&enc->parts[p], k) + 31) / 32;
+            size_t bytes = 0;
+            for (size_t b = 0; b < blocks; b++)
+                bytes += 4 * (size_t)widths[b];
+            if (blocks > 0)
+                ebb_traj_writer_put_blocks(&enc->writers[p].of[1][k], widths, blocks, planes,
+                                           bytes);
+            widths += blocks;
+            planes += bytes;
+        }
+    }
+}
+
+/* The lists of a piece, checked: misses to the encoder's, odd atoms to the frame's bytes. */
+static int take_lists(struct ebb_traj_encoder *enc, const uint8_t *lists,
+                      const struct ebb_piece_header *h, struct ebb_buffer *odd,
+                      struct ebb_error *err)
+{
+    EBB_AUTO_FREE struct ebb_piece_miss *misses = ebb_alloc_array(h->misses + 1, sizeof *misses);
+    EBB_AUTO_FREE struct ebb_piece_odd *off = ebb_alloc_array(h->odd + 1, sizeof *off);
+    memcpy(misses, lists, h->misses * sizeof *misses);
+    memcpy(off, lists + h->misses * sizeof *misses, h->odd * sizeof *off);
+    if (!sort_list(misses, h->misses, enc->atoms) || !sort_list(off, h->odd, enc->atoms))
+        return refuse(err, "it corrects an atom twice, or one that is not there");
+    enc->misses.count = 0;
+    for (uint32_t i = 0; i < h->misses; i++)
+        ebb_traj_misses_add(&enc->misses, misses[i].atom, misses[i].x, misses[i].y, misses[i].z);
+    for (uint32_t i = 0, next = 0; i < h->odd; next = off[i++].atom + 1) {
+        float x[3];
+        memcpy(x, &off[i].x, sizeof x);
+        ebb_traj_frame_put_odd(odd, off[i].atom - next, x);
+    }
+    return 0;
+}
+
+int ebb_traj_encoder_add_piece(struct ebb_traj_encoder *enc, const void *piece, size_t len,
+                               const float box[9], struct ebb_buffer *out, struct ebb_error *err)
+{
+    static const float no_box[9];
+    if (!ebb_traj_encoder_takes_pieces(enc))
+        return refuse(err, "the first frames of a group are to be given as coordinates");
+    struct ebb_kernels_trajectory plan;
+    struct ebb_piece_layout l;
+    struct ebb_piece_header h = {0};
+    ebb_traj_encoder_plan(enc, &plan);
+    ebb_piece_layout(&plan, &l);
+    int rc = check_piece(&l, piece, len, &h, err);
+    if (rc < 0)
+        return rc;
+    if (h.misses > l.list_limit || h.odd > l.list_limit) {
+        enc->has_pieces = true; /* the group ends with the frame before */
+        return 1;
+    }
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer odd = {0};
+    rc =
+        take_lists(enc, (const uint8_t *)piece + ebb_piece_lists(&l, h.plane_words), &h, &odd, err);
+    if (rc < 0)
+        return rc;
+    struct ebb_traj_box lattice;
+    box = box != NULL ? box : no_box;
+    ebb_traj_box_make(box, enc->quantum, &lattice);
+    const size_t flags_at = ebb_traj_frame_begin(enc, box);
+    for (unsigned p = 0; p < enc->part_count; p++)
+        ebb_traj_frame_put_weights(enc, p);
+    put_streams(enc, &l, piece);
+    ebb_traj_frame_end(enc, flags_at, enc->inside, &lattice, &odd, h.odd);
+    enc->has_pieces = true;
+    return ebb_traj_frame_done(enc, out, err);
+}

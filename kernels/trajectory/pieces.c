@@ -1,0 +1,256 @@
+/* Pieces in plain C: the reference that the device kernels are compared with, and what stands in
+ * for them where there is no device. */
+#include "kernels/trajectory/pieces.h"
+
+#include <string.h>
+
+#include "kernels/trajectory/bits.h"
+#include "kernels/trajectory/model.h"
+#include "kernels/trajectory/pieces_layout.h"
+#include "kernels/trajectory/pieces_parts.h"
+
+#define SLACK 64 /* numbers that vector loops may touch beyond the last */
+
+void ebb_traj_plan_of(const struct ebb_traj_part *parts, unsigned count, size_t atoms,
+                      double quantum, struct ebb_kernels_trajectory *ret)
+{
+    *ret = (struct ebb_kernels_trajectory){.atoms = atoms, .quantum = quantum, .parts = count};
+    for (unsigned p = 0; p < count; p++) {
+        const struct ebb_traj_rigid *r = &parts[p].rigid;
+        ret->part[p] = (struct ebb_kernels_trajectory_part){
+            parts[p].n, parts[p].atoms_each, r->a2, r->b2, r->ab, r->virtual_a, r->virtual_b};
+    }
+}
+
+void ebb_traj_state_of(const struct ebb_kernels_trajectory *plan, const struct ebb_traj_part *parts,
+                       const int32_t *q, int32_t *ret)
+{
+    struct ebb_piece_layout l;
+    ebb_piece_layout(plan, &l);
+    if (plan->atoms > 0)
+        memcpy(ret + l.q, q, 3 * (size_t)plan->atoms * sizeof *q);
+    for (uint32_t p = 0; p < plan->parts; p++) {
+        const struct ebb_traj_part *from = &parts[p];
+        const struct ebb_piece_part *at = &l.part[p];
+        const size_t bytes = 3 * (size_t)from->n * sizeof(int32_t);
+        memcpy(ret + at->first, from->first, from->n * sizeof *from->first);
+        memcpy(ret + at->last, from->last, bytes);
+        memcpy(ret + at->behind, from->behind, bytes);
+        if (from->type == EBB_TRAJ_PART_WATER) {
+            memcpy(ret + at->a, from->a, bytes);
+            memcpy(ret + at->b, from->b, bytes);
+        }
+    }
+}
+
+/* One frame at work. */
+struct work {
+    const struct ebb_kernels_trajectory *plan;
+    const struct ebb_kernels_trajectory_frame *frame;
+    struct ebb_piece_layout layout;
+    struct ebb_traj_box box;
+    int32_t *state;
+    uint32_t *numbers;
+};
+
+static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
+                  const struct ebb_kernels_trajectory_frame *frame, void *state)
+{
+    static const float none[9];
+    if (!ebb_piece_plan_fits(plan) || frame->before < 1)
+        return false;
+    *w = (struct work){.plan = plan, .frame = frame, .state = state};
+    ebb_piece_layout(plan, &w->layout);
+    ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &w->box);
+    w->numbers = ebb_alloc_array(32 * (size_t)w->layout.blocks + SLACK, sizeof *w->numbers);
+    return true;
+}
+
+/* The part as the models take it; its memory is the state's. */
+static void part_of(const struct work *w, uint32_t p, struct ebb_traj_part *ret,
+                    struct ebb_traj_frame_context *context, struct ebb_traj_numbers *numbers)
+{
+    const struct ebb_kernels_trajectory_part *from = &w->plan->part[p];
+    const struct ebb_piece_part *at = &w->layout.part[p];
+    *ret = (struct ebb_traj_part){
+        .type = from->atoms_each == 1 ? EBB_TRAJ_PART_FREE : EBB_TRAJ_PART_WATER,
+        .n = from->sites,
+        .atoms_each = from->atoms_each,
+        .first = (uint32_t *)(void *)(w->state + at->first),
+        .rigid = {from->a2, from->b2, from->ab, from->virtual_a, from->virtual_b},
+        .last = w->state + at->last,
+        .behind = w->state + at->behind,
+        .a = w->state + at->a,
+        .b = w->state + at->b,
+    };
+    *context = (struct ebb_traj_frame_context){
+        .box = &w->box,
+        .weights = {w->frame->weights[p].last, w->frame->weights[p].mean,
+                    w->frame->weights[p].sphere, w->frame->weights[p].circle},
+        .before = w->frame->before,
+    };
+    for (unsigned k = 0; k < EBB_PIECE_STREAMS; k++)
+        numbers->of[k] = w->numbers + at->number[k];
+}
+
+/* Lattice numbers, and the atoms that have coordinates off the lattice: these stand where the frame
+ * before has them. */
+static void quantise(const struct work *w, const float *xyz, const int32_t *previous, int32_t *q,
+                     struct ebb_piece_odd *odd, uint32_t *ret_odd)
+{
+    const double inverse = 1.0 / w->plan->quantum;
+    uint32_t any, count = 0;
+    ebb_traj_quantise_f32(xyz, 3 * (size_t)w->plan->atoms, inverse, q, &any);
+    for (uint32_t i = 0; any > 0 && i < w->plan->atoms; i++) {
+        bool off = false;
+        for (size_t k = 3 * (size_t)i; k < 3 * (size_t)i + 3; k++) {
+            if (ebb_traj_on_lattice(xyz[k], inverse))
+                continue;
+            q[k] = previous[k];
+            off = true;
+        }
+        if (!off)
+            continue;
+        if (count < w->layout.list_limit) {
+            odd[count].atom = i;
+            memcpy(&odd[count].x, xyz + 3 * (size_t)i, 3 * sizeof *xyz);
+        }
+        count++;
+    }
+    *ret_odd = count;
+}
+
+static int by_atom(const void *p, const void *q)
+{
+    const struct ebb_piece_miss *a = p, *b = q;
+    return a->atom < b->atom ? -1 : a->atom > b->atom;
+}
+
+/* Widths and planes. Returns the words of the planes. */
+static uint64_t put_blocks(const struct work *w, uint8_t *piece)
+{
+    uint8_t *widths = piece + sizeof(struct ebb_piece_header), *out = piece + w->layout.planes;
+    uint64_t words = 0;
+    ebb_traj_block_widths(w->numbers, (size_t)w->layout.blocks, widths);
+    memset(widths + w->layout.blocks, 0,
+           (size_t)(w->layout.planes - w->layout.blocks - sizeof(struct ebb_piece_header)));
+    for (uint64_t b = 0; b < w->layout.blocks; b++) {
+        ebb_traj_pack_planes(w->numbers + 32 * b, 1, widths[b], out + 4 * words);
+        words += widths[b];
+    }
+    return words;
+}
+
+bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
+                         const struct ebb_kernels_trajectory_frame *frame, const float *xyz,
+                         void *state, void *piece)
+{
+    struct work w;
+    if (!begin(&w, plan, frame, state))
+        return false;
+    const size_t limit = (size_t)w.layout.list_limit;
+    int32_t *previous = w.state + w.layout.q;
+    int32_t *q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *q);
+    struct ebb_piece_odd *odd = ebb_alloc_array(limit, sizeof *odd);
+    struct ebb_traj_misses misses = {0};
+    struct ebb_piece_header h = {0};
+    quantise(&w, xyz, previous, q, odd, &h.odd);
+    for (uint32_t p = 0; p < plan->parts; p++) {
+        struct ebb_traj_part part;
+        struct ebb_traj_frame_context context;
+        struct ebb_traj_numbers numbers;
+        part_of(&w, p, &part, &context, &numbers);
+        ebb_traj_encode_part(&part, q, previous, &context, &numbers, &misses, NULL, NULL);
+    }
+    ebb_traj_misses_measure(&misses, q);
+    if (plan->atoms > 0)
+        memcpy(previous, q, 3 * (size_t)plan->atoms * sizeof *q);
+    h.plane_words = put_blocks(&w, piece);
+    h.misses = (uint32_t)misses.count;
+    const size_t miss_count = (size_t)ebb_piece_within(h.misses, limit),
+                 odd_count = (size_t)ebb_piece_within(h.odd, limit);
+    uint8_t *end = (uint8_t *)piece + w.layout.planes + 4 * h.plane_words,
+            *lists = (uint8_t *)piece + ebb_piece_lists(&w.layout, h.plane_words);
+    memset(end, 0, (size_t)(lists - end));
+    if (misses.count > 0)
+        qsort(misses.items, misses.count, sizeof *misses.items, by_atom);
+    if (miss_count > 0)
+        memcpy(lists, misses.items, miss_count * sizeof *misses.items);
+    memcpy(lists + 16 * miss_count, odd, odd_count * sizeof *odd);
+    h.bytes = (uint64_t)(lists - (uint8_t *)piece) + 16 * (miss_count + odd_count);
+    memcpy(piece, &h, sizeof h);
+    free(misses.items);
+    free(odd);
+    free(q);
+    free(w.numbers);
+    return true;
+}
+
+/* Damaged widths lead past the end: what is not there is zero. */
+static void get_blocks(const struct work *w, const uint8_t *piece, size_t piece_bytes)
+{
+    const uint8_t *widths = piece + sizeof(struct ebb_piece_header);
+    const uint64_t there = (piece_bytes - w->layout.planes) / 4;
+    uint64_t word = 0;
+    for (uint64_t b = 0; b < w->layout.blocks; b++) {
+        const unsigned width = widths[b] <= 32 ? widths[b] : 0;
+        uint8_t planes[128] = {0};
+        const uint64_t left = word < there ? there - word : 0;
+        memcpy(planes, piece + w->layout.planes + 4 * (left > 0 ? word : 0),
+               4 * (size_t)ebb_piece_within(width, left));
+        ebb_traj_unpack_planes(planes, 1, width, w->numbers + 32 * b);
+        word += width;
+    }
+}
+
+static void mend(const struct work *w, const uint8_t *piece, size_t piece_bytes, float *xyz)
+{
+    struct ebb_piece_header h;
+    memcpy(&h, piece, sizeof h);
+    const uint64_t lists =
+        ebb_piece_lists(&w->layout, ebb_piece_within(h.plane_words, 32 * w->layout.blocks));
+    const uint64_t room = lists < piece_bytes ? (piece_bytes - lists) / 16 : 0;
+    const uint64_t misses = ebb_piece_within(h.misses, room),
+                   odd = ebb_piece_within(h.odd, room - misses);
+    int32_t *q = w->state + w->layout.q;
+    for (uint64_t i = 0; i < misses; i++) {
+        struct ebb_piece_miss m;
+        memcpy(&m, piece + lists + 16 * i, sizeof m);
+        if (m.atom >= w->plan->atoms)
+            continue;
+        int32_t *at = q + 3 * (size_t)m.atom;
+        at[0] = ebb_traj_add(at[0], m.x);
+        at[1] = ebb_traj_add(at[1], m.y);
+        at[2] = ebb_traj_add(at[2], m.z);
+    }
+    ebb_traj_dequantise_f32(q, 3 * (size_t)w->plan->atoms, w->plan->quantum, xyz);
+    for (uint64_t i = misses; i < misses + odd; i++) {
+        struct ebb_piece_odd o;
+        memcpy(&o, piece + lists + 16 * i, sizeof o);
+        if (o.atom < w->plan->atoms)
+            memcpy(xyz + 3 * (size_t)o.atom, &o.x, 3 * sizeof *xyz);
+    }
+}
+
+bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
+                           const struct ebb_kernels_trajectory_frame *frame, const void *piece,
+                           size_t piece_bytes, void *state, float *xyz)
+{
+    struct work w;
+    if (!begin(&w, plan, frame, state))
+        return false;
+    bool fits = piece_bytes >= w.layout.planes;
+    if (fits) {
+        get_blocks(&w, piece, piece_bytes);
+        for (uint32_t p = 0; p < plan->parts; p++) {
+            struct ebb_traj_part part;
+            struct ebb_traj_frame_context context;
+            struct ebb_traj_numbers numbers;
+            part_of(&w, p, &part, &context, &numbers);
+            ebb_traj_decode_part(&part, &numbers, &context, w.state + w.layout.q, NULL);
+        }
+        mend(&w, piece, piece_bytes, xyz);
+    }
+    free(w.numbers);
+    return fits;
+}

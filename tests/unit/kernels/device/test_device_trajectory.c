@@ -1,0 +1,553 @@
+/* Trajectories packed and unpacked by the device kernels: the bytes of the reference, groups that
+ * the decoder in plain C reads, and its groups read back. Built twice, as test_device.c is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "base/buffer.h"
+#include "kernels/trajectory/pieces.h"
+#include "kernels/trajectory/pieces_layout.h"
+#include "memory.h"
+
+EBB_DEFINE_AUTO_PTR(auto_device, void, device_free)
+#define DEVICE EBB_AUTO(auto_device)
+
+static uint64_t seed = 88172645463325252ull;
+
+static double next(void) /* -1..1 */
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (double)(seed >> 11) / 4503599627370496.0 - 1.0;
+}
+
+/* A system of rigid molecules and free atoms that move. */
+struct scene {
+    const char *name;
+    size_t waters, gas;
+    unsigned sites; /* of a molecule */
+    float box[9];
+    bool inside; /* kept inside the box */
+    bool odd;    /* NaN, infinities and what is far off turn up */
+    bool lost;   /* frame 9 has nothing to do with those before */
+};
+
+struct body {
+    double x[3], v[3], angle, spin, axis[3];
+};
+
+struct system {
+    const struct scene *scene;
+    size_t atoms;
+    struct body *bodies;
+    float *xyz;
+    uint32_t frame;
+};
+
+static void system_init(struct system *s, const struct scene *scene)
+{
+    const size_t count = scene->waters + scene->gas;
+    *s = (struct system){.scene = scene, .atoms = scene->waters * scene->sites + scene->gas};
+    s->bodies = ebb_alloc_array(count + 1, sizeof *s->bodies);
+    s->xyz = ebb_alloc_array(3 * s->atoms + 1, sizeof *s->xyz);
+    for (size_t i = 0; i < count; i++) {
+        struct body *b = &s->bodies[i];
+        for (unsigned k = 0; k < 3; k++) {
+            b->x[k] = 1.5 + 1.5 * next();
+            b->v[k] = 0.004 * next();
+            b->axis[k] = next();
+        }
+        b->angle = 3 * next();
+        b->spin = 0.05 * next();
+        double length =
+            sqrt(b->axis[0] * b->axis[0] + b->axis[1] * b->axis[1] + b->axis[2] * b->axis[2]) +
+            1e-9;
+        for (unsigned k = 0; k < 3; k++)
+            b->axis[k] /= length;
+    }
+}
+
+static void system_clean_up(struct system *s)
+{
+    free(s->bodies);
+    free(s->xyz);
+}
+
+/* Rodrigues' rotation. */
+static void turn(const struct body *b, const double from[3], double to[3])
+{
+    const double *u = b->axis, c = cos(b->angle), s = sin(b->angle);
+    const double dot = u[0] * from[0] + u[1] * from[1] + u[2] * from[2];
+    const double cross[3] = {u[1] * from[2] - u[2] * from[1], u[2] * from[0] - u[0] * from[2],
+                             u[0] * from[1] - u[1] * from[0]};
+    for (unsigned k = 0; k < 3; k++)
+        to[k] = from[k] * c + cross[k] * s + u[k] * dot * (1 - c);
+}
+
+static void put_atom(const struct system *s, const double x[3], float *out)
+{
+    const float *box = s->scene->box;
+    double r[3] = {x[0], x[1], x[2]};
+    for (int row = 2; row >= 0 && s->scene->inside; row--) {
+        const double turns = floor(r[row] / (double)box[4 * row]);
+        for (int k = 0; k <= row; k++)
+            r[k] -= turns * (double)box[3 * row + k];
+    }
+    for (unsigned k = 0; k < 3; k++)
+        out[k] = (float)r[k];
+}
+
+static void system_step(struct system *s)
+{
+    static const double offsets[4][3] = {
+        {0, 0, 0}, {0.0757, 0.0586, 0}, {-0.0757, 0.0586, 0}, {0, 0.0155, 0}};
+    const struct scene *scene = s->scene;
+    float *out = s->xyz;
+    for (size_t i = 0; i < scene->waters + scene->gas; i++) {
+        struct body *b = &s->bodies[i];
+        const bool lost = scene->lost && s->frame == 9;
+        for (unsigned k = 0; k < 3; k++) {
+            b->v[k] += 0.0008 * next();
+            b->x[k] += lost ? next() : b->v[k];
+        }
+        b->angle += lost ? next() : b->spin;
+        const unsigned atoms = i < scene->waters ? scene->sites : 1;
+        for (unsigned a = 0; a < atoms; a++, out += 3) {
+            double r[3];
+            turn(b, offsets[a], r);
+            for (unsigned k = 0; k < 3; k++)
+                r[k] += b->x[k];
+            put_atom(s, r, out);
+        }
+    }
+    if (scene->odd && s->frame > 0 && s->atoms > 20) {
+        const float odd[4] = {NAN, INFINITY, -INFINITY, 1e30f};
+        s->xyz[(7 * s->frame) % (3 * s->atoms)] = odd[s->frame % 4];
+        s->xyz[3 * (s->atoms - 2)] = odd[(s->frame + 1) % 4];
+        if (s->frame % 2 == 0)
+            s->xyz[3 * (s->atoms / 2) + 1] = 40.0f * (float)s->frame;
+    }
+    s->frame++;
+}
+
+static const struct scene scenes[] = {
+    {"one atom", 0, 1, 3, {0}, false, false, false},
+    {"31 free atoms", 0, 31, 3, {0}, false, false, false},
+    {"free gas in a box", 0, 700, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
+    {"three sites and ions", 150, 37, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
+    {"four sites", 141, 3, 4, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
+    {"three sites, triclinic",
+     97,
+     5,
+     3,
+     {3, 0, 0, 0.5f, 2.8f, 0, -1, 0.75f, 2.5f},
+     true,
+     false,
+     false},
+    {"three sites, unwrapped", 85, 0, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, false, false, false},
+    {"odd coordinates", 60, 40, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, true, false},
+    {"a jump", 50, 20, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, false, false, true},
+};
+#define SCENES  (sizeof scenes / sizeof *scenes)
+#define QUANTUM 0.001
+#define FRAMES  14
+
+/* Memory of a device for one plan. */
+struct device {
+    struct ebb_kernels_trajectory plan;
+    size_t state_bytes, workspace_bytes, bound;
+    void *state, *workspace, *piece;
+    float *xyz;
+};
+
+static void device_init(struct device *d, const struct ebb_kernels_trajectory *plan)
+{
+    d->plan = *plan;
+    d->state_bytes = ebb_kernels_trajectory_state(plan);
+    d->workspace_bytes = ebb_kernels_trajectory_workspace(plan);
+    d->bound = ebb_kernels_trajectory_bound(plan);
+    d->state = device_alloc(d->state_bytes);
+    d->workspace = device_alloc(d->workspace_bytes);
+    d->piece = device_alloc(d->bound);
+    d->xyz = device_alloc(12 * (size_t)plan->atoms);
+    memset(d->piece, 0xa5, d->bound);
+    memset(d->workspace, 0x5a, d->workspace_bytes);
+}
+
+static void device_clean_up(struct device *d)
+{
+    device_free(d->state);
+    device_free(d->workspace);
+    device_free(d->piece);
+    device_free(d->xyz);
+    memset(d, 0, sizeof *d);
+}
+
+static int by_atom(const void *p, const void *q)
+{
+    const struct ebb_piece_miss *a = p, *b = q;
+    return a->atom < b->atom ? -1 : a->atom > b->atom;
+}
+
+static void sort_lists(const struct ebb_kernels_trajectory *plan, uint8_t *piece)
+{
+    struct ebb_piece_layout l;
+    struct ebb_piece_header h;
+    ebb_piece_layout(plan, &l);
+    memcpy(&h, piece, sizeof h);
+    uint8_t *lists = piece + ebb_piece_lists(&l, h.plane_words);
+    if (h.misses > l.list_limit || h.odd > l.list_limit)
+        return; /* void: which of them are told is free */
+    qsort(lists, h.misses, 16, by_atom);
+    qsort(lists + 16 * (size_t)h.misses, h.odd, 16, by_atom);
+}
+
+static size_t piece_bytes(const void *piece)
+{
+    uint64_t bytes;
+    memcpy(&bytes, piece, sizeof bytes);
+    return (size_t)bytes;
+}
+
+/* One frame by the device and by the reference: the same piece, the same state after it. */
+static void pack_both(struct device *d, const struct ebb_kernels_trajectory_frame *frame,
+                      const float *xyz)
+{
+    EBB_AUTO_FREE void *state = ebb_alloc(d->state_bytes), *piece = ebb_alloc(d->bound);
+    memcpy(state, d->state, d->state_bytes);
+    memcpy(d->xyz, xyz, 12 * (size_t)d->plan.atoms);
+    assert_true(ebb_traj_piece_pack(&d->plan, frame, xyz, state, piece));
+    assert_int_equal(ebb_kernels_trajectory_pack(&d->plan, frame, d->xyz, d->state, d->piece,
+                                                 d->workspace, d->workspace_bytes, NULL),
+                     0);
+    device_wait();
+    assert_int_equal(piece_bytes(d->piece), piece_bytes(piece));
+    sort_lists(&d->plan, d->piece);
+    struct ebb_piece_layout l;
+    struct ebb_piece_header h;
+    ebb_piece_layout(&d->plan, &l);
+    memcpy(&h, piece, sizeof h);
+    const bool full = h.misses > l.list_limit || h.odd > l.list_limit;
+    assert_memory_equal(d->piece, piece,
+                        full ? (size_t)ebb_piece_lists(&l, h.plane_words) : (size_t)h.bytes);
+    assert_memory_equal(d->state, state, d->state_bytes);
+}
+
+static struct ebb_traj_encoder *encoder(size_t atoms)
+{
+    const struct ebb_traj_options o = {
+        .quantum = QUANTUM, .group_frames = 11, .bit_packed = true, .rigid_only = true};
+    struct ebb_traj_encoder *enc = ebb_traj_encoder_new(atoms, &o, NULL);
+    assert_non_null(enc);
+    return enc;
+}
+
+static void put_frame(struct ebb_traj_encoder *enc, struct device *d, const struct system *s,
+                      struct ebb_buffer *groups, unsigned *pieces)
+{
+    struct ebb_error err = {0};
+    if (!ebb_traj_encoder_takes_pieces(enc)) {
+        device_clean_up(d);
+        assert_int_equal(ebb_traj_encoder_add(enc, s->xyz, s->scene->box, groups, &err), 0);
+        return;
+    }
+    struct ebb_kernels_trajectory_frame frame;
+    if (d->state == NULL) {
+        struct ebb_kernels_trajectory plan;
+        ebb_traj_encoder_plan(enc, &plan);
+        const struct scene *scene = s->scene;
+        if (scene->waters > 0 && !scene->odd)
+            assert_int_equal(plan.part[0].atoms_each * plan.part[0].sites,
+                             scene->waters * scene->sites);
+        device_init(d, &plan);
+        ebb_traj_encoder_state(enc, d->state);
+    }
+    ebb_traj_encoder_next_frame(enc, s->scene->box, &frame);
+    pack_both(d, &frame, s->xyz);
+    int rc = ebb_traj_encoder_add_piece(enc, d->piece, piece_bytes(d->piece), s->scene->box, groups,
+                                        &err);
+    if (rc == 1) {
+        assert_true(s->scene->lost);
+        rc = ebb_traj_encoder_add(enc, s->xyz, s->scene->box, groups, &err);
+    } else {
+        ++*pieces;
+    }
+    assert_int_equal(rc, 0);
+}
+
+static void check_coordinates(const float *got, const float *expected, size_t n)
+{
+    for (size_t i = 0; i < n; i += 3) {
+        bool odd = false;
+        for (size_t k = i; k < i + 3; k++)
+            odd |= !(fabs((double)expected[k]) < QUANTUM * 536870912.0);
+        for (size_t k = i; k < i + 3; k++) {
+            if (odd)
+                assert_memory_equal(got + k, expected + k, sizeof *got);
+            else if (!(fabs((double)got[k] - (double)expected[k]) <=
+                       QUANTUM / 2 + fabs((double)expected[k]) * 1.2e-7))
+                fail_msg("%zu: %.9g is not %.9g", k, (double)got[k], (double)expected[k]);
+        }
+    }
+}
+
+/* Groups by the plain decoder, and by the device from the key frame on: the same floats. */
+static void read_groups(const struct ebb_buffer *groups, const float *truth, size_t atoms)
+{
+    struct ebb_error err = {0};
+    EBB_AUTO_FREE float *plain = ebb_alloc_array(3 * atoms + 1, sizeof *plain);
+    EBB_AUTO_FREE float *key = ebb_alloc_array(3 * atoms + 1, sizeof *key);
+    unsigned frames = 0;
+    for (size_t at = 0; at < groups->len;) {
+        struct ebb_traj_group_info info;
+        EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL, *other = NULL;
+        assert_int_equal(ebb_traj_group_info(groups->data + at, groups->len - at, &info, &err), 0);
+        assert_int_equal(ebb_traj_decoder_open(groups->data + at, info.bytes, &dec, &err), 0);
+        assert_int_equal(ebb_traj_decoder_open(groups->data + at, info.bytes, &other, &err), 0);
+        struct ebb_kernels_trajectory plan;
+        struct device d;
+        assert_int_equal(ebb_traj_decoder_plan(other, &plan, &err), 0);
+        device_init(&d, &plan);
+        assert_int_equal(ebb_traj_decoder_next(other, key, NULL, &err), 1);
+        assert_int_equal(ebb_traj_decoder_state(other, d.state, &err), 0);
+        for (uint32_t f = 0; f < info.frames; f++, truth += 3 * atoms, frames++) {
+            assert_int_equal(ebb_traj_decoder_next(dec, plain, NULL, &err), 1);
+            check_coordinates(plain, truth, 3 * atoms);
+            if (f == 0)
+                continue;
+            EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer piece = {0};
+            struct ebb_kernels_trajectory_frame frame;
+            assert_int_equal(ebb_traj_decoder_next_piece(other, &piece, &frame, &err), 1);
+            DEVICE void *in = device_alloc(piece.len);
+            memcpy(in, piece.data, piece.len);
+            assert_int_equal(ebb_kernels_trajectory_unpack(&plan, &frame, in, piece.len, d.state,
+                                                           d.xyz, d.workspace, d.workspace_bytes,
+                                                           NULL),
+                             0);
+            device_wait();
+            assert_memory_equal(d.xyz, plain, 3 * atoms * sizeof *plain);
+        }
+        struct ebb_buffer none = {0};
+        struct ebb_kernels_trajectory_frame frame;
+        assert_int_equal(ebb_traj_decoder_next_piece(other, &none, &frame, &err), 0);
+        assert_int_equal(ebb_traj_decoder_next(other, plain, NULL, &err), EBB_ERR_INPUT);
+        device_clean_up(&d);
+        at += info.bytes;
+    }
+    assert_int_equal(frames, FRAMES);
+}
+
+static void check_scene(const struct scene *scene)
+{
+    struct system s;
+    struct device d = {0};
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer groups = {0};
+    unsigned pieces = 0;
+    system_init(&s, scene);
+    EBB_AUTO(ebb_traj_encoder_destroy_ptr) struct ebb_traj_encoder *enc = encoder(s.atoms);
+    EBB_AUTO_FREE float *truth = ebb_alloc_array(3 * s.atoms * FRAMES + 1, sizeof *truth);
+    for (unsigned f = 0; f < FRAMES; f++) {
+        system_step(&s);
+        memcpy(truth + 3 * s.atoms * f, s.xyz, 3 * s.atoms * sizeof *truth);
+        put_frame(enc, &d, &s, &groups, &pieces);
+    }
+    assert_int_equal(ebb_traj_encoder_flush(enc, &groups, &err), 0);
+    assert_in_range(pieces, 5, FRAMES - 4);
+    read_groups(&groups, truth, s.atoms);
+    device_clean_up(&d);
+    system_clean_up(&s);
+}
+
+static void groups_of_packed_frames_are_read_by_every_decoder(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < SCENES; k++)
+        check_scene(&scenes[k]);
+}
+
+static void groups_of_the_plain_encoder_are_unpacked_by_the_device(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < SCENES; k++) {
+        struct system s;
+        struct ebb_error err = {0};
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer groups = {0};
+        system_init(&s, &scenes[k]);
+        EBB_AUTO(ebb_traj_encoder_destroy_ptr) struct ebb_traj_encoder *enc = encoder(s.atoms);
+        EBB_AUTO_FREE float *truth = ebb_alloc_array(3 * s.atoms * FRAMES + 1, sizeof *truth);
+        for (unsigned f = 0; f < FRAMES; f++) {
+            system_step(&s);
+            memcpy(truth + 3 * s.atoms * f, s.xyz, 3 * s.atoms * sizeof *truth);
+            assert_int_equal(ebb_traj_encoder_add(enc, s.xyz, s.scene->box, &groups, &err), 0);
+        }
+        assert_int_equal(ebb_traj_encoder_flush(enc, &groups, &err), 0);
+        read_groups(&groups, truth, s.atoms);
+        system_clean_up(&s);
+    }
+}
+
+/* A plan and a state of any kind, as no encoder would make them: numbers of any size. */
+static void pieces_of_noise_equal_the_reference(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n < 80; n += 13) {
+        const struct ebb_kernels_trajectory plan = {
+            .atoms = 8 * (uint64_t)n + 1,
+            .quantum = QUANTUM,
+            .parts = 3,
+            .part = {{n, 3, 9600, 9500, -2100, 0, 0},
+                     {n, 4, 9600, 9500, -2100, 0.2f, 0.3f},
+                     {n + 1, 1, 0, 0, 0, 0, 0}},
+        };
+        struct device d, e;
+        struct ebb_kernels_trajectory_frame frame = {
+            .before = n, .inside = n % 2, .box = {3, 0, 0, 1, 2.5f, 0, -1, 0.5f, 2}};
+        struct ebb_piece_layout l;
+        ebb_piece_layout(&plan, &l);
+        device_init(&d, &plan);
+        device_init(&e, &plan);
+        int32_t *words = d.state;
+        for (uint64_t i = 0; i < l.state_words; i++)
+            words[i] = (int32_t)(next() * (i % 5 == 0 ? 2147483647.0 : 3000.0));
+        for (uint32_t p = 0, atom = 0; p < 3; p++) {
+            for (uint32_t i = 0; i < plan.part[p].sites; i++, atom += plan.part[p].atoms_each)
+                words[l.part[p].first + i] = (int32_t)atom;
+            frame.weights[p].last = (int8_t)(60 - 20 * (int)p);
+            frame.weights[p].mean = (int8_t)(20 * (int)p - 30);
+            frame.weights[p].sphere = (uint8_t)(120 + p);
+            frame.weights[p].circle = (uint8_t)(100 - p);
+        }
+        EBB_AUTO_FREE void *before = ebb_alloc(d.state_bytes);
+        memcpy(before, d.state, d.state_bytes);
+        memcpy(e.state, d.state, d.state_bytes);
+        EBB_AUTO_FREE float *xyz = ebb_alloc_array(3 * (size_t)plan.atoms, sizeof *xyz);
+        for (size_t i = 0; i < 3 * plan.atoms; i++)
+            xyz[i] = (float)(next() * (i % 7 == 0 ? 1e6 : 4));
+        pack_both(&d, &frame, xyz);
+        /* Damaged pieces are read as the reference reads them. */
+        for (unsigned round = 0; round < 6; round++) {
+            const size_t len = round == 5 ? (size_t)l.planes : piece_bytes(d.piece);
+            DEVICE void *in = device_alloc(len);
+            memcpy(in, d.piece, len);
+            for (unsigned k = 0; k < 3 * round; k++)
+                ((uint8_t *)in)[(size_t)(fabs(next()) * (double)(len - 1))] ^= 1u << k % 8;
+            EBB_AUTO_FREE void *after = ebb_memdup(before, d.state_bytes);
+            memcpy(e.state, before, d.state_bytes);
+            assert_true(ebb_traj_piece_unpack(&plan, &frame, in, len, after, xyz));
+            assert_int_equal(ebb_kernels_trajectory_unpack(&plan, &frame, in, len, e.state, e.xyz,
+                                                           e.workspace, e.workspace_bytes, NULL),
+                             0);
+            device_wait();
+            assert_memory_equal(e.state, after, d.state_bytes);
+            assert_memory_equal(e.xyz, xyz, 12 * (size_t)plan.atoms);
+        }
+        device_clean_up(&d);
+        device_clean_up(&e);
+    }
+}
+
+/* A piece with one part changed is refused, and the encoder goes on. */
+static void damaged_pieces_are_refused(void **state)
+{
+    (void)state;
+    struct system s;
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer groups = {0};
+    system_init(&s, &scenes[7]);
+    EBB_AUTO(ebb_traj_encoder_destroy_ptr) struct ebb_traj_encoder *enc = encoder(s.atoms);
+    for (unsigned f = 0; f < 4; f++) {
+        system_step(&s);
+        assert_false(ebb_traj_encoder_takes_pieces(enc));
+        assert_int_equal(ebb_traj_encoder_add_piece(enc, "", 0, NULL, &groups, &err),
+                         EBB_ERR_INPUT);
+        assert_int_equal(ebb_traj_encoder_add(enc, s.xyz, s.scene->box, &groups, &err), 0);
+    }
+    assert_true(ebb_traj_encoder_takes_pieces(enc));
+    struct ebb_kernels_trajectory plan;
+    struct ebb_kernels_trajectory_frame frame;
+    struct ebb_piece_layout l;
+    struct ebb_piece_header h;
+    ebb_traj_encoder_plan(enc, &plan);
+    ebb_piece_layout(&plan, &l);
+    EBB_AUTO_FREE void *of = ebb_alloc(ebb_kernels_trajectory_state(&plan));
+    EBB_AUTO_FREE uint8_t *piece = ebb_alloc(ebb_kernels_trajectory_bound(&plan));
+    ebb_traj_encoder_state(enc, of);
+    ebb_traj_encoder_next_frame(enc, s.scene->box, &frame);
+    system_step(&s);
+    assert_true(ebb_traj_piece_pack(&plan, &frame, s.xyz, of, piece));
+    memcpy(&h, piece, sizeof h);
+    assert_true(h.odd > 0);
+    const size_t odd = (size_t)h.bytes - 16;
+    const size_t places[] = {0, 8, 16, 20, sizeof h, sizeof h + (size_t)l.blocks - 1, odd + 3};
+    for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
+        piece[places[k]] ^= 0x41;
+        assert_int_equal(
+            ebb_traj_encoder_add_piece(enc, piece, (size_t)h.bytes, s.scene->box, &groups, &err),
+            EBB_ERR_INPUT);
+        piece[places[k]] ^= 0x41;
+    }
+    assert_int_equal(
+        ebb_traj_encoder_add_piece(enc, piece, (size_t)h.bytes - 1, s.scene->box, &groups, &err),
+        EBB_ERR_INPUT);
+    assert_int_equal(
+        ebb_traj_encoder_add_piece(enc, piece, (size_t)h.bytes, s.scene->box, &groups, &err), 0);
+    assert_int_equal(ebb_traj_encoder_flush(enc, &groups, &err), 0);
+    struct ebb_traj_group_info info;
+    assert_int_equal(ebb_traj_group_info(groups.data, groups.len, &info, &err), 0);
+    assert_int_equal(info.frames, 5);
+    system_clean_up(&s);
+}
+
+static void what_is_no_plan_is_refused(void **state)
+{
+    (void)state;
+    const struct ebb_kernels_trajectory good = {
+        .atoms = 5, .quantum = 1, .parts = 1, .part = {{.sites = 5, .atoms_each = 1}}};
+    struct ebb_kernels_trajectory bad = good;
+    struct ebb_kernels_trajectory_frame frame = {.before = 1};
+    struct device d;
+    device_init(&d, &good);
+    memset(d.state, 0, d.state_bytes);
+    bad.part[0].atoms_each = 2;
+    assert_int_equal(ebb_kernels_trajectory_pack(&bad, &frame, d.xyz, d.state, d.piece, d.workspace,
+                                                 d.workspace_bytes, NULL),
+                     EBB_KERNELS_MISUSE);
+    assert_int_equal(ebb_kernels_trajectory_pack(&good, &frame, d.xyz, d.state, d.piece,
+                                                 d.workspace, d.workspace_bytes - 1, NULL),
+                     EBB_KERNELS_MISUSE);
+    frame.before = 0;
+    assert_int_equal(ebb_kernels_trajectory_pack(&good, &frame, d.xyz, d.state, d.piece,
+                                                 d.workspace, d.workspace_bytes, NULL),
+                     EBB_KERNELS_MISUSE);
+    frame.before = 1;
+    assert_int_equal(ebb_kernels_trajectory_unpack(&good, &frame, d.piece, 16, d.state, d.xyz,
+                                                   d.workspace, d.workspace_bytes, NULL),
+                     EBB_KERNELS_MISUSE);
+    device_clean_up(&d);
+}
+
+int main(void)
+{
+    const char *missing = device_missing();
+    if (missing != NULL) {
+        printf("skipped: no device: %s\n", missing);
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_of_packed_frames_are_read_by_every_decoder),
+        cmocka_unit_test(groups_of_the_plain_encoder_are_unpacked_by_the_device),
+        cmocka_unit_test(pieces_of_noise_equal_the_reference),
+        cmocka_unit_test(damaged_pieces_are_refused),
+        cmocka_unit_test(what_is_no_plan_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
