@@ -151,7 +151,7 @@ static int choose_offers(struct forecasting *w, struct ebb_error *err)
 
 static uint32_t key_of(struct forecasting *w, const Ebb__Offer *o)
 {
-    char name[64];
+    char name[64] = {0};
     snprintf(name, sizeof name, "%.48s %s", o->type,
              o->market == EBB__MARKET__SPOT ? "spot" : "on demand");
     for (size_t k = 0; k < w->key_count; k++) {

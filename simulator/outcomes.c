@@ -64,11 +64,13 @@ void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,
                             struct ebb_outcome_summary *ret)
 {
     EBB_AUTO_FREE double *values = ebb_alloc_array(count + 1, sizeof *values);
+    size_t done = 0;
     *ret = (struct ebb_outcome_summary){.runs = count};
     for (size_t i = 0; i < count; i++) {
         values[i] = o[i].usd;
-        ret->done += o[i].is_done ? 1.0 / (double)count : 0;
+        done += o[i].is_done;
     }
+    ret->done = count > 0 ? (double)done / (double)count : 0;
     ebb_spread_of(values, count, &ret->usd);
     for (size_t i = 0; i < count; i++)
         values[i] = o[i].finish_s;

@@ -10,6 +10,7 @@
 
 #define SHARED      0.4
 #define OF_POOL     0.4
+#define DRIFT       0.5 /* log-normal: days differ from those that were learned from */
 #define SHOCK_PRIOR 0.5 /* of revocations */
 #define SHOCK_KILLS 0.95
 #define WEIGHT      2.0 /* of that prior, in revocations */
@@ -195,11 +196,11 @@ static double log_normal(double mean, double sd, double z)
 static void draw_rates(const struct prior *p, int rate, double shared, struct ebb_random *r,
                        double out[EBB_AGE_BINS])
 {
-    double own = normal(r);
+    double own = normal(r), drift = exp(DRIFT * normal(r) - DRIFT * DRIFT / 2);
     for (int b = 0; b < EBB_AGE_BINS; b++) {
         double z =
             sqrt(SHARED) * shared + sqrt(OF_POOL) * own + sqrt(1 - SHARED - OF_POOL) * normal(r);
-        out[b] = log_normal(p->mean[rate][b], p->sd[rate][b], z);
+        out[b] = log_normal(p->mean[rate][b], p->sd[rate][b], z) * drift;
     }
 }
 

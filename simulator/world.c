@@ -159,7 +159,9 @@ static void revoke_all(struct ebb_world *w, int zone, int type,
                        const struct ebb_fleet_notice *notice, double lead_s, double share)
 {
     uint32_t count = w->live_vm_count;
-    EBB_AUTO_FREE uint32_t *live = ebb_memdup(w->live_vms, (count + 1) * sizeof *live);
+    if (count == 0)
+        return;
+    EBB_AUTO_FREE uint32_t *live = ebb_memdup(w->live_vms, count * sizeof *live);
     for (uint32_t i = 0; i < count; i++) {
         const struct ebb_world_vm *vm = &w->vms[live[i]];
         if ((zone < 0 || vm->zone == zone) && (type < 0 || vm->type == type) &&
@@ -257,7 +259,9 @@ static void start_lifetime(struct ebb_world *w, uint32_t vm)
     if (!v->spot)
         return;
     ebb_random_seed(&random, w->seed ^ ((uint64_t)vm + 1) * BY_LAUNCH);
-    if (w->model != NULL) {
+    if (w->model != NULL && w->model->pools == NULL) {
+        s = w->model->lifetime_s(w->model->ctx, v->zone, v->type, ebb_random_uniform(&random));
+    } else if (w->model != NULL) {
         const struct ebb_pool_model *m = &w->model->pools[pool_of(w, v->zone, v->type)];
         s = ebb_pool_draw_s(m->own_per_hour, w->model->time_scale, 0, ebb_random_uniform(&random));
         if (m->cap_s > 0)
@@ -522,7 +526,7 @@ static void start_pools(struct ebb_world *w)
     size_t pools = w->fleet->zone_count * w->fleet->type_count;
     w->pool_is_down = ebb_alloc_array(pools + 1, sizeof *w->pool_is_down);
     w->pool_turns = ebb_alloc_array(pools + 1, sizeof *w->pool_turns);
-    for (size_t p = 0; w->model != NULL && p < pools; p++) {
+    for (size_t p = 0; w->model != NULL && w->model->pools != NULL && p < pools; p++) {
         w->pool_is_down[p] = w->model->pools[p].is_down;
         plan_pool(w, (uint32_t)p, w->model->pools[p].age_s);
     }

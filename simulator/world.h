@@ -33,7 +33,10 @@ struct ebb_pool_model {
     double age_s;                            /* of the run or outage at the start */
 };
 struct ebb_world_model {
-    const struct ebb_pool_model *pools; /* zone index * type count + type index */
+    const struct ebb_pool_model *pools; /* zone index * type count + type index; or NULL: */
+    /* how long a VM lives, from a uniform number in [0, 1); INFINITY: for ever. */
+    double (*lifetime_s)(void *ctx, int zone, int type, double u);
+    void *ctx;
     struct ebb_fleet_notice notice;
     double time_scale; /* ages of the bins over seconds; 0 stands for 1 */
 };

@@ -1,0 +1,33 @@
+#include "tests/unit/simulator/fixture.h"
+
+static void quantiles_lie_between_the_values(void **state)
+{
+    (void)state;
+    double x[101];
+    struct ebb_spread s;
+    for (int i = 0; i <= 100; i++)
+        x[i] = (i * 37) % 101;
+    ebb_spread_of(x, 101, &s);
+    assert_true(s.p5 == 5 && s.p50 == 50 && s.p95 == 95 && s.mean == 50);
+    assert_true(fabs(s.sd - sqrt(101.0 * 102 / 12)) < 1e-9);
+}
+
+static void one_value_has_no_spread_and_none_is_zero(void **state)
+{
+    (void)state;
+    double x[1] = {3};
+    struct ebb_spread s;
+    ebb_spread_of(x, 1, &s);
+    assert_true(s.p5 == 3 && s.p95 == 3 && s.sd == 0);
+    ebb_spread_of(x, 0, &s);
+    assert_true(s.mean == 0 && s.p95 == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantiles_lie_between_the_values),
+        cmocka_unit_test(one_value_has_no_spread_and_none_is_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
