@@ -23,7 +23,7 @@
 
 #define HALF_LIFE_S   EBB_HAZARD_HALF_LIFE_S
 #define STARTS        20
-#define RUNS          120
+#define RUNS          200
 #define LEAST_LIVES   20
 #define LEAST_UP      0.01 /* of the second half; no bag ends in a zone that is closed for good */
 #define NOW_NS        (INT64_C(1767225600) * INT64_C(1000000000))
@@ -215,10 +215,10 @@ static void count(struct tally *t, const struct ebb_forecast *f, const struct eb
 {
     const struct ebb_spread *usd = &f->outcome.usd, *finish = &f->outcome.finish_s;
     t->outcomes++;
-    t->cost_in += x->usd >= usd->p5 && x->usd <= usd->p95;
-    t->cost_below += x->usd < usd->p5;
-    t->finish_in += x->finish_s >= finish->p5 && x->finish_s <= finish->p95;
-    t->finish_below += x->finish_s < finish->p5;
+    t->cost_in += x->usd >= usd->low && x->usd <= usd->high;
+    t->cost_below += x->usd < usd->low;
+    t->finish_in += x->finish_s >= finish->low && x->finish_s <= finish->high;
+    t->finish_below += x->finish_s < finish->low;
     t->ratio += x->usd / usd->mean;
 }
 

@@ -58,6 +58,8 @@ void ebb_spread_of(double *values, size_t count, struct ebb_spread *ret)
     ret->p5 = quantile(values, count, 0.05);
     ret->p50 = quantile(values, count, 0.5);
     ret->p95 = quantile(values, count, 0.95);
+    ret->low = quantile(values, count, 0.025);
+    ret->high = quantile(values, count, 0.975);
 }
 
 void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,

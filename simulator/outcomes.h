@@ -15,9 +15,12 @@ struct ebb_outcome {
 /* Of a run's only bag. */
 void ebb_outcome_of(const struct ebb_simulation *s, struct ebb_outcome *ret);
 
-/* Sample mean and standard deviation, and quantiles (linear between order statistics). */
+/* Sample mean and standard deviation, and quantiles (linear between order statistics). `low` and
+ * `high` hold nine of ten outcomes of the world, as far as runs in a model can say: they are the
+ * quantiles at 2.5 and 97.5 % of the runs, since the runs share what the model gets wrong
+ * (bench/bagsim.c measures how often an outcome falls inside). */
 struct ebb_spread {
-    double mean, sd, p5, p50, p95;
+    double mean, sd, p5, p50, p95, low, high;
 };
 void ebb_spread_of(double *values, size_t count, struct ebb_spread *ret); /* sorts `values` */
 

@@ -12,8 +12,8 @@
 #define OF_POOL     0.4
 #define DRIFT       0.5 /* log-normal: days differ from those that were learned from */
 #define SHOCK_PRIOR 0.5 /* of revocations */
-#define SHOCK_KILLS 0.95
-#define WEIGHT      2.0 /* of that prior, in revocations */
+#define KILLS_LEAST 0.9 /* share of a pool's VMs that go with it; at most all */
+#define WEIGHT      1.0 /* of that prior, in revocations */
 #define AHEAD_S     (20 * 86400.0)
 #define MOST_TURNS  2000
 
@@ -225,7 +225,7 @@ static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
                       struct ebb_pool_model *m)
 {
     double rates[EBB_AGE_BINS];
-    *m = (struct ebb_pool_model){.shock_kills = SHOCK_KILLS};
+    *m = (struct ebb_pool_model){0};
     if (!p->is_offered)
         return;
     draw_rates(p, EBB_RATE_REVOCATION, shared[EBB_RATE_REVOCATION], r, rates);
@@ -235,6 +235,7 @@ static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
         m->shock_per_hour[b] = rates[b] * share;
         m->own_per_hour[b] = rates[b] * (1 - share);
     }
+    m->shock_kills = KILLS_LEAST + (1 - KILLS_LEAST) * ebb_random_uniform(r);
     look_in(m, pools->time_scale, r);
 }
 
