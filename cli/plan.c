@@ -1,5 +1,6 @@
 /* `ebb plan`: what a bag will cost and when it will end, before it is submitted. Offers come from a
- * fleet file, from the scheduler that runs, or else from the emulated cloud's own file. */
+ * fleet file, from the price catalogue, from the scheduler that runs, or else from the emulated
+ * cloud's own file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +14,21 @@
 #include "cli/hazards.h"
 #include "cli/json_out.h"
 #include "cli/plan_view.h"
+#include "cli/prices_file.h"
 #include "cli/submit_inputs.h"
 #include "cli/table.h"
 #include "cloud/emulator/fleet.h"
+#include "scheduler/core/catalogue.h"
 
 extern const struct ebb_command ebb_command_plan;
 
-#define MOST_RUNS 10000
+#define MOST_RUNS       10000
+#define CATALOGUE_ZONES 3 /* it knows regions alone */
 
 EBB_DEFINE_AUTO_PTR(fleet_auto, struct ebb_fleet, ebb_fleet_destroy)
 
 static struct {
-    const char *fleet, *hazards, *plot, *job_spread, *time_error;
+    const char *fleet, *region, *hazards, *plot, *job_spread, *time_error;
     double deadline_s, job_time_s, start_time_s, checkpoint_time_s;
     int64_t runs, seed, max_vms, points;
     bool as_json;
@@ -35,6 +39,9 @@ struct ground {
     struct ebb_bag_file bag;
     struct ebb_fleet *fleet;
     struct ebb_fleet_offers own;
+    struct ebb_catalogue *imported;
+    Ebb__Offer *listed; /* of the catalogue */
+    char zones[CATALOGUE_ZONES][64];
     Ebb__ClientAnswer *plan, *seen;
     Ebb__HazardState *file;
     const Ebb__Offer **offers;
@@ -51,6 +58,8 @@ static void ground_clean_up(struct ground *g)
     ebb_bag_file_clean_up(&g->bag);
     ebb_fleet_offers_clean_up(&g->own);
     ebb_fleet_destroy(g->fleet);
+    ebb_catalogue_destroy(g->imported);
+    free(g->listed);
     ebb_answer_destroy(g->plan);
     ebb_answer_destroy(g->seen);
     if (g->file != NULL)
@@ -119,6 +128,49 @@ static int from_scheduler(struct ebb_client *c, struct ground *g, struct ebb_err
     return 0;
 }
 
+static void list_offer(struct ground *g, const struct ebb_catalogue_offer *c, int zone, bool spot)
+{
+    Ebb__Offer *to = &g->listed[g->offer_count];
+    ebb__offer__init(to);
+    to->provider = c->provider;
+    to->region = c->region;
+    to->zone = g->zones[zone];
+    to->type = c->type;
+    to->market = spot ? EBB__MARKET__SPOT : EBB__MARKET__ON_DEMAND;
+    to->cpus = c->cpus;
+    to->memory_bytes = c->memory_bytes;
+    to->gpus = c->gpus;
+    to->gpu_model = c->gpu_model;
+    to->usd_micros_per_hour = spot ? c->spot_usd_micros_per_hour : c->on_demand_usd_micros_per_hour;
+    to->on_demand_usd_micros_per_hour = c->on_demand_usd_micros_per_hour;
+    g->offers[g->offer_count++] = to;
+}
+
+static int from_catalogue(struct ground *g, struct ebb_error *err)
+{
+    const struct ebb_catalogue *c = ebb_prices_load(&g->imported, err);
+    if (c == NULL)
+        return err->code;
+    g->listed = ebb_alloc_array(2 * CATALOGUE_ZONES * c->count + 1, sizeof *g->listed);
+    g->offers = ebb_alloc_array(2 * CATALOGUE_ZONES * c->count + 1, sizeof(const Ebb__Offer *));
+    for (int z = 0; z < CATALOGUE_ZONES; z++) {
+        snprintf(g->zones[z], sizeof g->zones[z], "%.50s%c", o.region, 'a' + z);
+        for (size_t i = 0; i < c->count; i++) {
+            if (strcmp(c->offers[i].region, o.region) != 0)
+                continue;
+            if (c->offers[i].spot_usd_micros_per_hour > 0)
+                list_offer(g, &c->offers[i], z, true);
+            list_offer(g, &c->offers[i], z, false);
+        }
+    }
+    g->source = "the price catalogue, in three zones";
+    if (g->offer_count == 0)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "--region %s: the catalogue has nothing there; see `ebb prices`",
+                             o.region);
+    return 0;
+}
+
 static int read_hazards(struct ground *g, struct ebb_error *err)
 {
     if (o.hazards == NULL)
@@ -142,6 +194,8 @@ static int find_ground(const char *bag, struct ground *g, struct ebb_error *err)
     int rc = with_faults(ebb_bag_file_read(bag, &g->bag, &faults, err), &faults);
     if (rc == 0 && o.fleet != NULL)
         rc = from_fleet(g, o.fleet, err);
+    else if (rc == 0 && o.region != NULL)
+        rc = from_catalogue(g, err);
     else if (rc == 0 && ebb_client_connect(&client, NULL) == 0)
         rc = from_scheduler(client, g, err);
     else if (rc == 0)
@@ -257,6 +311,11 @@ static const struct ebb_option options[] = {
      .help = "Offers of the emulated cloud's file (docs/emulator.md). Default: those of the "
              "scheduler that runs, else of the emulated cloud that ships with ebb. The lifetimes "
              "and revocations that the file tells are not looked at."},
+    {.name = "region",
+     .kind = EBB_OPTION_TEXT,
+     .target = &o.region,
+     .value = "REGION",
+     .help = "Offers of the price catalogue (`ebb prices`) in this region."},
     {.name = "deadline",
      .kind = EBB_OPTION_DURATION,
      .target = &o.deadline_s,

@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "scheduler/core/ledger.h"
 
+#define SHARED_TAIL 0.025 /* of runs on either side of the range for costs */
+
 void ebb_outcome_of(const struct ebb_simulation *s, struct ebb_outcome *ret)
 {
     const struct ebb_bag *b = s->state->bags[0];
@@ -58,8 +60,8 @@ void ebb_spread_of(double *values, size_t count, struct ebb_spread *ret)
     ret->p5 = quantile(values, count, 0.05);
     ret->p50 = quantile(values, count, 0.5);
     ret->p95 = quantile(values, count, 0.95);
-    ret->low = quantile(values, count, 0.025);
-    ret->high = quantile(values, count, 0.975);
+    ret->low = ret->p5;
+    ret->high = ret->p95;
 }
 
 void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,
@@ -74,6 +76,10 @@ void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,
     }
     ret->done = count > 0 ? (double)done / (double)count : 0;
     ebb_spread_of(values, count, &ret->usd);
+    if (count > 0) {
+        ret->usd.low = quantile(values, count, SHARED_TAIL);
+        ret->usd.high = quantile(values, count, 1 - SHARED_TAIL);
+    }
     for (size_t i = 0; i < count; i++)
         values[i] = o[i].finish_s;
     ebb_spread_of(values, count, &ret->finish_s);

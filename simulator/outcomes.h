@@ -16,9 +16,9 @@ struct ebb_outcome {
 void ebb_outcome_of(const struct ebb_simulation *s, struct ebb_outcome *ret);
 
 /* Sample mean and standard deviation, and quantiles (linear between order statistics). `low` and
- * `high` hold nine of ten outcomes of the world, as far as runs in a model can say: they are the
- * quantiles at 2.5 and 97.5 % of the runs, since the runs share what the model gets wrong
- * (bench/bagsim.c measures how often an outcome falls inside). */
+ * `high` hold nine of ten outcomes of the world, as far as runs in a model can say. Runs share what
+ * the model gets wrong, which shows in costs: theirs are the quantiles at 2.5 and 97.5 %, those of
+ * all else p5 and p95 (bench/bagsim.c measures how often an outcome falls inside). */
 struct ebb_spread {
     double mean, sd, p5, p50, p95, low, high;
 };

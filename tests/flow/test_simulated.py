@@ -83,6 +83,27 @@ class Simulated(FlowTest):
         self.assertAlmostEqual(a["lost_s"], b["lost_s"], delta=3)
         self.assertAlmostEqual(report["vm_usd"], simulated["vm_usd"], delta=0.35 * report["vm_usd"])
 
+    def test_a_plan_and_a_simulation_need_no_scheduler_and_repeat_by_their_seed(self):
+        self.cloud.write("bag.yaml", counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
+        plans = [self.cloud.json("plan", "bag.yaml", "--fleet", "fleet.yaml", "--runs", "20", "--points", "3",
+                                 "--plot", "plan.svg", "--seed", seed) for seed in ("1", "1", "2")]
+        self.assertEqual(plans[0], plans[1])
+        self.assertNotEqual(plans[0]["cost_usd"], plans[2]["cost_usd"])
+        cost = plans[0]["cost_usd"]
+        self.assertTrue(0 < cost["low"] <= cost["p5"] <= cost["p50"] <= cost["p95"] <= cost["high"])
+        self.assertEqual(20, plans[0]["runs"])
+        with open(os.path.join(self.cloud.work, "plan.svg")) as f:
+            self.assertIn("</svg>", f.read())
+        runs = [self.cloud.json("simulate", "bag.yaml", "--fleet", "fleet.yaml", "--runs", "5", "--seed", seed)["runs"]
+                for seed in ("3", "3")]
+        self.assertEqual(runs[0], runs[1])
+        self.assertIsNone(self.cloud.scheduler_pid())
+        catalogue = self.cloud.json("plan", "bag.yaml", "--region", "us-east-1", "--runs", "5", "--points", "0")
+        self.assertGreater(catalogue["offers"], 100)
+        bad = self.cloud.ebb("plan", "bag.yaml", "--region", "mars-1", check=False)
+        self.assertEqual(2, bad.returncode)
+        self.assertIn("mars-1", bad.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
