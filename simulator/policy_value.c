@@ -3,9 +3,10 @@
  *     V = C_od (R0 / C0) (work left / time left)
  *
  * and an instance is wanted for E[ integral of V - price ] over the time it is expected to live,
- * less V d for its restart. Expected lives come from the up-runs and outages of the history by
- * their age (censored, pooled over the zones as far as a zone has few). The net of Can't Be Late
- * stands below it. */
+ * less V d for its restart; with no spot to be had, on-demand as soon as V is over its price, and
+ * left for idle when that saves more than its restart. Expected lives come from the up-runs and
+ * outages of the history by their age (censored, pooled over the zones as far as a zone has few).
+ * The net of Can't Be Late stands below it. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -109,7 +110,7 @@ static struct ebb_choice without_spot(const struct value *p, const struct ebb_vi
     double move = worth * r->restart_s / 3600;
     if (v->instance == EBB_INSTANCE_ON_DEMAND)
         return -gain > move ? EBB_STAY_IDLE : EBB_ON_DEMAND;
-    return gain > move ? EBB_ON_DEMAND : EBB_STAY_IDLE;
+    return gain > 0 ? EBB_ON_DEMAND : EBB_STAY_IDLE;
 }
 
 static struct ebb_choice decide_value(void *self, const struct ebb_view *v)
