@@ -273,6 +273,20 @@ static uint32_t owner_of(const struct ebb_driver *d, uint32_t world)
     return world < d->owner_count ? d->owner[world] : EBB_NONE;
 }
 
+/* Members of gangs on a VM that is being taken: their leaders hand the job back while they can. */
+static void release_gangs(struct ebb_driver *d, const struct ebb_vm *vm)
+{
+    for (size_t i = 0; i < vm->lease_count; i++) {
+        const struct ebb_lease l = vm->leases[i];
+        uint32_t leader;
+        const struct ebb_bag *b = d->state->bags[l.bag];
+        if (l.rank == 0 || ebb_state_lease(d->state, b->spec->id, l.job, &leader) == NULL)
+            continue;
+        ebb_act_revoke_lease(&d->actor, b, l.job, l.attempt, "a VM of its gang is being taken");
+        ebb_agents_release(d->agents, leader, l.bag, l.job);
+    }
+}
+
 static void emit_notice(struct ebb_driver *d, struct ebb_vm *vm, int64_t deadline_ns)
 {
     Ebb__Event e = EBB__EVENT__INIT;
@@ -304,6 +318,8 @@ static void on_found(void *ctx, uint32_t index, uint32_t rebalance)
     }
     if (!told && vm->notice_deadline_wall_ns != w->deadline_ns)
         emit_notice(d, vm, w->deadline_ns);
+    if (!told)
+        release_gangs(d, vm);
     ebb_agents_leave(d->agents, index, w->deadline_ns, "the cloud takes the VM");
 }
 

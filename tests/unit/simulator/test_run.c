@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "tests/unit/simulator/fixture.h"
 
 #define BAG                                                                                        \
@@ -171,6 +172,26 @@ static void a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere(void **st
     fixture_destroy(f);
 }
 
+static void a_gang_job_survives_the_loss_of_a_member(void **state)
+{
+    (void)state;
+    static const char *const notices[] = {"none", "60s"};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(notices); i++) {
+        EBB_AUTO_FREE char *fleet = ebb_sprintf(
+            CALM "revocations: [{vm: 2, phase: running, after: 8m, notice: %s}]\n", notices[i]);
+        struct fixture *f = fixture_new(
+            "name: b\njobs:\n  - {name: md, engine: gromacs, resources: {cpus: 2, time: 20m, vms: "
+            "2}, command: gmx mdrun, outputs: [x.xtc], checkpoint_interval: 2m}\n",
+            fleet);
+        struct ebb_simulation s = fixture_run(f);
+        assert_true(s.is_finished);
+        assert_int_equal(1, s.state->bags[0]->counts[EBB_JOB_DONE]);
+        assert_int_equal(2, s.state->bags[0]->attempts);
+        ebb_simulation_clean_up(&s);
+        fixture_destroy(f);
+    }
+}
+
 static void a_short_cut_is_no_loss(void **state)
 {
     (void)state;
@@ -272,6 +293,7 @@ int main(void)
         cmocka_unit_test(the_order_of_types_changes_nothing),
         cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
         cmocka_unit_test(a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere),
+        cmocka_unit_test(a_gang_job_survives_the_loss_of_a_member),
         cmocka_unit_test(a_short_cut_is_no_loss),
         cmocka_unit_test(a_pool_without_room_is_left_alone_and_tried_again),
         cmocka_unit_test(a_bag_that_nothing_can_run_ends_by_the_limit),
