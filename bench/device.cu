@@ -69,6 +69,102 @@ template <class F> static double median_s(F queue)
     return ms[ms.size() / 2] * 1e-3;
 }
 
+/* Rigid three-site water that turns and drifts, `frame` after frame; about what 1 ps apart is. */
+__global__ static void move(float *xyz, size_t waters, uint32_t frame)
+{
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < waters;
+         i += (size_t)gridDim.x * blockDim.x) {
+        uint64_t s = (i + 1) * 0x9e3779b97f4a7c15ull;
+        float r[8];
+        for (int k = 0; k < 8; k++) {
+            s ^= s >> 30;
+            s *= 0xbf58476d1ce4e5b9ull;
+            s ^= s >> 27;
+            r[k] = (float)(s & 0xffffff) / 16777216.0f;
+        }
+        const float t = 0.5f * (float)frame;
+        float at[3] = {(float)(i % 200) * 0.31f, (float)(i / 200 % 200) * 0.31f,
+                       (float)(i / 40000) * 0.31f};
+        for (int k = 0; k < 3; k++)
+            at[k] += 0.06f * sinf((1.0f + r[k]) * t + 6.0f * r[3 + k]);
+        const float angle = 6.28f * r[6] + 0.5f * sinf((1.0f + r[7]) * t), tilt = 3.1f * r[7];
+        const float c = cosf(angle), d = sinf(angle), u = cosf(tilt), v = sinf(tilt);
+        const float a[3] = {0.0816f * c, 0.0816f * d * u, 0.0816f * d * v};
+        const float b[3] = {-0.0577f * d, 0.0577f * c * u, 0.0577f * c * v};
+        for (int k = 0; k < 3; k++) {
+            xyz[9 * i + k] = at[k];
+            xyz[9 * i + 3 + k] = at[k] + a[k] + b[k];
+            xyz[9 * i + 6 + k] = at[k] - a[k] + b[k];
+        }
+    }
+}
+
+/* Trajectory frames packed and unpacked: GB/s of floats, the time of packing alone. The state of
+ * four frames is made on the device by packing from rest, so nothing is foretold from the mean. */
+static void bench_trajectory(double rate)
+{
+    const size_t waters = 2u << 20;
+    struct ebb_kernels_trajectory plan = {};
+    plan.atoms = 3 * waters;
+    plan.quantum = 0.001;
+    plan.parts = 1;
+    plan.part[0].sites = (uint32_t)waters;
+    plan.part[0].atoms_each = 3;
+    plan.part[0].a2 = plan.part[0].b2 = 1e6f * (0.0816f * 0.0816f + 0.0577f * 0.0577f);
+    plan.part[0].ab = 1e6f * (0.0577f * 0.0577f - 0.0816f * 0.0816f);
+    struct ebb_kernels_trajectory_frame frame = {};
+    frame.weights[0].last = 6;
+    frame.weights[0].sphere = 106;
+    frame.weights[0].circle = 114;
+    const size_t bytes = 36 * waters, state_bytes = ebb_kernels_trajectory_state(&plan),
+                 bound = ebb_kernels_trajectory_bound(&plan),
+                 workspace_bytes = ebb_kernels_trajectory_workspace(&plan);
+    float *xyz = (float *)device(bytes), *back = (float *)device(bytes);
+    uint8_t *state = (uint8_t *)device(state_bytes), *kept = (uint8_t *)device(state_bytes),
+            *piece = (uint8_t *)device(bound), *workspace = (uint8_t *)device(workspace_bytes);
+    std::vector<uint32_t> first(waters);
+    for (size_t i = 0; i < waters; i++)
+        first[i] = (uint32_t)(3 * i);
+    must(cudaMemset(state, 0, state_bytes));
+    must(cudaMemcpy(state, first.data(), 4 * waters, cudaMemcpyHostToDevice));
+    auto pack = [&] {
+        return ebb_kernels_trajectory_pack(&plan, &frame, xyz, state, piece, workspace,
+                                           workspace_bytes, NULL);
+    };
+    for (frame.before = 1; frame.before < 5; frame.before++) {
+        move<<<1024, 256>>>(xyz, waters, frame.before);
+        must(pack() == 0 ? cudaSuccess : cudaErrorUnknown);
+    }
+    must(cudaMemcpy(kept, state, state_bytes, cudaMemcpyDeviceToDevice));
+    move<<<1024, 256>>>(xyz, waters, frame.before);
+    must(pack() == 0 ? cudaSuccess : cudaErrorUnknown);
+    uint64_t told = 0;
+    must(cudaMemcpy(&told, piece, 8, cudaMemcpyDeviceToHost));
+    /* Timed from the same state each time: the copy that puts it back is taken off. */
+    auto restore = [&] { return ebb_kernels_snapshot(state, kept, state_bytes, NULL); };
+    const double restore_s = median_s(restore);
+    const double unpack_s = median_s([&] {
+        int rc = restore();
+        return rc != 0 ? rc
+                       : ebb_kernels_trajectory_unpack(&plan, &frame, piece, (size_t)told, state,
+                                                       back, workspace, workspace_bytes, NULL);
+    });
+    const double pack_s = median_s([&] {
+        int rc = restore();
+        return rc != 0 ? rc : pack();
+    });
+    auto row = [&](const char *name, double s) {
+        printf("%-34s %10.0f %7.1f%%\n", name, (double)bytes / s * 1e-9,
+               (double)bytes / s / rate * 100);
+    };
+    row("trajectory packed, 6.3 M atoms", pack_s - restore_s);
+    row("trajectory unpacked", unpack_s - restore_s);
+    printf("%-34s %10.3f\n", "  ... ratio", (double)bytes / (double)told);
+    for (void *p :
+         {(void *)xyz, (void *)back, (void *)state, (void *)kept, (void *)piece, (void *)workspace})
+        must(cudaFree(p));
+}
+
 int main(int argc, char **argv)
 {
     int count = 0;
@@ -138,6 +234,8 @@ int main(int argc, char **argv)
     printf("%-34s %10.3f\n", "  ... ratio", (double)n / (double)told);
     row("block hash, 64 KiB", (double)bytes,
         median_s([&] { return ebb_kernels_block_hash(data, bytes, 65536, out, NULL); }));
+
+    bench_trajectory(rate);
 
     /* The whole save: planes, the exponents as frames, all of it to pinned host memory, against a
      * plain copy of the floats. */

@@ -7,7 +7,7 @@
  *     planes        32 numbers of w bits become w words: a 32 by 32 transposition in a warp
  *     finish        the header, and the lists of corrections behind the planes
  *
- *     widths, scan, numbers, unpack_sites, mend: the same backwards
+ *     widths, scan, numbers, unpack_sites, mend, put_odd: the same backwards
  *
  * Corrections are few; they are appended by an atomic counter, so their order is free. */
 #define EBB_TRAJ_BLOCK 1 /* a thread has one site, in registers */
@@ -299,19 +299,24 @@ __global__ void __launch_bounds__(THREADS)
         numbers[block * 32 + lane] = word;
 }
 
-/* One thread block: header, the zeros between the parts, the lists. */
+/* Header, the zeros between the parts, the lists. */
 __global__ void __launch_bounds__(THREADS)
-    finish(uint8_t *piece, struct ebb_piece_layout l, const uint64_t *plane_words,
-           const struct counters *count, const uint4 *misses, const uint4 *odd)
+    finish(uint8_t *piece, const __grid_constant__ struct ebb_piece_layout l,
+           const uint64_t *plane_words, const struct counters *count, const uint4 *misses,
+           const uint4 *odd)
 {
     const uint64_t lists = ebb_piece_lists(&l, *plane_words);
     const uint64_t miss_count = ebb_piece_within(count->misses, l.list_limit),
                    odd_count = ebb_piece_within(count->odd, l.list_limit);
+    const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
+                   step = (uint64_t)gridDim.x * THREADS;
     uint4 *to = (uint4 *)(void *)(piece + lists);
-    for (uint64_t i = threadIdx.x; i < miss_count; i += THREADS)
+    for (uint64_t i = first; i < miss_count; i += step)
         to[i] = misses[i];
-    for (uint64_t i = threadIdx.x; i < odd_count; i += THREADS)
+    for (uint64_t i = first; i < odd_count; i += step)
         to[miss_count + i] = odd[i];
+    if (blockIdx.x != 0)
+        return;
     for (uint64_t i = sizeof(struct ebb_piece_header) + l.blocks + threadIdx.x; i < l.planes;
          i += THREADS)
         piece[i] = 0;
@@ -327,19 +332,36 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* One thread block: corrections, then the atoms that are on no lattice point. */
-__global__ void __launch_bounds__(THREADS)
-    mend(const uint8_t *piece, uint64_t piece_bytes, struct ebb_piece_layout l, uint64_t atoms,
-         double quantum, int32_t *q, float *xyz)
+/* The lists of a piece, as far as they are there. */
+struct lists {
+    const uint4 *misses, *odd;
+    uint64_t miss_count, odd_count;
+};
+
+__device__ __forceinline__ struct lists lists_of(const uint8_t *piece, uint64_t piece_bytes,
+                                                 const struct ebb_piece_layout &l)
 {
     const struct ebb_piece_header *h = (const struct ebb_piece_header *)(const void *)piece;
-    const uint64_t lists = ebb_piece_lists(&l, ebb_piece_within(h->plane_words, 32 * l.blocks));
-    const uint64_t room = lists < piece_bytes ? (piece_bytes - lists) / 16 : 0;
-    const uint64_t misses = ebb_piece_within(h->misses, room),
-                   odd = ebb_piece_within(h->odd, room - misses);
-    const uint4 *list = (const uint4 *)(const void *)(piece + lists);
-    for (uint64_t i = threadIdx.x; i < misses; i += THREADS) {
-        const uint4 m = list[i];
+    const uint64_t at = ebb_piece_lists(&l, ebb_piece_within(h->plane_words, 32 * l.blocks));
+    const uint64_t room = at < piece_bytes ? (piece_bytes - at) / 16 : 0;
+    struct lists r;
+    r.misses = (const uint4 *)(const void *)(piece + at);
+    r.miss_count = ebb_piece_within(h->misses, room);
+    r.odd = r.misses + r.miss_count;
+    r.odd_count = ebb_piece_within(h->odd, room - r.miss_count);
+    return r;
+}
+
+/* Corrections; each atom has one at most, but for damaged lists, where any of them may win. */
+__global__ void __launch_bounds__(THREADS)
+    mend(const uint8_t *piece, uint64_t piece_bytes,
+         const __grid_constant__ struct ebb_piece_layout l, uint64_t atoms, double quantum,
+         int32_t *q, float *xyz)
+{
+    const struct lists of = lists_of(piece, piece_bytes, l);
+    for (uint64_t i = (uint64_t)blockIdx.x * THREADS + threadIdx.x; i < of.miss_count;
+         i += (uint64_t)gridDim.x * THREADS) {
+        const uint4 m = of.misses[i];
         if (m.x >= atoms)
             continue;
         int32_t *at = q + 3 * (size_t)m.x;
@@ -349,9 +371,17 @@ __global__ void __launch_bounds__(THREADS)
             xyz[3 * (size_t)m.x + k] = ebb_traj_dequantise(at[k], quantum);
         }
     }
-    __syncthreads();
-    for (uint64_t i = threadIdx.x; i < odd; i += THREADS) {
-        const uint4 o = list[misses + i];
+}
+
+/* Atoms that are on no lattice point. */
+__global__ void __launch_bounds__(THREADS)
+    put_odd(const uint8_t *piece, uint64_t piece_bytes,
+            const __grid_constant__ struct ebb_piece_layout l, uint64_t atoms, float *xyz)
+{
+    const struct lists of = lists_of(piece, piece_bytes, l);
+    for (uint64_t i = (uint64_t)blockIdx.x * THREADS + threadIdx.x; i < of.odd_count;
+         i += (uint64_t)gridDim.x * THREADS) {
+        const uint4 o = of.odd[i];
         if (o.x >= atoms)
             continue;
         xyz[3 * (size_t)o.x] = __uint_as_float(o.y);
@@ -496,7 +526,7 @@ int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
     if (l.blocks > 0)
         EBB_LAUNCH(planes_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream, w.numbers,
                    l.blocks, widths, w.offsets, (uint32_t *)(void *)(out + l.planes));
-    EBB_LAUNCH(finish, 1, THREADS, stream, out, l, total, w.count,
+    EBB_LAUNCH(finish, ebb_grid(l.list_limit, 4 * THREADS), THREADS, stream, out, l, total, w.count,
                (const uint4 *)(const void *)w.misses, (const uint4 *)(const void *)w.odd);
     return ebb_launched();
 }
@@ -525,7 +555,10 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
                (const uint32_t *)(const void *)(in + l.planes),
                (uint64_t)(piece_bytes - l.planes) / 4, l.blocks, w.widths, w.offsets, w.numbers);
     EBB_LAUNCH(unpack_sites, grid, THREADS, stream, sites, w.numbers, (int32_t *)state, xyz);
-    EBB_LAUNCH(mend, 1, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms, plan->quantum,
-               (int32_t *)state + l.q, xyz);
+    const uint32_t lists_grid = ebb_grid(l.list_limit, 4 * THREADS);
+    EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
+               plan->quantum, (int32_t *)state + l.q, xyz);
+    EBB_LAUNCH(put_odd, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
+               xyz);
     return ebb_launched();
 }

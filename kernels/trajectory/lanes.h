@@ -18,6 +18,16 @@ typedef float vf1;
 typedef bool vm1;
 
 #define EBB_LANE1 EBB_HD __attribute__((always_inline))
+#ifdef __CUDACC__ /* which copies byte by byte where it does not know the alignment */
+EBB_LANE1 vi1 load1(const void *p)
+{
+    return *(const vi1 *)p;
+}
+EBB_LANE1 void store1(void *p, vi1 v)
+{
+    *(vi1 *)p = v;
+}
+#else
 EBB_LANE1 vi1 load1(const void *p)
 {
     vi1 v;
@@ -28,6 +38,7 @@ EBB_LANE1 void store1(void *p, vi1 v)
 {
     memcpy(p, &v, sizeof v);
 }
+#endif
 EBB_LANE1 vi1 splat1(uint32_t x)
 {
     return x;

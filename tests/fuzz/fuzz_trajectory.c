@@ -6,11 +6,44 @@
 #include <string.h>
 
 #include "kernels/trajectory/group.h"
+#include "kernels/trajectory/pieces.h"
+#include "kernels/trajectory/pieces_layout.h"
 #include "kernels/trajectory/trajectory.h"
 
 #define ATOMS_MAX 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What a device would make of the group is what the decoder makes of it. */
+static void decode_pieces(const uint8_t *group, size_t size, size_t atoms)
+{
+    struct ebb_error err = {0};
+    struct ebb_kernels_trajectory plan;
+    struct ebb_kernels_trajectory_frame frame;
+    EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL, *plain = NULL;
+    if (ebb_traj_decoder_open(group, size, &dec, &err) < 0 ||
+        ebb_traj_decoder_open(group, size, &plain, &err) < 0)
+        abort();
+    EBB_AUTO_FREE float *xyz = ebb_alloc_array(3 * atoms + 1, sizeof *xyz),
+                        *same = ebb_alloc_array(3 * atoms + 1, sizeof *same);
+    if (ebb_traj_decoder_plan(dec, &plan, &err) < 0 ||
+        ebb_traj_decoder_next(dec, xyz, NULL, &err) != 1 ||
+        ebb_traj_decoder_next(plain, same, NULL, &err) != 1)
+        return;
+    struct ebb_piece_layout l;
+    ebb_piece_layout(&plan, &l);
+    EBB_AUTO_FREE void *state = ebb_alloc_array((size_t)l.state_words + 1, 4);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer piece = {0};
+    if (ebb_traj_decoder_state(dec, state, &err) < 0)
+        abort();
+    while (ebb_traj_decoder_next_piece(dec, &piece, &frame, &err) == 1) {
+        if (!ebb_traj_piece_unpack(&plan, &frame, piece.data, piece.len, state, xyz) ||
+            ebb_traj_decoder_next(plain, same, NULL, &err) != 1 ||
+            memcmp(xyz, same, 3 * atoms * sizeof *xyz) != 0)
+            abort();
+        ebb_buffer_reset(&piece);
+    }
+}
 
 /* The checksum would stop nearly every input: it is put right, and so is the length. */
 static void decode(const uint8_t *data, size_t size)
@@ -33,6 +66,7 @@ static void decode(const uint8_t *data, size_t size)
     EBB_AUTO_FREE double *xyz = ebb_alloc_array(3 * info.atoms + 1, sizeof *xyz);
     while (ebb_traj_decoder_next_f64(dec, xyz, NULL, &err) == 1)
         ;
+    decode_pieces(group, size, info.atoms);
 }
 
 /* Atoms, quantum, form and box from the first bytes; the coordinates are the rest. */

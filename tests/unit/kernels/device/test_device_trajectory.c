@@ -433,13 +433,20 @@ static void pieces_of_noise_equal_the_reference(void **state)
         for (size_t i = 0; i < 3 * plan.atoms; i++)
             xyz[i] = (float)(next() * (i % 7 == 0 ? 1e6 : 4));
         pack_both(&d, &frame, xyz);
-        /* Damaged pieces are read as the reference reads them. */
+        /* Damaged pieces are read as the reference reads them: any widths and planes, then lists
+         * that are not there, then no planes. */
+        struct ebb_piece_header h;
+        memcpy(&h, d.piece, sizeof h);
         for (unsigned round = 0; round < 6; round++) {
             const size_t len = round == 5 ? (size_t)l.planes : piece_bytes(d.piece);
+            const size_t damaged = (size_t)ebb_piece_lists(&l, h.plane_words) - sizeof h;
             DEVICE void *in = device_alloc(len);
             memcpy(in, d.piece, len);
-            for (unsigned k = 0; k < 3 * round; k++)
-                ((uint8_t *)in)[(size_t)(fabs(next()) * (double)(len - 1))] ^= 1u << k % 8;
+            for (unsigned k = 0; k < 3 * round && round < 5; k++)
+                ((uint8_t *)in)[sizeof h + (size_t)(fabs(next()) * (double)(damaged - 1))] ^=
+                    (uint8_t)(1u << k % 8);
+            if (round == 4)
+                memset((uint8_t *)in + 8, 0xff, 8);
             EBB_AUTO_FREE void *after = ebb_memdup(before, d.state_bytes);
             memcpy(e.state, before, d.state_bytes);
             assert_true(ebb_traj_piece_unpack(&plan, &frame, in, len, after, xyz));
