@@ -403,19 +403,19 @@ struct workspace {
 
 struct workspace parts_of(void *at, const struct ebb_piece_layout *l)
 {
-    uint8_t *base = (uint8_t *)at;
+    const uintptr_t base = (uintptr_t)at; /* 0 where only the size is asked */
     struct workspace w;
     size_t end = 128 * l->blocks;
     w.numbers = (uint32_t *)at;
-    w.offsets = (uint64_t *)(void *)(base + end);
+    w.offsets = (uint64_t *)(base + end);
     end = ebb_piece_align(end + 8 * ebb_scan::words(l->blocks));
-    w.widths = base + end;
+    w.widths = (uint8_t *)(base + end);
     end = ebb_piece_align(end + l->blocks);
-    w.count = (struct counters *)(void *)(base + end);
+    w.count = (struct counters *)(base + end);
     end += 16;
-    w.misses = (struct ebb_piece_miss *)(void *)(base + end);
+    w.misses = (struct ebb_piece_miss *)(base + end);
     end += l->list_limit * sizeof *w.misses;
-    w.odd = (struct ebb_piece_odd *)(void *)(base + end);
+    w.odd = (struct ebb_piece_odd *)(base + end);
     w.bytes = end + l->list_limit * sizeof *w.odd;
     return w;
 }
