@@ -28,7 +28,15 @@ namespace
 enum { THREADS = 256, WARPS = THREADS / 32, FULL = 0xffffffffu };
 
 struct counters {
-    uint32_t misses, odd;
+    uint32_t misses, odd, images;
+};
+
+/* Where the corrections of a frame are gathered. */
+struct found {
+    struct counters *count;
+    struct ebb_piece_miss *misses;
+    struct ebb_piece_odd *odd;
+    uint32_t *images;
 };
 
 /* What the kernels over sites need to know of a part. */
@@ -41,7 +49,7 @@ struct sites_of_part {
 
 struct sites {
     struct sites_of_part part[EBB_KERNELS_TRAJECTORY_PARTS];
-    struct ebb_traj_box box;
+    struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
     uint32_t before, parts;
     uint64_t q, list_limit;
     double quantum, inverse;
@@ -130,8 +138,8 @@ __device__ __forceinline__ void store_block(const struct block &b, int32_t *q)
 
 /* Lattice numbers of an atom; coordinates off the lattice stand where the frame before has them. */
 __device__ __forceinline__ void quantise(const struct sites &a, const float *xyz, uint32_t atom,
-                                         const int32_t *q, struct counters *count,
-                                         struct ebb_piece_odd *odd, struct block *ret)
+                                         const int32_t *q, const struct found &found,
+                                         struct block *ret)
 {
     const float *x = xyz + 3 * (size_t)atom;
     const float f[3] = {x[0], x[1], x[2]};
@@ -144,37 +152,42 @@ __device__ __forceinline__ void quantise(const struct sites &a, const float *xyz
     ret->x[0] = in[0] ? ret->x[0] : q[0];
     ret->y[0] = in[1] ? ret->y[0] : q[1];
     ret->z[0] = in[2] ? ret->z[0] : q[2];
-    const uint32_t at = atomicAdd(&count->odd, 1u);
+    const uint32_t at = atomicAdd(&found.count->odd, 1u);
     if (at >= a.list_limit)
         return;
-    odd[at].atom = atom;
-    odd[at].x = __float_as_uint(f[0]);
-    odd[at].y = __float_as_uint(f[1]);
-    odd[at].z = __float_as_uint(f[2]);
+    found.odd[at].atom = atom;
+    found.odd[at].x = __float_as_uint(f[0]);
+    found.odd[at].y = __float_as_uint(f[1]);
+    found.odd[at].z = __float_as_uint(f[2]);
 }
 
 __device__ __forceinline__ void compare(const struct sites &a, const struct block &model,
                                         const struct block &truth, uint32_t atom,
-                                        struct counters *count, struct ebb_piece_miss *misses)
+                                        const struct found &found)
 {
     const int32_t x = ebb_traj_sub(truth.x[0], model.x[0]),
                   y = ebb_traj_sub(truth.y[0], model.y[0]),
                   z = ebb_traj_sub(truth.z[0], model.z[0]);
     if ((x | y | z) == 0)
         return;
-    const uint32_t at = atomicAdd(&count->misses, 1u);
+    const uint32_t code = ebb_piece_image_code(&a.images, x, y, z);
+    const bool image = code < EBB_PIECE_IMAGE_CODES;
+    const uint32_t at = atomicAdd(image ? &found.count->images : &found.count->misses, 1u);
     if (at >= a.list_limit)
         return;
-    misses[at].atom = atom;
-    misses[at].x = x;
-    misses[at].y = y;
-    misses[at].z = z;
+    if (image) {
+        found.images[at] = atom * EBB_PIECE_IMAGE_CODES + code;
+        return;
+    }
+    found.misses[at].atom = atom;
+    found.misses[at].x = x;
+    found.misses[at].y = y;
+    found.misses[at].z = z;
 }
 
 __global__ void __launch_bounds__(THREADS)
     pack_sites(const __grid_constant__ struct sites a, const float *xyz, int32_t *state,
-               uint32_t *words, struct counters *count, struct ebb_piece_miss *misses,
-               struct ebb_piece_odd *odd)
+               uint32_t *words, struct found found)
 {
     SITE(a, state, words);
     if (i >= part.n) {
@@ -185,36 +198,36 @@ __global__ void __launch_bounds__(THREADS)
     int32_t *q = state + a.q + 3 * (size_t)atom;
     struct block truth, before, site, model;
     load_block(q, &before);
-    quantise(a, xyz, atom, q, count, odd, &truth);
+    quantise(a, xyz, atom, q, found, &truth);
     site_encode1(&pass, i, 0, &truth, &before, &site);
     store_block(truth, q);
-    compare(a, site, truth, atom, count, misses);
+    compare(a, site, truth, atom, found);
     if (part.atoms_each == 1)
         return;
-    quantise(a, xyz, atom + 1, q + 3, count, odd, &truth);
+    quantise(a, xyz, atom + 1, q + 3, found, &truth);
     sphere_encode1(&pass, i, 0, &site, &truth, &model);
     store_block(truth, q + 3);
-    compare(a, model, truth, atom + 1, count, misses);
-    quantise(a, xyz, atom + 2, q + 6, count, odd, &truth);
+    compare(a, model, truth, atom + 1, found);
+    quantise(a, xyz, atom + 2, q + 6, found, &truth);
     circle_encode1(&pass, i, 0, &site, &truth, &model);
     store_block(truth, q + 6);
-    compare(a, model, truth, atom + 2, count, misses);
+    compare(a, model, truth, atom + 2, found);
     if (part.atoms_each == 3)
         return;
-    quantise(a, xyz, atom + 3, q + 9, count, odd, &truth);
+    quantise(a, xyz, atom + 3, q + 9, found, &truth);
     virtual_encode1(&pass, i, 0, &site, &truth, &model);
     store_block(truth, q + 9);
-    compare(a, model, truth, atom + 3, count, misses);
+    compare(a, model, truth, atom + 3, found);
 }
 
-__device__ __forceinline__ void put_atom(const struct sites &a, const struct block &b,
-                                         uint32_t atom, int32_t *q, float *xyz)
+__device__ __forceinline__ void put_atom(const struct block &b, double quantum, uint32_t atom,
+                                         int32_t *q, float *xyz)
 {
     float *x = xyz + 3 * (size_t)atom;
     store_block(b, q);
-    x[0] = ebb_traj_dequantise(b.x[0], a.quantum);
-    x[1] = ebb_traj_dequantise(b.y[0], a.quantum);
-    x[2] = ebb_traj_dequantise(b.z[0], a.quantum);
+    x[0] = ebb_traj_dequantise(b.x[0], quantum);
+    x[1] = ebb_traj_dequantise(b.y[0], quantum);
+    x[2] = ebb_traj_dequantise(b.z[0], quantum);
 }
 
 __global__ void __launch_bounds__(THREADS) unpack_sites(const __grid_constant__ struct sites a,
@@ -228,17 +241,17 @@ __global__ void __launch_bounds__(THREADS) unpack_sites(const __grid_constant__ 
     struct block before, site, model;
     load_block(q, &before);
     site_decode1(&pass, i, 0, &before, &site);
-    put_atom(a, site, atom, q, xyz);
+    put_atom(site, a.quantum, atom, q, xyz);
     if (part.atoms_each == 1)
         return;
     sphere_decode1(&pass, i, 0, &site, &model);
-    put_atom(a, model, atom + 1, q + 3, xyz);
+    put_atom(model, a.quantum, atom + 1, q + 3, xyz);
     circle_decode1(&pass, i, 0, &site, &model);
-    put_atom(a, model, atom + 2, q + 6, xyz);
+    put_atom(model, a.quantum, atom + 2, q + 6, xyz);
     if (part.atoms_each == 3)
         return;
     virtual_decode1(&pass, i, 0, &site, &model);
-    put_atom(a, model, atom + 3, q + 9, xyz);
+    put_atom(model, a.quantum, atom + 3, q + 9, xyz);
 }
 
 /* Bit b of lane i's word becomes bit i of lane b's. */
@@ -302,19 +315,25 @@ __global__ void __launch_bounds__(THREADS)
 /* Header, the zeros between the parts, the lists. */
 __global__ void __launch_bounds__(THREADS)
     finish(uint8_t *piece, const __grid_constant__ struct ebb_piece_layout l,
-           const uint64_t *plane_words, const struct counters *count, const uint4 *misses,
-           const uint4 *odd)
+           const uint64_t *plane_words, struct found found)
 {
     const uint64_t lists = ebb_piece_lists(&l, *plane_words);
-    const uint64_t miss_count = ebb_piece_within(count->misses, l.list_limit),
-                   odd_count = ebb_piece_within(count->odd, l.list_limit);
+    const uint64_t miss_count = ebb_piece_within(found.count->misses, l.list_limit),
+                   odd_count = ebb_piece_within(found.count->odd, l.list_limit),
+                   image_count = ebb_piece_within(found.count->images, l.list_limit);
     const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
                    step = (uint64_t)gridDim.x * THREADS;
     uint4 *to = (uint4 *)(void *)(piece + lists);
+    const uint4 *misses = (const uint4 *)(const void *)found.misses,
+                *odd = (const uint4 *)(const void *)found.odd;
     for (uint64_t i = first; i < miss_count; i += step)
         to[i] = misses[i];
+    to += miss_count;
     for (uint64_t i = first; i < odd_count; i += step)
-        to[miss_count + i] = odd[i];
+        to[i] = odd[i];
+    uint32_t *images = (uint32_t *)(void *)(to + odd_count);
+    for (uint64_t i = first; i < image_count; i += step)
+        images[i] = found.images[i];
     if (blockIdx.x != 0)
         return;
     for (uint64_t i = sizeof(struct ebb_piece_header) + l.blocks + threadIdx.x; i < l.planes;
@@ -324,10 +343,11 @@ __global__ void __launch_bounds__(THREADS)
         piece[i] = 0;
     if (threadIdx.x == 0) {
         struct ebb_piece_header *h = (struct ebb_piece_header *)(void *)piece;
-        h->bytes = lists + 16 * (miss_count + odd_count);
+        h->bytes = lists + 16 * (miss_count + odd_count) + 4 * image_count;
         h->plane_words = *plane_words;
-        h->misses = count->misses;
-        h->odd = count->odd;
+        h->misses = found.count->misses;
+        h->odd = found.count->odd;
+        h->images = found.count->images;
         h->zero = 0;
     }
 }
@@ -335,7 +355,8 @@ __global__ void __launch_bounds__(THREADS)
 /* The lists of a piece, as far as they are there. */
 struct lists {
     const uint4 *misses, *odd;
-    uint64_t miss_count, odd_count;
+    const uint32_t *images;
+    uint64_t miss_count, odd_count, image_count;
 };
 
 __device__ __forceinline__ struct lists lists_of(const uint8_t *piece, uint64_t piece_bytes,
@@ -343,34 +364,47 @@ __device__ __forceinline__ struct lists lists_of(const uint8_t *piece, uint64_t 
 {
     const struct ebb_piece_header *h = (const struct ebb_piece_header *)(const void *)piece;
     const uint64_t at = ebb_piece_lists(&l, ebb_piece_within(h->plane_words, 32 * l.blocks));
-    const uint64_t room = at < piece_bytes ? (piece_bytes - at) / 16 : 0;
+    const uint64_t room = at < piece_bytes ? piece_bytes - at : 0;
     struct lists r;
     r.misses = (const uint4 *)(const void *)(piece + at);
-    r.miss_count = ebb_piece_within(h->misses, room);
+    r.miss_count = ebb_piece_within(h->misses, room / 16);
     r.odd = r.misses + r.miss_count;
-    r.odd_count = ebb_piece_within(h->odd, room - r.miss_count);
+    r.odd_count = ebb_piece_within(h->odd, room / 16 - r.miss_count);
+    r.images = (const uint32_t *)(const void *)(r.odd + r.odd_count);
+    r.image_count = ebb_piece_within(h->images, (room - 16 * (r.miss_count + r.odd_count)) / 4);
     return r;
+}
+
+__device__ __forceinline__ void mend_atom(const struct ebb_piece_miss &m, uint64_t atoms,
+                                          double quantum, int32_t *q, float *xyz)
+{
+    if (m.atom >= atoms)
+        return;
+    struct block b;
+    load_block(q + 3 * (size_t)m.atom, &b);
+    b.x[0] = ebb_traj_add(b.x[0], m.x);
+    b.y[0] = ebb_traj_add(b.y[0], m.y);
+    b.z[0] = ebb_traj_add(b.z[0], m.z);
+    put_atom(b, quantum, m.atom, q + 3 * (size_t)m.atom, xyz);
 }
 
 /* Corrections; each atom has one at most, but for damaged lists, where any of them may win. */
 __global__ void __launch_bounds__(THREADS)
     mend(const uint8_t *piece, uint64_t piece_bytes,
-         const __grid_constant__ struct ebb_piece_layout l, uint64_t atoms, double quantum,
+         const __grid_constant__ struct ebb_piece_layout l,
+         const __grid_constant__ struct ebb_traj_box box, uint64_t atoms, double quantum,
          int32_t *q, float *xyz)
 {
     const struct lists of = lists_of(piece, piece_bytes, l);
-    for (uint64_t i = (uint64_t)blockIdx.x * THREADS + threadIdx.x; i < of.miss_count;
-         i += (uint64_t)gridDim.x * THREADS) {
-        const uint4 m = of.misses[i];
-        if (m.x >= atoms)
-            continue;
-        int32_t *at = q + 3 * (size_t)m.x;
-        const uint32_t by[3] = {m.y, m.z, m.w};
-        for (unsigned k = 0; k < 3; k++) {
-            at[k] = (int32_t)((uint32_t)at[k] + by[k]);
-            xyz[3 * (size_t)m.x + k] = ebb_traj_dequantise(at[k], quantum);
-        }
+    const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
+                   step = (uint64_t)gridDim.x * THREADS;
+    for (uint64_t i = first; i < of.miss_count; i += step) {
+        const uint4 v = of.misses[i];
+        const struct ebb_piece_miss m = {v.x, (int32_t)v.y, (int32_t)v.z, (int32_t)v.w};
+        mend_atom(m, atoms, quantum, q, xyz);
     }
+    for (uint64_t i = first; i < of.image_count; i += step)
+        mend_atom(ebb_piece_image(&box, of.images[i]), atoms, quantum, q, xyz);
 }
 
 /* Atoms that are on no lattice point. */
@@ -395,9 +429,7 @@ struct workspace {
     uint32_t *numbers;
     uint64_t *offsets; /* scan */
     uint8_t *widths;
-    struct counters *count;
-    struct ebb_piece_miss *misses;
-    struct ebb_piece_odd *odd;
+    struct found found;
     size_t bytes;
 };
 
@@ -411,12 +443,14 @@ struct workspace parts_of(void *at, const struct ebb_piece_layout *l)
     end = ebb_piece_align(end + 8 * ebb_scan::words(l->blocks));
     w.widths = (uint8_t *)(base + end);
     end = ebb_piece_align(end + l->blocks);
-    w.count = (struct counters *)(base + end);
+    w.found.count = (struct counters *)(base + end);
     end += 16;
-    w.misses = (struct ebb_piece_miss *)(base + end);
-    end += l->list_limit * sizeof *w.misses;
-    w.odd = (struct ebb_piece_odd *)(base + end);
-    w.bytes = end + l->list_limit * sizeof *w.odd;
+    w.found.misses = (struct ebb_piece_miss *)(base + end);
+    end += l->list_limit * sizeof *w.found.misses;
+    w.found.odd = (struct ebb_piece_odd *)(base + end);
+    end += l->list_limit * sizeof *w.found.odd;
+    w.found.images = (uint32_t *)(base + end);
+    w.bytes = end + l->list_limit * sizeof *w.found.images;
     return w;
 }
 
@@ -434,6 +468,7 @@ uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
     ret->parts = plan->parts;
     const float none[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &ret->box);
+    ebb_traj_box_make(frame->box, plan->quantum, &ret->images);
     for (uint32_t p = 0; p < plan->parts; p++) {
         const struct ebb_kernels_trajectory_part *from = &plan->part[p];
         struct sites_of_part *to = &ret->part[p];
@@ -513,12 +548,12 @@ int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
     uint8_t *out = (uint8_t *)piece, *widths = out + sizeof(struct ebb_piece_header);
     struct sites sites;
     const uint32_t grid = sites_of(plan, frame, &l, 31, &sites);
-    cudaError_t rc = cudaMemsetAsync(w.count, 0, sizeof *w.count, (cudaStream_t)stream);
+    cudaError_t rc = cudaMemsetAsync(w.found.count, 0, sizeof *w.found.count, (cudaStream_t)stream);
     if (rc != cudaSuccess)
         return -(int)rc;
     if (l.blocks > 0) {
         EBB_LAUNCH(pack_sites, grid, THREADS, stream, sites, xyz, (int32_t *)state, w.numbers,
-                   w.count, w.misses, w.odd);
+                   w.found);
         EBB_LAUNCH(widths_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream, w.numbers,
                    l.blocks, widths);
     }
@@ -526,8 +561,8 @@ int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
     if (l.blocks > 0)
         EBB_LAUNCH(planes_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream, w.numbers,
                    l.blocks, widths, w.offsets, (uint32_t *)(void *)(out + l.planes));
-    EBB_LAUNCH(finish, ebb_grid(l.list_limit, 4 * THREADS), THREADS, stream, out, l, total, w.count,
-               (const uint4 *)(const void *)w.misses, (const uint4 *)(const void *)w.odd);
+    EBB_LAUNCH(finish, ebb_grid(l.list_limit, 4 * THREADS), THREADS, stream, out, l, total,
+               w.found);
     return ebb_launched();
 }
 
@@ -556,8 +591,8 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
                (uint64_t)(piece_bytes - l.planes) / 4, l.blocks, w.widths, w.offsets, w.numbers);
     EBB_LAUNCH(unpack_sites, grid, THREADS, stream, sites, w.numbers, (int32_t *)state, xyz);
     const uint32_t lists_grid = ebb_grid(l.list_limit, 4 * THREADS);
-    EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
-               plan->quantum, (int32_t *)state + l.q, xyz);
+    EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, sites.images,
+               plan->atoms, plan->quantum, (int32_t *)state + l.q, xyz);
     EBB_LAUNCH(put_odd, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
                xyz);
     return ebb_launched();

@@ -41,13 +41,34 @@ static void pad(struct ebb_buffer *b, size_t start)
     ebb_buffer_append(b, zeros, (16 - (b->len - start) % 16) % 16);
 }
 
+/* What are other images goes to `images`, the other misses to `out`. */
+static void put_misses(const struct ebb_traj_decoder *dec, const struct ebb_traj_raw_frame *raw,
+                       struct ebb_piece_header *h, struct ebb_buffer *out,
+                       struct ebb_buffer *images)
+{
+    struct ebb_traj_box box;
+    ebb_traj_box_make(dec->box, dec->header.info.quantum, &box);
+    for (size_t at = 0; at < raw->misses.len; at += sizeof(struct ebb_traj_miss)) {
+        struct ebb_traj_miss m;
+        memcpy(&m, raw->misses.data + at, sizeof m);
+        const uint32_t code = ebb_piece_image_code(&box, m.x, m.y, m.z),
+                       image = m.atom * EBB_PIECE_IMAGE_CODES + code;
+        if (code < EBB_PIECE_IMAGE_CODES)
+            ebb_buffer_append(images, &image, sizeof image);
+        else
+            ebb_buffer_append(out, &m, sizeof m);
+        h->images += code < EBB_PIECE_IMAGE_CODES;
+        h->misses += code == EBB_PIECE_IMAGE_CODES;
+    }
+}
+
 static void put_piece(const struct ebb_traj_decoder *dec, const struct ebb_traj_raw_frame *raw,
                       struct ebb_buffer *out)
 {
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer images = {0};
     const size_t start = out->len;
     struct ebb_piece_header h = {
         .plane_words = raw->planes.len / 4,
-        .misses = (uint32_t)(raw->misses.len / sizeof(struct ebb_piece_miss)),
         .odd = (uint32_t)dec->odd_count,
     };
     ebb_buffer_append(out, &h, sizeof h);
@@ -55,12 +76,13 @@ static void put_piece(const struct ebb_traj_decoder *dec, const struct ebb_traj_
     pad(out, start);
     ebb_buffer_append(out, raw->planes.data, raw->planes.len);
     pad(out, start);
-    ebb_buffer_append(out, raw->misses.data, raw->misses.len);
+    put_misses(dec, raw, &h, out, &images);
     for (size_t i = 0; i < dec->odd_count; i++) {
         const struct odd_atom *o = &dec->odd[i];
         const struct ebb_piece_odd item = {o->atom, o->bits[0], o->bits[1], o->bits[2]};
         ebb_buffer_append(out, &item, sizeof item);
     }
+    ebb_buffer_append(out, images.data, images.len);
     h.bytes = out->len - start;
     memcpy(out->data + start, &h, sizeof h);
 }

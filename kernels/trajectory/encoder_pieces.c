@@ -84,10 +84,10 @@ static int check_piece(const struct ebb_piece_layout *l, const uint8_t *piece, s
             return refuse(err, "a block is wider than its numbers");
         words += width;
     }
-    const uint64_t lists =
-        ebb_piece_within(h.misses, l->list_limit) + ebb_piece_within(h.odd, l->list_limit);
-    if (words != h.plane_words || h.bytes != ebb_piece_lists(l, words) + 16 * lists ||
-        h.bytes > len)
+    const uint64_t lists = 16 * ebb_piece_within(h.misses, l->list_limit) +
+                           16 * ebb_piece_within(h.odd, l->list_limit) +
+                           4 * ebb_piece_within(h.images, l->list_limit);
+    if (words != h.plane_words || h.bytes != ebb_piece_lists(l, words) + lists || h.bytes > len)
         return refuse(err, "its sizes contradict each other");
     *ret = h;
     return 0;
@@ -114,18 +114,26 @@ static void put_streams(struct ebb_traj_encoder *enc, const struct ebb_piece_lay
 
 /* The lists of a piece, checked: misses to the encoder's, odd atoms to the frame's bytes. */
 static int take_lists(struct ebb_traj_encoder *enc, const uint8_t *lists,
-                      const struct ebb_piece_header *h, struct ebb_buffer *odd,
-                      struct ebb_error *err)
+                      const struct ebb_piece_header *h, const struct ebb_traj_box *box,
+                      struct ebb_buffer *odd, struct ebb_error *err)
 {
-    EBB_AUTO_FREE struct ebb_piece_miss *misses = ebb_alloc_array(h->misses + 1, sizeof *misses);
+    const size_t misses = (size_t)h->misses + h->images;
+    EBB_AUTO_FREE struct ebb_piece_miss *all = ebb_alloc_array(misses + 1, sizeof *all);
     EBB_AUTO_FREE struct ebb_piece_odd *off = ebb_alloc_array(h->odd + 1, sizeof *off);
-    memcpy(misses, lists, h->misses * sizeof *misses);
-    memcpy(off, lists + h->misses * sizeof *misses, h->odd * sizeof *off);
-    if (!sort_list(misses, h->misses, enc->atoms) || !sort_list(off, h->odd, enc->atoms))
+    memcpy(all, lists, h->misses * sizeof *all);
+    lists += h->misses * sizeof *all;
+    memcpy(off, lists, h->odd * sizeof *off);
+    lists += h->odd * sizeof *off;
+    for (size_t i = h->misses; i < misses; i++, lists += sizeof(uint32_t)) {
+        uint32_t image;
+        memcpy(&image, lists, sizeof image);
+        all[i] = ebb_piece_image(box, image);
+    }
+    if (!sort_list(all, misses, enc->atoms) || !sort_list(off, h->odd, enc->atoms))
         return refuse(err, "it corrects an atom twice, or one that is not there");
     enc->misses.count = 0;
-    for (uint32_t i = 0; i < h->misses; i++)
-        ebb_traj_misses_add(&enc->misses, misses[i].atom, misses[i].x, misses[i].y, misses[i].z);
+    for (size_t i = 0; i < misses; i++)
+        ebb_traj_misses_add(&enc->misses, all[i].atom, all[i].x, all[i].y, all[i].z);
     for (uint32_t i = 0, next = 0; i < h->odd; next = off[i++].atom + 1) {
         float x[3];
         memcpy(x, &off[i].x, sizeof x);
@@ -148,18 +156,18 @@ int ebb_traj_encoder_add_piece(struct ebb_traj_encoder *enc, const void *piece, 
     int rc = check_piece(&l, piece, len, &h, err);
     if (rc < 0)
         return rc;
-    if (h.misses > l.list_limit || h.odd > l.list_limit) {
+    if (h.misses > l.list_limit || h.odd > l.list_limit || h.images > l.list_limit) {
         enc->has_pieces = true; /* the group ends with the frame before */
         return 1;
     }
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer odd = {0};
-    rc =
-        take_lists(enc, (const uint8_t *)piece + ebb_piece_lists(&l, h.plane_words), &h, &odd, err);
-    if (rc < 0)
-        return rc;
     struct ebb_traj_box lattice;
     box = box != NULL ? box : no_box;
     ebb_traj_box_make(box, enc->quantum, &lattice);
+    rc = take_lists(enc, (const uint8_t *)piece + ebb_piece_lists(&l, h.plane_words), &h, &lattice,
+                    &odd, err);
+    if (rc < 0)
+        return rc;
     const size_t flags_at = ebb_traj_frame_begin(enc, box);
     for (unsigned p = 0; p < enc->part_count; p++)
         ebb_traj_frame_put_weights(enc, p);

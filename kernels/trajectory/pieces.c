@@ -48,7 +48,7 @@ struct work {
     const struct ebb_kernels_trajectory *plan;
     const struct ebb_kernels_trajectory_frame *frame;
     struct ebb_piece_layout layout;
-    struct ebb_traj_box box;
+    struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
     int32_t *state;
     uint32_t *numbers;
 };
@@ -62,6 +62,7 @@ static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
     *w = (struct work){.plan = plan, .frame = frame, .state = state};
     ebb_piece_layout(plan, &w->layout);
     ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &w->box);
+    ebb_traj_box_make(frame->box, plan->quantum, &w->images);
     w->numbers = ebb_alloc_array(32 * (size_t)w->layout.blocks + SLACK, sizeof *w->numbers);
     return true;
 }
@@ -141,6 +142,34 @@ static uint64_t put_blocks(const struct work *w, uint8_t *piece)
     return words;
 }
 
+/* The lists of a piece, sorted by atom: which misses are other images, which are not. Returns the
+ * bytes that they take. */
+static uint64_t put_lists(const struct work *w, struct ebb_traj_misses *misses,
+                          const struct ebb_piece_odd *odd, struct ebb_piece_header *h, uint8_t *out)
+{
+    const uint64_t limit = w->layout.list_limit;
+    uint32_t *images = ebb_alloc_array(misses->count + 1, sizeof *images);
+    if (misses->count > 0)
+        qsort(misses->items, misses->count, sizeof *misses->items, by_atom);
+    for (size_t i = 0; i < misses->count; i++) {
+        const struct ebb_traj_miss *m = &misses->items[i];
+        const uint32_t code = ebb_piece_image_code(&w->images, m->x, m->y, m->z);
+        if (code < EBB_PIECE_IMAGE_CODES)
+            images[h->images++] = m->atom * EBB_PIECE_IMAGE_CODES + code;
+        else
+            misses->items[h->misses++] = *m;
+    }
+    const size_t miss_bytes = 16 * (size_t)ebb_piece_within(h->misses, limit),
+                 odd_bytes = 16 * (size_t)ebb_piece_within(h->odd, limit),
+                 image_bytes = 4 * (size_t)ebb_piece_within(h->images, limit);
+    if (miss_bytes > 0)
+        memcpy(out, misses->items, miss_bytes);
+    memcpy(out + miss_bytes, odd, odd_bytes);
+    memcpy(out + miss_bytes + odd_bytes, images, image_bytes);
+    free(images);
+    return miss_bytes + odd_bytes + image_bytes;
+}
+
 bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
                          const struct ebb_kernels_trajectory_frame *frame, const float *xyz,
                          void *state, void *piece)
@@ -148,10 +177,9 @@ bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
     struct work w;
     if (!begin(&w, plan, frame, state))
         return false;
-    const size_t limit = (size_t)w.layout.list_limit;
     int32_t *previous = w.state + w.layout.q;
     int32_t *q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *q);
-    struct ebb_piece_odd *odd = ebb_alloc_array(limit, sizeof *odd);
+    struct ebb_piece_odd *odd = ebb_alloc_array((size_t)w.layout.list_limit, sizeof *odd);
     struct ebb_traj_misses misses = {0};
     struct ebb_piece_header h = {0};
     quantise(&w, xyz, previous, q, odd, &h.odd);
@@ -166,18 +194,10 @@ bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
     if (plan->atoms > 0)
         memcpy(previous, q, 3 * (size_t)plan->atoms * sizeof *q);
     h.plane_words = put_blocks(&w, piece);
-    h.misses = (uint32_t)misses.count;
-    const size_t miss_count = (size_t)ebb_piece_within(h.misses, limit),
-                 odd_count = (size_t)ebb_piece_within(h.odd, limit);
     uint8_t *end = (uint8_t *)piece + w.layout.planes + 4 * h.plane_words,
             *lists = (uint8_t *)piece + ebb_piece_lists(&w.layout, h.plane_words);
     memset(end, 0, (size_t)(lists - end));
-    if (misses.count > 0)
-        qsort(misses.items, misses.count, sizeof *misses.items, by_atom);
-    if (miss_count > 0)
-        memcpy(lists, misses.items, miss_count * sizeof *misses.items);
-    memcpy(lists + 16 * miss_count, odd, odd_count * sizeof *odd);
-    h.bytes = (uint64_t)(lists - (uint8_t *)piece) + 16 * (miss_count + odd_count);
+    h.bytes = (uint64_t)(lists - (uint8_t *)piece) + put_lists(&w, &misses, odd, &h, lists);
     memcpy(piece, &h, sizeof h);
     free(misses.items);
     free(odd);
@@ -203,26 +223,38 @@ static void get_blocks(const struct work *w, const uint8_t *piece, size_t piece_
     }
 }
 
+static void mend_atom(const struct work *w, const struct ebb_piece_miss *m)
+{
+    if (m->atom >= w->plan->atoms)
+        return;
+    int32_t *at = w->state + w->layout.q + 3 * (size_t)m->atom;
+    at[0] = ebb_traj_add(at[0], m->x);
+    at[1] = ebb_traj_add(at[1], m->y);
+    at[2] = ebb_traj_add(at[2], m->z);
+}
+
 static void mend(const struct work *w, const uint8_t *piece, size_t piece_bytes, float *xyz)
 {
     struct ebb_piece_header h;
     memcpy(&h, piece, sizeof h);
     const uint64_t lists =
         ebb_piece_lists(&w->layout, ebb_piece_within(h.plane_words, 32 * w->layout.blocks));
-    const uint64_t room = lists < piece_bytes ? (piece_bytes - lists) / 16 : 0;
-    const uint64_t misses = ebb_piece_within(h.misses, room),
-                   odd = ebb_piece_within(h.odd, room - misses);
-    int32_t *q = w->state + w->layout.q;
+    const uint64_t room = lists < piece_bytes ? piece_bytes - lists : 0;
+    const uint64_t misses = ebb_piece_within(h.misses, room / 16),
+                   odd = ebb_piece_within(h.odd, room / 16 - misses),
+                   images = ebb_piece_within(h.images, (room - 16 * (misses + odd)) / 4);
     for (uint64_t i = 0; i < misses; i++) {
         struct ebb_piece_miss m;
         memcpy(&m, piece + lists + 16 * i, sizeof m);
-        if (m.atom >= w->plan->atoms)
-            continue;
-        int32_t *at = q + 3 * (size_t)m.atom;
-        at[0] = ebb_traj_add(at[0], m.x);
-        at[1] = ebb_traj_add(at[1], m.y);
-        at[2] = ebb_traj_add(at[2], m.z);
+        mend_atom(w, &m);
     }
+    for (uint64_t i = 0; i < images; i++) {
+        uint32_t image;
+        memcpy(&image, piece + lists + 16 * (misses + odd) + 4 * i, sizeof image);
+        const struct ebb_piece_miss m = ebb_piece_image(&w->images, image);
+        mend_atom(w, &m);
+    }
+    const int32_t *q = w->state + w->layout.q;
     ebb_traj_dequantise_f32(q, 3 * (size_t)w->plan->atoms, w->plan->quantum, xyz);
     for (uint64_t i = misses; i < misses + odd; i++) {
         struct ebb_piece_odd o;

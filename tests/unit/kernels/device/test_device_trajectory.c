@@ -36,6 +36,7 @@ struct scene {
     unsigned sites; /* of a molecule */
     float box[9];
     bool inside; /* kept inside the box */
+    bool whole;  /* and molecules are not torn by it */
     bool odd;    /* NaN, infinities and what is far off turn up */
     bool lost;   /* frame 9 has nothing to do with those before */
 };
@@ -92,14 +93,17 @@ static void turn(const struct body *b, const double from[3], double to[3])
         to[k] = from[k] * c + cross[k] * s + u[k] * dot * (1 - c);
 }
 
-static void put_atom(const struct system *s, const double x[3], float *out)
+/* x, by as many box vectors as take `inside` into the box. */
+static void put_atom(const struct system *s, const double x[3], const double inside[3], float *out)
 {
     const float *box = s->scene->box;
-    double r[3] = {x[0], x[1], x[2]};
+    double r[3] = {x[0], x[1], x[2]}, in[3] = {inside[0], inside[1], inside[2]};
     for (int row = 2; row >= 0 && s->scene->inside; row--) {
-        const double turns = floor(r[row] / (double)box[4 * row]);
-        for (int k = 0; k <= row; k++)
+        const double turns = floor(in[row] / (double)box[4 * row]);
+        for (int k = 0; k <= row; k++) {
+            in[k] -= turns * (double)box[3 * row + k];
             r[k] -= turns * (double)box[3 * row + k];
+        }
     }
     for (unsigned k = 0; k < 3; k++)
         out[k] = (float)r[k];
@@ -125,7 +129,7 @@ static void system_step(struct system *s)
             turn(b, offsets[a], r);
             for (unsigned k = 0; k < 3; k++)
                 r[k] += b->x[k];
-            put_atom(s, r, out);
+            put_atom(s, r, scene->whole ? b->x : r, out);
         }
     }
     if (scene->odd && s->frame > 0 && s->atoms > 20) {
@@ -138,23 +142,25 @@ static void system_step(struct system *s)
     s->frame++;
 }
 
+#define CUBE                                                                                       \
+    {                                                                                              \
+        3, 0, 0, 0, 3, 0, 0, 0, 3                                                                  \
+    }
+#define TRICLINIC                                                                                  \
+    {                                                                                              \
+        3, 0, 0, 0.5f, 2.8f, 0, -1, 0.75f, 2.5f                                                    \
+    }
 static const struct scene scenes[] = {
-    {"one atom", 0, 1, 3, {0}, false, false, false},
-    {"31 free atoms", 0, 31, 3, {0}, false, false, false},
-    {"free gas in a box", 0, 700, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
-    {"three sites and ions", 150, 37, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
-    {"four sites", 141, 3, 4, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, false, false},
-    {"three sites, triclinic",
-     97,
-     5,
-     3,
-     {3, 0, 0, 0.5f, 2.8f, 0, -1, 0.75f, 2.5f},
-     true,
-     false,
-     false},
-    {"three sites, unwrapped", 85, 0, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, false, false, false},
-    {"odd coordinates", 60, 40, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, true, true, false},
-    {"a jump", 50, 20, 3, {3, 0, 0, 0, 3, 0, 0, 0, 3}, false, false, true},
+    {"odd coordinates", 60, 40, 3, CUBE, .inside = true, .odd = true},
+    {"one atom", 0, 1, 3, {0}, .inside = false},
+    {"31 free atoms", 0, 31, 3, {0}, .inside = false},
+    {"free gas in a box", 0, 700, 3, CUBE, .inside = true},
+    {"three sites and ions", 150, 37, 3, CUBE, .inside = true},
+    {"four sites", 141, 3, 4, CUBE, .inside = true},
+    {"three sites, triclinic", 97, 5, 3, TRICLINIC, .inside = true},
+    {"three sites, whole", 120, 9, 3, TRICLINIC, .inside = true, .whole = true},
+    {"three sites, unwrapped", 85, 0, 3, CUBE, .inside = false},
+    {"a jump", 50, 20, 3, CUBE, .lost = true},
 };
 #define SCENES  (sizeof scenes / sizeof *scenes)
 #define QUANTUM 0.001
@@ -191,23 +197,34 @@ static void device_clean_up(struct device *d)
     memset(d, 0, sizeof *d);
 }
 
-static int by_atom(const void *p, const void *q)
+static int by_atom(const void *p, const void *q) /* of any list: its first word */
 {
-    const struct ebb_piece_miss *a = p, *b = q;
-    return a->atom < b->atom ? -1 : a->atom > b->atom;
+    uint32_t a, b;
+    memcpy(&a, p, sizeof a);
+    memcpy(&b, q, sizeof b);
+    return a < b ? -1 : a > b;
 }
 
-static void sort_lists(const struct ebb_kernels_trajectory *plan, uint8_t *piece)
+/* The lists of a piece: where, and how many items of how many bytes; those of which there are more
+ * than a piece has room for are empty, as it is free which of them are told. */
+struct list {
+    size_t at, count, each;
+};
+
+static void find_lists(const struct ebb_kernels_trajectory *plan, const uint8_t *piece,
+                       struct list ret[3])
 {
     struct ebb_piece_layout l;
     struct ebb_piece_header h;
     ebb_piece_layout(plan, &l);
     memcpy(&h, piece, sizeof h);
-    uint8_t *lists = piece + ebb_piece_lists(&l, h.plane_words);
-    if (h.misses > l.list_limit || h.odd > l.list_limit)
-        return; /* void: which of them are told is free */
-    qsort(lists, h.misses, 16, by_atom);
-    qsort(lists + 16 * (size_t)h.misses, h.odd, 16, by_atom);
+    const uint32_t counts[3] = {h.misses, h.odd, h.images};
+    size_t at = (size_t)ebb_piece_lists(&l, h.plane_words);
+    for (unsigned k = 0; k < 3; k++) {
+        const size_t each = k < 2 ? 16 : 4;
+        ret[k] = (struct list){at, counts[k] <= l.list_limit ? counts[k] : 0, each};
+        at += each * (size_t)ebb_piece_within(counts[k], l.list_limit);
+    }
 }
 
 static size_t piece_bytes(const void *piece)
@@ -216,6 +233,8 @@ static size_t piece_bytes(const void *piece)
     memcpy(&bytes, piece, sizeof bytes);
     return (size_t)bytes;
 }
+
+static uint32_t lists_seen[3]; /* misses, odd atoms, images */
 
 /* One frame by the device and by the reference: the same piece, the same state after it. */
 static void pack_both(struct device *d, const struct ebb_kernels_trajectory_frame *frame,
@@ -230,14 +249,23 @@ static void pack_both(struct device *d, const struct ebb_kernels_trajectory_fram
                      0);
     device_wait();
     assert_int_equal(piece_bytes(d->piece), piece_bytes(piece));
-    sort_lists(&d->plan, d->piece);
     struct ebb_piece_layout l;
     struct ebb_piece_header h;
     ebb_piece_layout(&d->plan, &l);
     memcpy(&h, piece, sizeof h);
-    const bool full = h.misses > l.list_limit || h.odd > l.list_limit;
-    assert_memory_equal(d->piece, piece,
-                        full ? (size_t)ebb_piece_lists(&l, h.plane_words) : (size_t)h.bytes);
+    lists_seen[0] += h.misses;
+    lists_seen[1] += h.odd;
+    lists_seen[2] += h.images;
+    assert_memory_equal(d->piece, piece, (size_t)ebb_piece_lists(&l, h.plane_words));
+    struct list lists[3];
+    find_lists(&d->plan, piece, lists);
+    for (unsigned k = 0; k < 3; k++) {
+        uint8_t *got = (uint8_t *)d->piece + lists[k].at;
+        qsort(got, lists[k].count, lists[k].each, by_atom);
+        if (lists[k].count > 0)
+            assert_memory_equal(got, (uint8_t *)piece + lists[k].at,
+                                lists[k].count * lists[k].each);
+    }
     assert_memory_equal(d->state, state, d->state_bytes);
 }
 
@@ -372,6 +400,8 @@ static void groups_of_packed_frames_are_read_by_every_decoder(void **state)
     (void)state;
     for (size_t k = 0; k < SCENES; k++)
         check_scene(&scenes[k]);
+
+    assert_true(lists_seen[0] > 5 && lists_seen[1] > 5 && lists_seen[2] > 5);
 }
 
 static void groups_of_the_plain_encoder_are_unpacked_by_the_device(void **state)
@@ -399,6 +429,7 @@ static void groups_of_the_plain_encoder_are_unpacked_by_the_device(void **state)
 static void pieces_of_noise_equal_the_reference(void **state)
 {
     (void)state;
+    const uint32_t images = lists_seen[2];
     for (uint32_t n = 1; n < 80; n += 13) {
         const struct ebb_kernels_trajectory plan = {
             .atoms = 8 * (uint64_t)n + 1,
@@ -426,12 +457,22 @@ static void pieces_of_noise_equal_the_reference(void **state)
             frame.weights[p].sphere = (uint8_t)(120 + p);
             frame.weights[p].circle = (uint8_t)(100 - p);
         }
-        EBB_AUTO_FREE void *before = ebb_alloc(d.state_bytes);
-        memcpy(before, d.state, d.state_bytes);
-        memcpy(e.state, d.state, d.state_bytes);
         EBB_AUTO_FREE float *xyz = ebb_alloc_array(3 * (size_t)plan.atoms, sizeof *xyz);
         for (size_t i = 0; i < 3 * plan.atoms; i++)
             xyz[i] = (float)(next() * (i % 7 == 0 ? 1e6 : 4));
+        /* Free atoms that go to any image of themselves. */
+        for (uint64_t i = 7 * (uint64_t)n; i < plan.atoms; i++) {
+            const int a = (int)(i % 3) - 1, b = (int)(i / 3 % 3) - 1, c = (int)(i / 9 % 3) - 1;
+            int32_t *q = words + l.q + 3 * i;
+            for (unsigned k = 0; k < 3; k++)
+                q[k] = 900 + (int32_t)(next() * 300);
+            xyz[3 * i] = (float)(q[0] + a * 3000 + b * 1000 - c * 1000) * 0.001f;
+            xyz[3 * i + 1] = (float)(q[1] + b * 2500 + c * 500) * 0.001f;
+            xyz[3 * i + 2] = (float)(q[2] + c * 2000) * 0.001f;
+        }
+        EBB_AUTO_FREE void *before = ebb_alloc(d.state_bytes);
+        memcpy(before, d.state, d.state_bytes);
+        memcpy(e.state, d.state, d.state_bytes);
         pack_both(&d, &frame, xyz);
         /* Damaged pieces are read as the reference reads them: any widths and planes, then lists
          * that are not there, then no planes. */
@@ -460,6 +501,7 @@ static void pieces_of_noise_equal_the_reference(void **state)
         device_clean_up(&d);
         device_clean_up(&e);
     }
+    assert_true(lists_seen[2] > images + 50);
 }
 
 /* A piece with one part changed is refused, and the encoder goes on. */
@@ -469,7 +511,7 @@ static void damaged_pieces_are_refused(void **state)
     struct system s;
     struct ebb_error err = {0};
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer groups = {0};
-    system_init(&s, &scenes[7]);
+    system_init(&s, &scenes[0]);
     EBB_AUTO(ebb_traj_encoder_destroy_ptr) struct ebb_traj_encoder *enc = encoder(s.atoms);
     for (unsigned f = 0; f < 4; f++) {
         system_step(&s);
@@ -493,8 +535,8 @@ static void damaged_pieces_are_refused(void **state)
     assert_true(ebb_traj_piece_pack(&plan, &frame, s.xyz, of, piece));
     memcpy(&h, piece, sizeof h);
     assert_true(h.odd > 0);
-    const size_t odd = (size_t)h.bytes - 16;
-    const size_t places[] = {0, 8, 16, 20, sizeof h, sizeof h + (size_t)l.blocks - 1, odd + 3};
+    const size_t odd = (size_t)ebb_piece_lists(&l, h.plane_words) + 16 * (size_t)h.misses;
+    const size_t places[] = {0, 8, 16, 20, 24, sizeof h, sizeof h + (size_t)l.blocks - 1, odd + 3};
     for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
         piece[places[k]] ^= 0x41;
         assert_int_equal(
