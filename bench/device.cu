@@ -69,7 +69,7 @@ template <class F> static double median_s(F queue)
     return ms[ms.size() / 2] * 1e-3;
 }
 
-/* Rigid three-site water that turns and drifts, `frame` after frame; about what 1 ps apart is. */
+/* Rigid three-site water that turns and drifts about as far between frames as it does in 1 ps. */
 __global__ static void move(float *xyz, size_t waters, uint32_t frame)
 {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < waters;
@@ -82,12 +82,12 @@ __global__ static void move(float *xyz, size_t waters, uint32_t frame)
             s ^= s >> 27;
             r[k] = (float)(s & 0xffffff) / 16777216.0f;
         }
-        const float t = 0.5f * (float)frame;
+        const float t = 1.5f * (float)frame;
         float at[3] = {(float)(i % 200) * 0.31f, (float)(i / 200 % 200) * 0.31f,
                        (float)(i / 40000) * 0.31f};
         for (int k = 0; k < 3; k++)
-            at[k] += 0.06f * sinf((1.0f + r[k]) * t + 6.0f * r[3 + k]);
-        const float angle = 6.28f * r[6] + 0.5f * sinf((1.0f + r[7]) * t), tilt = 3.1f * r[7];
+            at[k] += 0.12f * sinf((1.0f + r[k]) * t + 6.0f * r[3 + k]);
+        const float angle = 6.28f * r[6] + 1.0f * sinf((1.0f + r[7]) * t), tilt = 3.1f * r[7];
         const float c = cosf(angle), d = sinf(angle), u = cosf(tilt), v = sinf(tilt);
         const float a[3] = {0.0816f * c, 0.0816f * d * u, 0.0816f * d * v};
         const float b[3] = {-0.0577f * d, 0.0577f * c * u, 0.0577f * c * v};
@@ -113,9 +113,9 @@ static void bench_trajectory(double rate)
     plan.part[0].a2 = plan.part[0].b2 = 1e6f * (0.0816f * 0.0816f + 0.0577f * 0.0577f);
     plan.part[0].ab = 1e6f * (0.0577f * 0.0577f - 0.0816f * 0.0816f);
     struct ebb_kernels_trajectory_frame frame = {};
-    frame.weights[0].last = 6;
-    frame.weights[0].sphere = 106;
-    frame.weights[0].circle = 114;
+    frame.weights[0].last = -5;
+    frame.weights[0].sphere = 68;
+    frame.weights[0].circle = 89;
     const size_t bytes = 36 * waters, state_bytes = ebb_kernels_trajectory_state(&plan),
                  bound = ebb_kernels_trajectory_bound(&plan),
                  workspace_bytes = ebb_kernels_trajectory_workspace(&plan);
