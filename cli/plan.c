@@ -25,8 +25,6 @@ extern const struct ebb_command ebb_command_plan;
 #define MOST_RUNS       10000
 #define CATALOGUE_ZONES 3 /* it knows regions alone */
 
-EBB_DEFINE_AUTO_PTR(fleet_auto, struct ebb_fleet, ebb_fleet_destroy)
-
 static struct {
     const char *fleet, *region, *hazards, *plot, *job_spread, *time_error;
     double deadline_s, job_time_s, start_time_s, checkpoint_time_s;

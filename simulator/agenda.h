@@ -31,7 +31,8 @@ static inline int64_t ebb_agenda_after(int64_t now_ns, double s)
 {
     if (!(s < 9e9))
         return EBB_AGENDA_NEVER;
-    return s > 0 ? now_ns + (int64_t)(s * 1e9) : now_ns;
+    int64_t more_ns = s > 0 ? (int64_t)(s * 1e9) : 0;
+    return more_ns < EBB_AGENDA_NEVER - now_ns ? now_ns + more_ns : EBB_AGENDA_NEVER;
 }
 
 #endif

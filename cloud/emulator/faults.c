@@ -81,9 +81,12 @@ void ebb_faults_shape_transfer(struct ebb_exchange *x, enum ebb_fleet_service se
     for (size_t i = 0; i < e->fault_count; i++) {
         const struct ebb_fleet_fault *f = &e->faults[i];
 
-        if (f->bandwidth_bytes_per_s > 0 &&
-            applies(e, f, EBB_FLEET_FAULT_SLOW, service, action, -1, -1))
-            x->delay_ns += (int64_t)((double)bytes / (double)f->bandwidth_bytes_per_s * 1e9);
+        if (f->bandwidth_bytes_per_s == 0 ||
+            !applies(e, f, EBB_FLEET_FAULT_SLOW, service, action, -1, -1))
+            continue;
+        double takes_s = (double)bytes / (double)f->bandwidth_bytes_per_s;
+        double left_s = f->window.for_s - window_age(e, &f->window);
+        x->delay_ns += (int64_t)((takes_s < left_s ? takes_s : left_s) * 1e9);
     }
 }
 

@@ -271,6 +271,7 @@ int ebb_tensor_delta_encode(const struct ebb_tensor_array *a, struct ebb_buffer 
     if (!take_room(a, &room, &c))
         return ebb_tensor_no_memory(err, 8 * a->stride * EBB_TENSOR_CHUNK);
     EBB_AUTO_FREE uint8_t *all = room.all;
+    (void)all; /* held to be freed */
     uint8_t head[1 + EBB_VARINT_MAX] = {(uint8_t)shape.contexts};
     ebb_buffer_append(out, head, 1 + ebb_varint_put(head + 1, (uint64_t)shape.top));
     for (size_t at = 0; at < a->elements; at += c.n) {
@@ -335,6 +336,7 @@ int ebb_tensor_delta_decode(const struct ebb_tensor_array *a, struct ebb_tensor_
     if (!take_room(a, &room, &c))
         return ebb_tensor_no_memory(err, 8 * a->stride * EBB_TENSOR_CHUNK);
     EBB_AUTO_FREE uint8_t *all = room.all;
+    (void)all; /* held to be freed */
     for (size_t at = 0; at < a->elements; at += c.n) {
         const uint8_t *raw = NULL;
         size_t raw_len = 0;

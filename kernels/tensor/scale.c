@@ -410,6 +410,7 @@ int ebb_tensor_scale_encode(const struct ebb_tensor_array *a, struct ebb_buffer 
     if (scratch == NULL || !take_means(&s) || !find_means(a, &s) || !take_room(a, &room, &c))
         return ebb_tensor_no_memory(err, 8 * a->stride * EBB_TENSOR_CHUNK);
     EBB_AUTO_FREE uint8_t *all = room.all;
+    (void)all; /* held to be freed */
     uint8_t head[3 + EBB_VARINT_MAX] = {
         (uint8_t)s.shift, (uint8_t)s.unit,
         (uint8_t)((s.is_signed ? FLAG_SIGNED : 0) | (s.flat ? FLAG_FLAT : 0))};
@@ -515,6 +516,7 @@ int ebb_tensor_scale_decode(const struct ebb_tensor_array *a, struct ebb_tensor_
     if (!take_room(a, &room, &c))
         return ebb_tensor_no_memory(err, 8 * a->stride * EBB_TENSOR_CHUNK);
     EBB_AUTO_FREE uint8_t *all = room.all;
+    (void)all; /* held to be freed */
     for (size_t at = 0; rc == 0 && at < a->elements; at += EBB_TENSOR_CHUNK) {
         size_t n = a->elements - at < EBB_TENSOR_CHUNK ? a->elements - at : EBB_TENSOR_CHUNK;
         rc = decode_chunk(a, body, &s, at, n, &c, &room, out + at * a->stride, err);

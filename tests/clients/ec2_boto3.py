@@ -238,6 +238,15 @@ class Faults(FreshCloudTest):
         self.assertNotIn("ClientError", type(caught.exception).__name__)
         self.assertEqual(s3.get_object(Bucket="ebb", Key="lost")["Body"].read(), b"there")
 
+    def test_a_transfer_is_slow_no_longer_than_the_fault(self):
+        s3 = self.cloud.client("s3")
+        self.cloud.tell("/_ebb/fault?kind=slow&service=s3&bandwidth=1000&for=1s")
+        before = time.monotonic()
+        s3.put_object(Bucket="ebb", Key="slow", Body=b"x" * 100000)
+        took = time.monotonic() - before
+        self.assertGreater(took, 0.5)
+        self.assertLess(took, 20)  # a hundred seconds at that bandwidth
+
     def test_slow_s3_takes_its_time(self):
         s3 = self.cloud.client("s3")
         s3.put_object(Bucket="ebb", Key="slow", Body=b"x" * 100000)

@@ -33,7 +33,7 @@ static void every_size_comes_back(void **state)
     uint8_t data[600];
     uint64_t seed = 3;
     for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (uint8_t)(noise_gauss(&seed) * 3);
+        data[i] = (uint8_t)(int)(noise_gauss(&seed) * 3);
     for (size_t n = 0; n <= sizeof data; n++)
         round_trip(data, n, n % 2 ? EBB_ENTROPY_FAST : EBB_ENTROPY_SMALL);
 }
@@ -79,7 +79,7 @@ static void damage_is_refused_or_harmless(void **state)
     uint8_t data[N], back[N + 1];
     uint64_t seed = 8;
     for (size_t i = 0; i < N; i++)
-        data[i] = (uint8_t)(noise_gauss(&seed) * 3);
+        data[i] = (uint8_t)(int)(noise_gauss(&seed) * 3);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
     ebb_entropy_encode(data, N, EBB_ENTROPY_FAST, &packed);
     size_t size;
