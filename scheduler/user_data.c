@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "scheduler/core/timings.h"
 #include "scheduler/daemon.h"
-
-#define FREE_BILLED_S 3480.0 /* an hour but for what passed before the boot script began */
 
 /* What is signed, and tokens, go to curl through its standard input: anybody can read arguments. */
 static const char fetch[] = "tries=0\n"
@@ -65,7 +64,7 @@ char *ebb_user_data_new(const struct ebb_user_data *u)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
     ebb_buffer_printf(&b, "#!/bin/bash\n# Boot script of %s, made by ebb.\n", u->vm);
     ebb_buffer_printf(&b, "started_s=$(date +%%s) free_s=%.0f\n",
-                      FREE_BILLED_S / (u->bill_time_scale > 0 ? u->bill_time_scale : 1));
+                      EBB_TIMING_FREE_BILLED_S / (u->bill_time_scale > 0 ? u->bill_time_scale : 1));
     if (u->emulated)
         ebb_buffer_append_text(&b, "started=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)\n");
     ebb_buffer_append_text(&b, "umask 077\n"

@@ -122,6 +122,16 @@ void ebb_driver_vanish(struct ebb_driver *d, struct ebb_vm *vm, const char *reas
     end_at(d, vm->index, in_s(d, EBB_TIMING_END_AGAIN_S));
 }
 
+/* The boot script of a VM that was given notice (scheduler/user_data.c): it waits for the cloud
+ * when that makes the VM free, and shuts down when it does not. */
+static bool waits_for_the_cloud(const struct ebb_driver *d, const struct ebb_vm *vm)
+{
+    double scale = d->state->bill_time_scale > 0 ? d->state->bill_time_scale : 1;
+    int64_t age_ns = vm->notice_deadline_wall_ns - vm->launched_wall_ns;
+    return vm->notice_deadline_wall_ns != 0 &&
+           (double)age_ns / 1e9 < EBB_TIMING_FREE_BILLED_S / scale;
+}
+
 void ebb_driver_goodbye(void *ctx, uint32_t index, const char *reason)
 {
     struct ebb_driver *d = ctx;
@@ -131,7 +141,7 @@ void ebb_driver_goodbye(void *ctx, uint32_t index, const char *reason)
         return;
     ebb_act_lose_leases(&d->actor, vm, "the agent left without reporting it");
     ebb_act_terminating(&d->actor, vm, reason);
-    if (vm->notice_deadline_wall_ns == 0) {
+    if (!waits_for_the_cloud(d, vm)) {
         end_now(d, vm);
         return;
     }

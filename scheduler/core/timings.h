@@ -14,6 +14,9 @@
 #define EBB_TIMING_NOTICED_GRACE_S  60                 /* the cloud is not punctual */
 #define EBB_TIMING_LOOK_SOON_NS     INT64_C(500000000) /* between looks out of turn */
 #define EBB_TIMING_DRAIN_GRACE_S    5
+/* A spot VM that the cloud takes in its first billed hour is free; seconds from the boot script on,
+ * the rest of the hour passed before it. */
+#define EBB_TIMING_FREE_BILLED_S 3480.0
 
 /* Defaults of `ebb scheduler`. */
 #define EBB_TIMING_HEARTBEAT_S     2.0

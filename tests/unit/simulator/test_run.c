@@ -156,6 +156,23 @@ static void a_notice_loses_no_work_and_a_silent_end_does(void **state)
     fixture_destroy(none);
 }
 
+/* A second is five minutes on the bill: the notice ends far beyond the free hour, and the VM does
+ * not wait for it. */
+static void a_vm_given_notice_past_its_free_hour_ends_itself(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        fixture_new(ONE, CALM "time_scale: 300\nrevocations: [{vm: 1, phase: running, "
+                              "after: 8m, notice: 100s}]\n");
+    struct ebb_simulation s = fixture_run(f);
+    const struct ebb_vm *vm = s.state->vms[0];
+    assert_true(s.is_finished);
+    assert_true(vm->notice_wall_ns != 0);
+    assert_true(vm->ended_wall_ns - vm->notice_wall_ns < 10 * INT64_C(1000000000));
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
 static void a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere(void **state)
 {
     (void)state;
@@ -292,6 +309,7 @@ int main(void)
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
         cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
+        cmocka_unit_test(a_vm_given_notice_past_its_free_hour_ends_itself),
         cmocka_unit_test(a_cut_off_vm_loses_its_lease_and_the_job_goes_on_elsewhere),
         cmocka_unit_test(a_gang_job_survives_the_loss_of_a_member),
         cmocka_unit_test(a_short_cut_is_no_loss),
