@@ -283,9 +283,3 @@ int ebb_tensor_decode(const void *blob, size_t len, const void *base, size_t bas
                                              : "packed tensor: what it holds does not match");
     return 0;
 }
-
-const char *ebb_tensor_method_name(enum ebb_tensor_method method)
-{
-    static const char *const names[] = {"same", "planes", "delta", "scale"};
-    return method <= EBB_TENSOR_SCALE ? names[method] : "?";
-}

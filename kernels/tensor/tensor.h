@@ -58,7 +58,6 @@ struct ebb_tensor_info {
  * expected. */
 int ebb_tensor_read_info(const void *blob, size_t len, struct ebb_tensor_info *ret,
                          struct ebb_error *err);
-const char *ebb_tensor_method_name(enum ebb_tensor_method method);
 
 /* `out` gets exactly out_len bytes; base_len must be out_len when the blob needs a base. A blob
  * that is damaged, a base that is not the one of writing, and a wrong length are EBB_ERR_CORRUPT;
