@@ -13,10 +13,17 @@ static uint64_t unfinished(const struct ebb_group *g)
            g->counts[EBB_JOB_CANCELLED];
 }
 
-/* The longest job of the group that is left: of those that wait, and of those that run, whose work
- * since their newest commit counts for nothing. */
+/* Since the lease's newest commit, or its start. */
+static double uncommitted_s(const struct ebb_lease *l, int64_t now_wall_ns)
+{
+    int64_t from = l->commit_wall_ns > l->started_wall_ns ? l->commit_wall_ns : l->started_wall_ns;
+    return from == 0 || from > now_wall_ns ? 0 : (double)(now_wall_ns - from) / 1e9;
+}
+
+/* The longest job of the group that is left: of those that wait, and of those that run. Their work
+ * since the newest commit counts for nothing, unless `by_luck`. */
 static double longest_s(const struct ebb_plan_input *in, const struct ebb_group *g,
-                        const struct ebb_demand *d)
+                        const struct ebb_demand *d, bool by_luck)
 {
     const struct ebb_state *s = in->state;
     const struct ebb_bag *b = s->bags[g->bag];
@@ -25,20 +32,24 @@ static double longest_s(const struct ebb_plan_input *in, const struct ebb_group 
     for (size_t i = 0; i < s->live_count && longest < d->full_s; i++) {
         const struct ebb_vm *vm = s->vms[s->live[i]];
         for (size_t k = 0; k < vm->lease_count; k++) {
-            if (vm->leases[k].bag == g->bag && ebb_bag_group_of(b, vm->leases[k].job) == g)
-                longest = fmax(longest, ebb_demand_job_s(d, &b->jobs[vm->leases[k].job]));
+            const struct ebb_lease *l = &vm->leases[k];
+            if (l->bag != g->bag || ebb_bag_group_of(b, l->job) != g)
+                continue;
+            double left = ebb_demand_job_s(d, &b->jobs[l->job]);
+            left -= by_luck ? uncommitted_s(l, in->now_wall_ns) : 0;
+            longest = fmax(longest, left);
         }
     }
     return longest;
 }
 
-static double own_s(const struct ebb_plan_input *in, const struct ebb_group *g)
+static double own_s(const struct ebb_plan_input *in, const struct ebb_group *g, bool by_luck)
 {
     struct ebb_demand d;
     if (unfinished(g) == 0)
         return 0;
     ebb_demand_of_group(in, g, &d);
-    return longest_s(in, g, &d) + d.setup_s;
+    return longest_s(in, g, &d, by_luck) + d.setup_s;
 }
 
 /* The group's longest job and the longest chain of groups that need it. `memo` by group, < 0: not
@@ -51,7 +62,7 @@ static double chain_s(const struct ebb_plan_input *in, const struct ebb_bag *b, 
     double longest = 0;
     for (size_t d = 0; d < b->groups[g].dependent_count; d++)
         longest = fmax(longest, chain_s(in, b, b->groups[g].dependents[d], memo));
-    memo[g] = own_s(in, &b->groups[g]) + longest;
+    memo[g] = own_s(in, &b->groups[g], false) + longest;
     return memo[g];
 }
 
@@ -116,7 +127,7 @@ double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group 
     const struct ebb_bag *b = in->state->bags[g->bag];
     if (b->spec->deadline_s <= 0 || slots == 0)
         return 0;
-    double after = chain_of(in, g) - own_s(in, g);
+    double after = chain_of(in, g) - own_s(in, g, false);
     double left = left_s(in, b) - after - 2 * d->boot_s;
     double job_s = d->longest_s + d->setup_s;
     double in_a_row = floor(left / (1.2 * job_s));
@@ -138,7 +149,7 @@ static double start_s(const struct ebb_plan_input *in, const struct ebb_bag *b, 
             is_needed |= needed->dependents[d] == g;
         if (!is_needed || unfinished(needed) == 0)
             continue;
-        double until = own_s(in, needed);
+        double until = own_s(in, needed, true);
         if (needed->counts[EBB_JOB_WAITING] > 0)
             until += start_s(in, b, n, memo);
         latest = fmax(latest, until);

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/cool_down.h"
 #include "scheduler/core/fold.h"
 #include "scheduler/core/gang.h"
 #include "scheduler/core/intervals.h"
@@ -239,6 +240,26 @@ static void explain_offers(Ebb__ExplainAnswer *r, const struct ebb_plan_input *i
         line(r, "no offer of the cloud can run it");
 }
 
+/* When it is tried again, by what was learned of its outages. */
+static void explain_cool_down(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                              const Ebb__Offer *o)
+{
+    struct ebb_cool_down c;
+    ebb_cool_down_of(in->state, in->policy, o, in->now_wall_ns, &c);
+    if (c.until_wall_ns <= in->now_wall_ns)
+        return;
+    double in_s = (double)(c.until_wall_ns - in->now_wall_ns) / 1e9;
+    if (c.learned_s > 0)
+        line(r,
+             "%s in %s is tried again in %.0f s: %.2g recoveries/h are expected of an outage of "
+             "%.0f s, for which every %.0f s is best; the rule says %.0f s and has a weight of "
+             "%.0f %%",
+             o->type, o->zone, in_s, c.recovery_per_hour, c.outage_s, c.learned_s, c.by_rule_s,
+             100 * (1 - c.weight));
+    else
+        line(r, "%s in %s is tried again in %.0f s, by the rule", o->type, o->zone, in_s);
+}
+
 static void explain_refusals(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in)
 {
     size_t cursor = 0;
@@ -250,6 +271,8 @@ static void explain_refusals(Ebb__ExplainAnswer *r, const struct ebb_plan_input 
                  (double)(in->now_wall_ns - e->refused_wall_ns) / 1e9,
                  ebb_code_name(e->refused_code));
     }
+    for (size_t i = 0; i < in->offer_count; i++)
+        explain_cool_down(r, in, in->offers[i]);
 }
 
 /* The hazard at the VM's age, and the checkpoints that follow from it. */
@@ -348,6 +371,7 @@ static void explain_state(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in
     switch (j->state) {
     case EBB_JOB_WAITING:
         explain_waiting(r, b, g);
+        explain_notes(r, plan);
         break;
     case EBB_JOB_READY:
         line(r, "ready, with %llu jobs of its group ahead", (unsigned long long)ahead_of(b, job));

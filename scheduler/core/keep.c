@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/idle.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/planning.h"
 #include "scheduler/core/speed.h"
@@ -41,45 +42,15 @@ static void add_end(struct planning *w, const struct ebb_vm *vm, bool drain, con
     snprintf(e->reason, sizeof e->reason, "%s", reason);
 }
 
-/* Seconds until jobs that wait could start on such a VM; INFINITY when none will. */
-static double next_use_s(const struct planning *w, const struct ebb_vm *vm)
+static void end_idle(struct planning *w, struct ebb_idle *idle, const struct ebb_vm *vm,
+                     int64_t since_wall_ns)
 {
-    const struct ebb_state *s = w->in->state;
-    double soonest = INFINITY;
-    for (size_t i = 0; i < s->active_count; i++) {
-        const struct ebb_group *g = s->active[i];
-        if (g->counts[EBB_JOB_WAITING] == 0 || w->stopped[g->bag] ||
-            ebb_offer_slots(vm->offer, g->spec->resources) == 0)
-            continue;
-        double until = ebb_deadline_start_s(w->in, g);
-        soonest = until < soonest ? until : soonest;
-    }
-    return soonest;
+    char reason[200];
+    if (!ebb_idle_is_kept(idle, vm, since_wall_ns, reason))
+        add_end(w, vm, false, reason);
 }
 
-static void end_idle(struct planning *w, const struct ebb_vm *vm, int64_t since_wall_ns)
-{
-    const struct ebb_policy *p = w->in->policy;
-    double idle_s = (double)(w->in->now_wall_ns - since_wall_ns) / 1e9;
-    double next_s = next_use_s(w, vm);
-    double boot_s = w->in->state->boot_s.count > 0 ? w->in->state->boot_s.value : p->default_boot_s;
-    if (next_s <= boot_s + p->idle_s)
-        return;
-    if (idle_s < p->idle_s) {
-        ebb_planning_again(w, since_wall_ns + (int64_t)(p->idle_s * 1e9));
-        return;
-    }
-    char reason[160];
-    if (isinf(next_s))
-        snprintf(reason, sizeof reason, "idle for %.0f s, and no job is left for it", idle_s);
-    else
-        snprintf(reason, sizeof reason,
-                 "idle for %.0f s; its next job is about %.0f s away, a new boot takes %.0f s",
-                 idle_s, next_s, boot_s);
-    add_end(w, vm, false, reason);
-}
-
-static void plan_end(struct planning *w, const struct ebb_vm *vm, bool used)
+static void plan_end(struct planning *w, struct ebb_idle *idle, const struct ebb_vm *vm, bool used)
 {
     const struct ebb_policy *p = w->in->policy;
     double age_s = (double)(w->in->now_wall_ns - vm->intended_wall_ns) / 1e9;
@@ -95,16 +66,18 @@ static void plan_end(struct planning *w, const struct ebb_vm *vm, bool used)
                vm->state != EBB_VM_INTENDED) {
         add_end(w, vm, false, "no bag is left to run");
     } else if (vm->lease_count == 0 && !used && vm->state == EBB_VM_READY) {
-        end_idle(w, vm, vm->idle_since_wall_ns);
+        end_idle(w, idle, vm, vm->idle_since_wall_ns);
     } else if (!used && vm->state == EBB_VM_BOOTING) {
-        end_idle(w, vm, vm->intended_wall_ns);
+        end_idle(w, idle, vm, vm->intended_wall_ns);
     }
 }
 
 static void plan_ends(struct planning *w)
 {
     const struct ebb_state *s = w->in->state;
+    struct ebb_idle idle;
     size_t room = 0;
+    ebb_idle_begin(&idle, w);
     for (size_t i = 0; i < s->live_count; i++) {
         const struct ebb_vm *vm = s->vms[s->live[i]];
         bool used = false, emptied = false;
@@ -113,8 +86,9 @@ static void plan_ends(struct planning *w)
             emptied = w->rooms[room++].emptied;
         }
         if (!emptied)
-            plan_end(w, vm, used);
+            plan_end(w, &idle, vm, used);
     }
+    ebb_idle_clean_up(&idle);
 }
 
 /* ---- who might move ---- */
@@ -129,6 +103,7 @@ struct tenant {
     double per_s;                  /* its price */
     double to_pay;                 /* expected, for the rest of its jobs */
     bool must;                     /* a job of it is safe on demand alone */
+    bool awaited;                  /* room for its jobs boots */
 };
 
 /* Its mean over the last USUAL_S of billed time, as far as it is known: what a price was for a
@@ -305,8 +280,9 @@ static bool take_one(struct planning *w, struct fit *fit, size_t room, const str
     return true;
 }
 
-/* All jobs of the tenant into other rooms: those in use first, since their time is paid for. */
-static bool fit_elsewhere(struct planning *w, const struct tenant *t, struct fit *fit)
+/* All jobs of the tenant into other rooms: from pass 0 on first into those in use, from pass 1 on
+ * only into those that are not. */
+static bool fit_elsewhere(struct planning *w, const struct tenant *t, int from, struct fit *fit)
 {
     *fit = (struct fit){.ready = true};
     for (size_t i = 0; i < t->vm->lease_count; i++) {
@@ -314,7 +290,7 @@ static bool fit_elsewhere(struct planning *w, const struct tenant *t, struct fit
         const Ebb__Resources *r = ebb_bag_group_of(b, t->vm->leases[i].job)->spec->resources;
         struct ebb_need need = ebb_need_of(r);
         bool placed = false;
-        for (int pass = 0; pass < 2 && !placed; pass++) {
+        for (int pass = from; pass < 2 && !placed; pass++) {
             for (size_t k = 0; k < w->room_count && !placed; k++)
                 placed = may_take(w, t, k, pass == 0) && take_one(w, fit, k, &need, r);
         }
@@ -348,14 +324,15 @@ static double cost_elsewhere(const struct planning *w, const struct tenant *t,
     return sum;
 }
 
-static void empty(struct planning *w, const struct tenant *t, const struct fit *fit, double cost)
+static void empty(struct planning *w, struct tenant *t, const struct fit *fit, double cost)
 {
     char pays[EBB_QUANTITY_TEXT_SIZE], would[EBB_QUANTITY_TEXT_SIZE], reason[240];
     for (size_t i = 0; i < fit->count; i++)
         w->rooms[fit->targets[i].room].used = true;
     w->rooms[t->room].rescued = t->must;
-    if (!fit->ready)
-        return; /* they boot for it */
+    t->awaited = !fit->ready;
+    if (t->awaited)
+        return;
     w->rooms[t->room].emptied = true;
     if (t->must)
         snprintf(reason, sizeof reason,
@@ -371,21 +348,21 @@ static void empty(struct planning *w, const struct tenant *t, const struct fit *
     add_end(w, t->vm, true, reason);
 }
 
+/* Room in use costs nothing while its own jobs last, so it is tried first; but not while jobs
+ * without room wait for it to grow. */
 static bool gather(struct planning *w, struct tenant *t)
 {
-    struct fit fit;
-    if (!fit_elsewhere(w, t, &fit)) {
-        undo(w, &fit);
-        return false;
-    }
     t->to_pay = t->per_s * t->left_s * ratio_of(w, t->vm, t->group, t->left_s);
-    double cost = cost_elsewhere(w, t, &fit);
-    if (!t->must && cost > t->to_pay * (1 - w->in->policy->gather_gain)) {
+    for (int from = w->backlog && !t->must; from < 2; from++) {
+        struct fit fit;
+        double cost = fit_elsewhere(w, t, from, &fit) ? cost_elsewhere(w, t, &fit) : INFINITY;
+        if (isfinite(cost) && (t->must || cost <= t->to_pay * (1 - w->in->policy->gather_gain))) {
+            empty(w, t, &fit, cost);
+            return true;
+        }
         undo(w, &fit);
-        return false;
     }
-    empty(w, t, &fit, cost);
-    return true;
+    return false;
 }
 
 /* ---- launching a replacement ---- */
@@ -448,7 +425,7 @@ static void plan_replacements(struct planning *w, const struct tenant *tenants, 
     size_t most = (size_t)ceil(MOST_AT_ONCE * w->vms), under_way = replacements(w);
     for (size_t i = 0; i < count && under_way < most && w->vms < w->in->policy->max_vms; i++) {
         const struct tenant *t = &tenants[i];
-        if (w->rooms[t->room].emptied || t->must ||
+        if (w->rooms[t->room].emptied || t->awaited || t->must ||
             ebb_vm_age_s(t->vm, w->in->now_wall_ns) * w->in->state->bill_time_scale < LEAST_AGE_S)
             continue;
         if (t->group != g)
@@ -509,7 +486,7 @@ static size_t find_tenants(const struct planning *w, struct tenant *ret)
 static void plan_moves(struct planning *w)
 {
     EBB_AUTO_FREE struct tenant *tenants = ebb_alloc_array(MOST_TENANTS, sizeof *tenants);
-    size_t count = w->backlog ? 0 : find_tenants(w, tenants);
+    size_t count = find_tenants(w, tenants);
     if (count == 0)
         return;
     bool room = any_room(w);
@@ -517,7 +494,8 @@ static void plan_moves(struct planning *w)
         if (!tenants[i].must)
             gather(w, &tenants[i]);
     }
-    plan_replacements(w, tenants, count);
+    if (!w->backlog)
+        plan_replacements(w, tenants, count);
 }
 
 void ebb_keep_rescue(struct planning *w)

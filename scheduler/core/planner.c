@@ -3,9 +3,9 @@
  *   ready jobs --> onto the room that living VMs have (imagined) --> what is left wants new VMs
  *              --> offers by expected cost per finished job --> spread over zones --> launches
  *
- * A VM that got no job in imagination is idle; it is kept while its next use is nearer than a new
- * boot would be. Nothing here looks at the order of the offers: candidates are sorted by cost and,
- * where that is equal, by type, zone and market. */
+ * A VM that got no job in imagination is idle; idle.c says what its next use is worth. Nothing here
+ * looks at the order of the offers: candidates are sorted by cost and, where that is equal, by
+ * type, zone and market. */
 #include "scheduler/core/planning.h"
 
 #include <math.h>

@@ -21,13 +21,15 @@ struct ebb_policy {
     double spread_factor;  /* another zone is taken while it costs at most so many times the best */
     double boot_factor;    /* a new VM has work for at least so many times its boot */
     double max_zone_share; /* of the living VMs of one bag, where two zones can be had */
-    double cool_down_s;    /* after no capacity: doubles with each refusal in a row ... */
-    double cool_down_most_s; /* ... up to this */
-    double jitter_s;         /* launches after a bulk revocation are spread over this */
-    double idle_s;           /* a VM idle for so long, without a use in sight, is ended */
-    double boot_most_s;      /* a VM that has not joined by then is ended */
-    double default_job_s;    /* run time of a job that gives none */
-    double default_boot_s;   /* until boots have been seen */
+    double cool_down_s;    /* after no capacity, by rule: doubles with each refusal in a row ... */
+    double cool_down_most_s;  /* ... up to this */
+    double cool_down_least_s; /* where recoveries have been learned (cool_down.h) */
+    double try_s;             /* a launch refused costs as much as waiting for so long */
+    double jitter_s;          /* launches after a bulk revocation are spread over this */
+    double idle_s;            /* no VM is ended that has been idle for less (idle.h) */
+    double boot_most_s;       /* a VM that has not joined by then is ended */
+    double default_job_s;     /* run time of a job that gives none */
+    double default_boot_s;    /* until boots have been seen */
     double default_restart_s;
     double default_checkpoint_s;
     double interval_least_s, interval_most_s; /* between checkpoints */

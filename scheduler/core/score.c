@@ -6,7 +6,6 @@
 
 #include "scheduler/core/fold.h"
 #include "scheduler/core/lifetime.h"
-#include "scheduler/core/market.h"
 #include "scheduler/core/speed.h"
 
 #define LEAST_BILLED_S 60.0
@@ -20,9 +19,11 @@ void ebb_policy_default(struct ebb_policy *ret)
                                .boot_factor = 4,
                                .max_zone_share = 0.5,
                                .cool_down_s = 30,
+                               .cool_down_least_s = 5,
                                .cool_down_most_s = 600,
+                               .try_s = 1,
                                .jitter_s = 2,
-                               .idle_s = 10,
+                               .idle_s = 2,
                                .boot_most_s = 600,
                                .default_job_s = 600,
                                .default_boot_s = 30,
@@ -226,16 +227,4 @@ double ebb_vm_age_s(const struct ebb_vm *vm, int64_t now_wall_ns)
     if (vm->born_wall_ns == 0 || now_wall_ns < vm->born_wall_ns)
         return 0;
     return (double)(now_wall_ns - vm->born_wall_ns) / 1e9;
-}
-
-int64_t ebb_plan_cool_until(const struct ebb_state *s, const struct ebb_policy *policy,
-                            const Ebb__Offer *offer)
-{
-    const struct ebb_market_entry *e =
-        ebb_market_find(s->market, offer->zone, offer->type, offer->market);
-    if (e == NULL || e->refusals == 0)
-        return 0;
-    double s_off = policy->cool_down_s * exp2(fmin(e->refusals - 1, 30));
-    s_off = fmin(s_off, policy->cool_down_most_s);
-    return e->refused_wall_ns + (int64_t)(s_off * 1e9);
 }

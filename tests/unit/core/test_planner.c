@@ -321,52 +321,6 @@ static void a_spent_budget_stops_the_bag(void **state)
     setting_destroy(&t);
 }
 
-static void idle_vms_end_after_their_grace(void **state)
-{
-    (void)state;
-    struct setting t = setting_new("name: b\njobs: [{name: g, command: x}]\n");
-    add_offer(&t, "m", "a", true, 1, 36000);
-    world_vm(&t.w, "v0", &t.offers[0]);
-    world_vm(&t.w, "v1", &t.offers[0]);
-    world_lease(&t.w, "b-1", 0, "v0");
-    plan(&t);
-    assert_int_equal(t.plan.end_count, 0);
-    assert_int_equal(t.plan.again_wall_ns - t.w.now, 10 * S);
-    t.w.now += 11 * S;
-    plan(&t);
-    assert_int_equal(t.plan.end_count, 1);
-    assert_int_equal(t.plan.ends[0].vm, 1);
-    assert_string_equal(t.plan.ends[0].reason, "idle for 11 s, and no job is left for it");
-    world_end(&t.w, "b-1", 0, DONE, NULL);
-    world_finish(&t.w, "b-1");
-    plan(&t);
-    assert_int_equal(t.plan.end_count, 2); /* nothing left to wait for */
-    setting_destroy(&t);
-}
-
-static void a_vm_is_kept_for_jobs_that_are_about_to_be_ready(void **state)
-{
-    (void)state;
-    for (int soon = 0; soon < 2; soon++) {
-        struct setting t =
-            setting_new(soon ? "name: b\njobs:\n - {name: g, command: x, resources: {time: 20s}}\n"
-                               " - {name: h, command: x, needs: [g]}\n"
-                             : "name: b\njobs:\n - {name: g, command: x, resources: {time: 2h}}\n"
-                               " - {name: h, command: x, needs: [g]}\n");
-        add_offer(&t, "m", "a", true, 1, 36000);
-        world_intend(&t.w, "v0", &t.offers[0]);
-        world_intend(&t.w, "v1", &t.offers[0]);
-        t.w.now += 30 * S; /* a boot takes so long */
-        world_join(&t.w, "v0");
-        world_join(&t.w, "v1");
-        world_lease(&t.w, "b-1", 0, "v0");
-        t.w.now += 11 * S;
-        plan(&t);
-        assert_int_equal(t.plan.end_count, soon ? 0 : 1);
-        setting_destroy(&t);
-    }
-}
-
 static void lost_useless_and_silent_vms_are_ended(void **state)
 {
     (void)state;
@@ -526,8 +480,6 @@ int main(void)
         cmocka_unit_test(a_near_deadline_takes_on_demand_and_says_so),
         cmocka_unit_test(a_deadline_makes_short_jobs_run_on_more_vms),
         cmocka_unit_test(a_spent_budget_stops_the_bag),
-        cmocka_unit_test(idle_vms_end_after_their_grace),
-        cmocka_unit_test(a_vm_is_kept_for_jobs_that_are_about_to_be_ready),
         cmocka_unit_test(lost_useless_and_silent_vms_are_ended),
         cmocka_unit_test(what_no_offer_can_run_is_told),
         cmocka_unit_test(a_bulk_revocation_is_answered_in_steps),
