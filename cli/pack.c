@@ -6,12 +6,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "cli/json_out.h"
+#include "cli/pack_inputs.h"
 #include "cli/pack_options.h"
 #include "cli/packed_file.h"
+#include "pack/trajectory.h"
 
 extern const struct ebb_command ebb_command_pack;
 
@@ -97,18 +100,16 @@ static int discard(void *ctx, const void *data, size_t len, struct ebb_error *er
 }
 
 static int verify_entry(const char *path, const struct ebb_container *c,
-                        const struct ebb_packed_entry *e, struct ebb_error *err)
+                        const struct ebb_packed_entry *e, struct ebb_progress_line *line,
+                        struct ebb_error *err)
 {
     EBB_AUTO(ebb_auto_base) struct ebb_base *base = NULL;
     int rc = ebb_base_open_of(path, e, base_path, &base, err);
     if (rc < 0)
         return rc;
-    struct ebb_progress_line line;
-    rc = ebb_unpacker_run(c, e, base != NULL ? &base->bytes : NULL,
-                          (struct ebb_packed_sink){.write = discard}, ebb_packed_threads(threads),
-                          ebb_progress_begin(&line, "verifying", e->name), err);
-    ebb_progress_end(&line);
-    return rc;
+    return ebb_unpacker_run(c, e, base != NULL ? &base->bytes : NULL,
+                            (struct ebb_packed_sink){.write = discard}, ebb_packed_threads(threads),
+                            ebb_progress_next(line, e->name), err);
 }
 
 /* Faults go to `faults`, each once; the code of a failure that is no damage is returned. */
@@ -118,14 +119,18 @@ static int verify_all(const char *path, struct opened *o, json_t *faults, struct
         (void)json_array_append_new(faults, json_string(o->fault.text));
     else if (ebb_container_check(o->container, NULL, NULL, err) < 0)
         (void)json_array_append_new(faults, json_string(err->text));
-    for (size_t i = 0; i < o->container->count; i++) {
-        int rc = verify_entry(path, o->container, &o->container->entries[i], err);
-        if (rc == EBB_ERR_CORRUPT)
+    struct ebb_progress_line line;
+    ebb_progress_begin(&line, "verifying", o->container->count, ebb_packed_bytes_of(o->container));
+    int rc = 0;
+    for (size_t i = 0; i < o->container->count && rc == 0; i++) {
+        rc = verify_entry(path, o->container, &o->container->entries[i], &line, err);
+        if (rc == EBB_ERR_CORRUPT) {
             (void)json_array_append_new(faults, json_string(err->text));
-        else if (rc < 0)
-            return rc;
+            rc = 0;
+        }
     }
-    return 0;
+    ebb_progress_end(&line);
+    return rc;
 }
 
 static int verify(const char *path)
@@ -162,17 +167,6 @@ static int verify(const char *path)
 
 /* ---- packing ---- */
 
-/* What a file is called inside: as given where that is contained, else its last component. */
-static const char *inner_name(const char *path)
-{
-    while (ebb_starts_with(path, "./"))
-        path += 2 + strspn(path + 2, "/");
-    if (ebb_packed_check_name(path, NULL) == 0)
-        return path;
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 /* The base's path as a reader will find it: relative to the packed file where it is below its
  * folder, else its name alone. */
 static char *base_file_name(const char *base, const char *packed)
@@ -189,26 +183,38 @@ static char *base_file_name(const char *base, const char *packed)
 
 static void set_base(struct ebb_packed_entry *facts, const struct ebb_base *b)
 {
+    const char *path = b->packed.file.path; /* NULL: it is in the packed file itself */
     facts->chain_length = b->chain_length + 1;
-    facts->base_file = base_file_name(b->packed.file.path, out_path);
+    facts->base_file = path != NULL ? base_file_name(path, out_path) : NULL;
     facts->base_name = ebb_strdup(b->name);
     facts->base_bytes = b->bytes.size_bytes;
     memcpy(facts->base_sha256, b->sha256, sizeof facts->base_sha256);
 }
 
-static int open_base(const char *name, bool is_only_file, struct ebb_packed_entry *facts,
+/* Tensors have theirs by name, restart state has a trajectory of the same atoms. */
+static int find_base(const struct ebb_bytes *file, const char *name, bool is_only_file,
+                     const struct ebb_container *written, struct ebb_base **ret,
+                     struct ebb_error *err)
+{
+    uint64_t atoms = 0;
+    int64_t step = 0;
+    if (ebb_trajectory_is_wanted(file, &atoms, &step))
+        return ebb_base_open_trajectory(base_path, written, atoms, step, ret, err);
+    return base_path == NULL ? 0 : ebb_base_open_for(base_path, name, is_only_file, ret, err);
+}
+
+static int open_base(const struct ebb_bytes *file, bool is_only_file,
+                     const struct ebb_container *written, struct ebb_packed_entry *facts,
                      struct ebb_base **ret, struct ebb_error *err)
 {
-    if (base_path == NULL)
-        return 0;
     EBB_AUTO(ebb_auto_base) struct ebb_base *b = NULL;
-    int rc = ebb_base_open_for(base_path, name, is_only_file, &b, err);
+    int rc = find_base(file, facts->name, is_only_file, written, &b, err);
     if (rc < 0 || b == NULL)
         return rc;
     if (b->chain_length >= EBB_PACKED_CHAIN_MAX) {
         (void)fprintf(stderr,
                       "note: %s is the %uth of a chain, the longest allowed: %s is packed whole\n",
-                      b->packed.file.path, b->chain_length, name);
+                      b->packed.file.path, b->chain_length, facts->name);
         return 0;
     }
     set_base(facts, b);
@@ -224,74 +230,104 @@ static int pack_bytes(struct ebb_container_writer *w, struct ebb_packed_entry *f
 {
     const struct ebb_packed_entry *old =
         before != NULL ? ebb_container_find(before, facts->name) : NULL;
-    if (old != NULL)
+    /* Restart state does not grow: it is another one. */
+    if (old != NULL && old->chain_length == 0 && strcmp(old->kind, "cpt") != 0)
         return ebb_packer_append(w, before, old, facts, bytes, o, err);
     return ebb_packer_add(w, facts, bytes, base != NULL ? &base->bytes : NULL, o, err);
 }
 
-static int pack_file(struct ebb_container_writer *w, const char *path, bool is_only_file,
-                     const struct ebb_container *before, struct ebb_packer_options *o,
-                     struct ebb_error *err)
+struct packing {
+    struct ebb_container_writer *writer;
+    struct ebb_new_file *out;
+    const struct ebb_container *before; /* --append; NULL: none */
+    struct ebb_packer_options *o;
+    size_t count;
+    struct ebb_progress_line *line;
+};
+
+static int pack_opened(struct packing *p, const struct ebb_pack_input *input,
+                       struct ebb_file_bytes *file, struct ebb_packed_entry *facts,
+                       struct ebb_error *err)
+{
+    EBB_AUTO(ebb_auto_base) struct ebb_base *base = NULL;
+    struct ebb_bytes bytes = ebb_file_bytes_of(file), back = ebb_new_file_bytes(p->out);
+    struct ebb_container written;
+    ebb_container_written(p->writer, &back, &written);
+    facts->name = ebb_strdup(input->name);
+    facts->mode = file->stat.st_mode & 0777;
+    facts->mtime_ns = file->stat.st_mtim.tv_sec * EBB_NS_PER_S + file->stat.st_mtim.tv_nsec;
+    int rc = open_base(&bytes, p->count == 1, &written, facts, &base, err);
+    if (rc < 0)
+        return rc;
+    p->o->base_anchors = base != NULL ? base->anchors : NULL;
+    p->o->base_anchor_count = base != NULL ? base->anchor_count : 0;
+    return pack_bytes(p->writer, facts, &bytes, base, p->before, p->o, err);
+}
+
+static int pack_file(struct packing *p, const struct ebb_pack_input *input, struct ebb_error *err)
 {
     struct ebb_file_bytes file = {0};
     EBB_AUTO(ebb_packed_entry_clean_up) struct ebb_packed_entry facts = {0};
-    EBB_AUTO(ebb_auto_base) struct ebb_base *base = NULL;
-    int rc = ebb_file_bytes_open(path, &file, err);
+    int rc = ebb_file_bytes_open(input->path, &file, err);
     if (rc < 0)
         return rc;
-    facts.name = ebb_strdup(inner_name(path));
-    facts.mode = file.stat.st_mode & 0777;
-    facts.mtime_ns = file.stat.st_mtim.tv_sec * EBB_NS_PER_S + file.stat.st_mtim.tv_nsec;
-    rc = open_base(facts.name, is_only_file, &facts, &base, err);
-    struct ebb_bytes bytes = ebb_file_bytes_of(&file);
-    struct ebb_progress_line line;
-    o->progress = ebb_progress_begin(&line, "packing", path);
-    if (rc == 0)
-        rc = pack_bytes(w, &facts, &bytes, base, before, o, err);
-    ebb_progress_end(&line);
+    p->o->progress = ebb_progress_next(p->line, input->name);
+    rc = pack_opened(p, input, &file, &facts, err);
     ebb_file_bytes_close(&file);
-    if (rc == 0 && o->error > 0 && !facts.is_lossy)
+    if (rc == 0 && p->o->error > 0 && !facts.is_lossy)
         (void)fprintf(stderr,
                       "note: %s is packed without loss: it has no frames that can be read, or is "
                       "no finer than the bound\n",
-                      path);
-    return rc < 0 ? ebb_error_wrap(err, rc, "%s", path) : 0;
+                      input->path);
+    return rc < 0 ? ebb_error_wrap(err, rc, "%s", input->path) : 0;
 }
 
 /* What is in OUT and not named again would be lost. */
-static int check_append(const struct ebb_packed_file *before, char **paths, int count,
+static int check_append(const struct ebb_packed_file *before, const struct ebb_pack_inputs *in,
                         struct ebb_error *err)
 {
-    for (size_t i = 0; before->container != NULL && i < before->container->count; i++) {
-        const char *name = before->container->entries[i].name;
-        bool is_named = false;
-        for (int k = 0; k < count && !is_named; k++)
-            is_named = strcmp(inner_name(paths[k]), name) == 0;
-        if (!is_named)
-            return ebb_error_set(err, EBB_ERR_INPUT,
-                                 "--append: %s is in %s: name it too, or pack to another file",
-                                 name, out_path);
-    }
-    return 0;
+    struct ebb_map *names = ebb_map_new(NULL);
+    for (size_t i = 0; i < in->count; i++)
+        ebb_map_set(names, in->list[i].name, &in->list[i]);
+    int rc = 0;
+    for (size_t i = 0; before->container != NULL && i < before->container->count && rc == 0; i++)
+        if (ebb_map_get(names, before->container->entries[i].name) == NULL)
+            rc = ebb_error_set(err, EBB_ERR_INPUT,
+                               "--append: %s is in %s: name it too, or pack to another file",
+                               before->container->entries[i].name, out_path);
+    ebb_map_destroy(names);
+    return rc;
 }
 
-static int pack_all(char **paths, int count, struct ebb_packer_options *o, struct ebb_error *err)
+static int pack_inputs(struct packing *p, const struct ebb_pack_inputs *in, struct ebb_error *err)
+{
+    struct ebb_progress_line line;
+    ebb_progress_begin(&line, "packing", in->count, in->bytes);
+    p->line = &line;
+    int rc = 0;
+    for (size_t i = 0; i < in->count && rc == 0; i++)
+        rc = pack_file(p, &in->list[i], err);
+    ebb_progress_end(&line);
+    return rc < 0 ? rc : ebb_container_finish(p->writer, err);
+}
+
+static int pack_all(const struct ebb_pack_inputs *in, struct ebb_packer_options *o,
+                    struct ebb_error *err)
 {
     EBB_AUTO(ebb_new_file_clean_up) struct ebb_new_file out = {0};
     EBB_AUTO(ebb_packed_file_close) struct ebb_packed_file before = {0};
     int rc = append && ebb_file_exists(out_path) ? ebb_packed_file_open(out_path, &before, err) : 0;
     if (rc == 0)
-        rc = check_append(&before, paths, count, err);
+        rc = check_append(&before, in, err);
     if (rc == 0)
         rc = ebb_new_file_create(out_path, force || append, &out, err);
     if (rc < 0)
         return rc;
     EBB_AUTO(ebb_auto_container_writer)
     struct ebb_container_writer *w = ebb_container_writer_new(ebb_new_file_sink(&out));
-    for (int i = 0; i < count && rc == 0; i++)
-        rc = pack_file(w, paths[i], count == 1, before.container, o, err);
-    if (rc == 0)
-        rc = ebb_container_finish(w, err);
+    struct packing p = {
+        .writer = w, .out = &out, .before = before.container, .o = o, .count = in->count};
+    rc = pack_inputs(&p, in, err);
     return rc < 0 ? rc : ebb_new_file_publish(&out, 0644, 0, err);
 }
 
@@ -356,8 +392,11 @@ static int run(int argc, char **argv)
                                  show_info ? "info" : "verify")
                  : read_options(&o, &err);
     int64_t begin_ns = ebb_now_ns(NULL);
+    EBB_AUTO(ebb_pack_inputs_clean_up) struct ebb_pack_inputs in = {0};
     if (rc == 0)
-        rc = pack_all(argv, argc, &o, &err);
+        rc = ebb_pack_inputs_find(argv, argc, out_path, &in, &err);
+    if (rc == 0)
+        rc = pack_all(&in, &o, &err);
     if (rc < 0)
         return ebb_packed_fail(&err);
     return print_packed((double)(ebb_now_ns(NULL) - begin_ns) / (double)EBB_NS_PER_S);
@@ -384,8 +423,8 @@ static const struct ebb_option options[] = {
      .target = &base_path,
      .value = "FILE",
      .help = "Pack tensors as changes to those of the same name in this file: a packed file, a "
-             "plain one, or a folder with files of the same names. With --verify: where the base "
-             "is now."},
+             "plain one, or a folder with files of the same names; restart state over the frame of "
+             "its step in a trajectory there. With --verify: where the base is now."},
     {.name = "level",
      .kind = EBB_OPTION_CHOICE,
      .target = &level,
@@ -441,13 +480,15 @@ static const struct ebb_option options[] = {
 
 const struct ebb_command ebb_command_pack = {
     .name = "pack",
-    .arguments = "FILE...",
+    .arguments = "FILE|FOLDER...",
     .summary = "Make trajectories, restart state and weights small",
     .details =
         "Writes one packed file that 'ebb unpack' takes apart again, byte for byte unless --error "
         "allows more. What each file is is told by its content: GROMACS XTC, TRR and CPT, DCD, "
         "LAMMPS dumps and restarts, safetensors, PyTorch, NumPy; anything else goes through "
-        "zstd.\n\n"
+        "zstd. Of a folder all files below it are packed; symbolic links are not.\n\n"
+        "Restart state (CPT, TRR) that is packed together with a trajectory of the same atoms, or "
+        "with one as --base, is refined against the trajectory's frame of the same step.\n\n"
         "Every part is decoded again and compared before the packed file gets its name. "
         "Exit status: 0, 1 when a packed file is damaged, 2 for bad use.",
     .options = options,

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "pack/trajectory.h"
 
 int ebb_packed_file_open(const char *path, struct ebb_packed_file *ret, struct ebb_error *err)
 {
@@ -40,6 +41,7 @@ void ebb_base_close(struct ebb_base *b)
     ebb_packed_file_close(&b->packed);
     ebb_base_close(b->below);
     free(b->name);
+    free(b->anchors);
     free(b);
 }
 
@@ -72,6 +74,25 @@ static const struct ebb_packed_entry *choose_entry(const struct ebb_container *c
     return e == NULL && any && c->count == 1 ? &c->entries[0] : e;
 }
 
+static void set_anchors(struct ebb_base *b, const struct ebb_packed_entry *e)
+{
+    b->anchors = ebb_alloc_array(e->part_count + 1, sizeof *b->anchors);
+    for (size_t i = 0; i < e->part_count; i++)
+        if (e->parts[i].frames > 0)
+            b->anchors[b->anchor_count++] = e->parts[i].file_offset;
+}
+
+static void set_content(struct ebb_base *b, const struct ebb_container *c,
+                        const struct ebb_packed_entry *e)
+{
+    b->view = ebb_entry_view_new(c, e, b->below != NULL ? &b->below->bytes : NULL);
+    b->bytes = ebb_entry_view_bytes(b->view);
+    b->name = ebb_strdup(e->name);
+    b->chain_length = e->chain_length;
+    memcpy(b->sha256, e->sha256, sizeof b->sha256);
+    set_anchors(b, e);
+}
+
 /* Takes the entry for the content of `b`, with the base that it names. Chains get shorter with
  * every step, so that one which goes in a circle is refused before it is followed. */
 static int use_entry(struct ebb_base *b, const struct ebb_packed_entry *e, uint32_t chain_limit,
@@ -82,12 +103,7 @@ static int use_entry(struct ebb_base *b, const struct ebb_packed_entry *e, uint3
     int rc = ebb_base_open_of(b->packed.file.path, e, NULL, &b->below, err);
     if (rc < 0)
         return rc;
-    b->view =
-        ebb_entry_view_new(b->packed.container, e, b->below != NULL ? &b->below->bytes : NULL);
-    b->bytes = ebb_entry_view_bytes(b->view);
-    b->name = ebb_strdup(e->name);
-    b->chain_length = e->chain_length;
-    memcpy(b->sha256, e->sha256, sizeof b->sha256);
+    set_content(b, b->packed.container, e);
     return 0;
 }
 
@@ -140,9 +156,113 @@ int ebb_base_open_for(const char *path, const char *name, bool is_only_file, str
     return 0;
 }
 
+/* ---- a trajectory for restart state ---- */
+
+static bool is_trajectory(const struct ebb_packed_entry *e)
+{
+    return e->kind != NULL && (strcmp(e->kind, "xtc") == 0 || strcmp(e->kind, "trr") == 0);
+}
+
+struct search {
+    uint64_t atoms;
+    int64_t step;
+    struct ebb_base *best; /* owned */
+    bool is_same;          /* it has the very step */
+};
+
+/* Takes `b` when it is better than what there is, else closes it. */
+static void consider(struct search *s, struct ebb_base *b)
+{
+    EBB_AUTO(ebb_auto_trajectory)
+    struct ebb_trajectory *t = ebb_trajectory_new(&b->bytes, b->anchors, b->anchor_count);
+    struct ebb_frame_ref frame;
+    bool is_same = false;
+    /* What cannot be read now is no help. */
+    bool found =
+        t != NULL && ebb_trajectory_find(t, s->atoms, s->step, &frame, &is_same, NULL) == 1;
+    if (!found || (s->best != NULL && (s->is_same || !is_same))) {
+        ebb_base_close(b);
+        return;
+    }
+    ebb_base_close(s->best);
+    s->best = b;
+    s->is_same = is_same;
+}
+
+/* Entries that are themselves packed over another are left out: this one's parts would have to be
+ * read by way of two. */
+static void search_written(struct search *s, const struct ebb_container *written)
+{
+    for (size_t i = 0; written != NULL && i < written->count; i++) {
+        const struct ebb_packed_entry *e = &written->entries[i];
+        if (!is_trajectory(e) || e->chain_length > 0)
+            continue;
+        struct ebb_base *b = ebb_alloc(sizeof *b);
+        b->written = *written;
+        set_content(b, &b->written, e);
+        consider(s, b);
+    }
+}
+
+static int search_entry(struct search *s, const char *path, const char *name, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_auto_base) struct ebb_base *b = ebb_alloc(sizeof *b);
+    bool found = false;
+    int rc = open_content(path, name, false, UINT32_MAX, b, &found, err);
+    if (rc == 0 && found)
+        consider(s, EBB_TAKE(b));
+    return rc;
+}
+
+static int search_file(struct search *s, const char *path, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_packed_file_close) struct ebb_packed_file p = {0};
+    bool packed = false;
+    int rc = ebb_file_bytes_open(path, &p.file, err);
+    if (rc < 0)
+        return rc;
+    p.bytes = ebb_file_bytes_of(&p.file);
+    rc = is_packed(&p, &packed, err);
+    if (rc == 0 && !packed)
+        return search_entry(s, path, "", err);
+    if (rc == 0)
+        rc = ebb_container_open(&p.bytes, &p.container, err);
+    for (size_t i = 0; rc == 0 && i < p.container->count; i++)
+        if (is_trajectory(&p.container->entries[i]))
+            rc = search_entry(s, path, p.container->entries[i].name, err);
+    return rc;
+}
+
+int ebb_base_open_trajectory(const char *path, const struct ebb_container *written, uint64_t atoms,
+                             int64_t step, struct ebb_base **ret, struct ebb_error *err)
+{
+    struct search s = {.atoms = atoms, .step = step};
+    struct stat st;
+    search_written(&s, written);
+    int rc = 0;
+    if (!s.is_same && path != NULL && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+        rc = search_file(&s, path, err);
+    if (rc < 0) {
+        ebb_base_close(s.best);
+        return ebb_error_wrap(err, rc, "--base");
+    }
+    *ret = s.best;
+    return 0;
+}
+
+/* ---- what an entry names ---- */
+
+/* An entry that names no file has its base beside it in its own. */
+static bool is_own_base(const struct ebb_packed_entry *e)
+{
+    return e->base_file == NULL && e->base_name != NULL;
+}
+
 static char *base_path(const char *packed_path, const struct ebb_packed_entry *e,
                        const char *override)
 {
+    if (is_own_base(e))
+        return ebb_strdup(packed_path);
     if (override != NULL)
         return ebb_strdup(override);
     if (e->base_file == NULL || !ebb_path_is_contained(e->base_file))
@@ -183,30 +303,52 @@ int ebb_base_open_of(const char *packed_path, const struct ebb_packed_entry *e,
 
 /* ---- what is printed ---- */
 
+enum { PLAIN_LINE_S = 30 };
+
 static void report_progress(void *ctx, uint64_t done, uint64_t total)
 {
     struct ebb_progress_line *l = ctx;
     int64_t now = ebb_now_ns(NULL);
+    l->file_bytes = total;
     if (now < l->next_ns)
         return;
-    l->next_ns = now + EBB_NS_PER_S / 4;
-    l->is_shown = true;
-    char a[EBB_QUANTITY_TEXT_SIZE], b[EBB_QUANTITY_TEXT_SIZE], c[EBB_QUANTITY_TEXT_SIZE];
+    l->next_ns = now + (l->is_terminal ? EBB_NS_PER_S / 4 : PLAIN_LINE_S * EBB_NS_PER_S);
+    char a[EBB_QUANTITY_TEXT_SIZE], b[EBB_QUANTITY_TEXT_SIZE], c[EBB_QUANTITY_TEXT_SIZE],
+        d[EBB_QUANTITY_TEXT_SIZE];
     double seconds = (double)(now - l->begin_ns) / (double)EBB_NS_PER_S;
-    (void)fprintf(stderr, "\r\033[K%s %s: %s of %s, %s/s", l->verb, l->name,
-                  ebb_format_size(done, a), ebb_format_size(total, b),
-                  ebb_format_size((uint64_t)((double)done / seconds), c));
+    uint64_t bytes = l->before_bytes + done;
+    double rate = (double)bytes / seconds;
+    double left = rate > 0 && l->total_bytes > bytes ? (double)(l->total_bytes - bytes) / rate : 0;
+    (void)fprintf(stderr, "%s%s %s, %zu of %zu: %s of %s, %s/s, %s left%s",
+                  l->is_terminal ? "\r\033[K" : "", l->verb, l->name, l->file, l->files,
+                  ebb_format_size(bytes, a), ebb_format_size(l->total_bytes, b),
+                  ebb_format_size((uint64_t)rate, c), ebb_format_duration(left, d),
+                  l->is_terminal ? "" : "\n");
+    l->is_shown = l->is_terminal;
     (void)fflush(stderr);
 }
 
-struct ebb_pack_progress ebb_progress_begin(struct ebb_progress_line *l, const char *verb,
-                                            const char *name)
+void ebb_progress_begin(struct ebb_progress_line *l, const char *verb, size_t files,
+                        uint64_t total_bytes)
 {
     int64_t now = ebb_now_ns(NULL);
+    bool is_terminal = isatty(STDERR_FILENO);
     *l = (struct ebb_progress_line){
-        .verb = verb, .name = name, .begin_ns = now, .next_ns = now + EBB_NS_PER_S / 2};
-    if (!isatty(STDERR_FILENO))
-        return (struct ebb_pack_progress){0};
+        .verb = verb,
+        .name = "",
+        .files = files,
+        .total_bytes = total_bytes,
+        .begin_ns = now,
+        .next_ns = now + (is_terminal ? EBB_NS_PER_S / 2 : PLAIN_LINE_S * EBB_NS_PER_S),
+        .is_terminal = is_terminal};
+}
+
+struct ebb_pack_progress ebb_progress_next(struct ebb_progress_line *l, const char *name)
+{
+    l->before_bytes += l->file_bytes;
+    l->file_bytes = 0;
+    l->file++;
+    l->name = name;
     return (struct ebb_pack_progress){.report = report_progress, .ctx = l};
 }
 
@@ -215,6 +357,14 @@ void ebb_progress_end(struct ebb_progress_line *l)
     if (l->is_shown)
         (void)fprintf(stderr, "\r\033[K");
     l->is_shown = false;
+}
+
+uint64_t ebb_packed_bytes_of(const struct ebb_container *c)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < c->count; i++)
+        sum += c->entries[i].size_bytes;
+    return sum;
 }
 
 const char *ebb_packed_entry_codec(const struct ebb_packed_entry *e)
@@ -284,6 +434,7 @@ void ebb_packed_table_add(struct ebb_table *t, const struct ebb_packed_entry *e)
                   frames,
                   e->chain_length == 0   ? ""
                   : e->base_file != NULL ? e->base_file
+                  : e->base_name != NULL ? e->base_name
                                          : "?");
 }
 

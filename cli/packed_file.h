@@ -23,10 +23,13 @@ void ebb_packed_file_close(struct ebb_packed_file *p);
  * with its own base behind it. */
 struct ebb_base {
     struct ebb_packed_file packed; /* `container` NULL: a plain file */
+    struct ebb_container written;  /* what this base is an entry of while that is being written */
     struct ebb_entry_view *view;
     struct ebb_base *below;
     struct ebb_bytes bytes;
-    char *name; /* entry, "" for a plain file */
+    char *name;        /* entry, "" for a plain file */
+    uint64_t *anchors; /* where parts of frames begin in `bytes` (trajectory.h) */
+    size_t anchor_count;
     uint32_t chain_length;
     uint8_t sha256[EBB_SHA256_SIZE]; /* of `bytes` */
 };
@@ -35,6 +38,12 @@ struct ebb_base {
  * or a plain file. *ret NULL: it has nothing for this file. */
 int ebb_base_open_for(const char *path, const char *name, bool is_only_file, struct ebb_base **ret,
                       struct ebb_error *err);
+/* The trajectory for restart state of `atoms` atoms at `step`: the best one of those written so far
+ * (`written`, `bytes`: where that is read back; NULL: none), else of those in the file at `path`
+ * (NULL: none), packed or plain. One of the very step is better than one near it. *ret NULL: there
+ * is none. */
+int ebb_base_open_trajectory(const char *path, const struct ebb_container *written, uint64_t atoms,
+                             int64_t step, struct ebb_base **ret, struct ebb_error *err);
 /* The base that `e` of the packed file at `packed_path` names; `override` (may be NULL) says where
  * it is now. NULL when it needs none. EBB_ERR_NOT_FOUND, EBB_ERR_INPUT (another content). */
 int ebb_base_open_of(const char *packed_path, const struct ebb_packed_entry *e,
@@ -42,17 +51,24 @@ int ebb_base_open_of(const char *packed_path, const struct ebb_packed_entry *e,
 void ebb_base_close(struct ebb_base *b);
 EBB_DEFINE_AUTO_PTR(ebb_auto_base, struct ebb_base, ebb_base_close)
 
-/* "16.2 MiB of 40.9 MiB" on stderr when that is a terminal and the work is long. */
+/* "packing md.xtc, 3 of 7: 16.2 MiB of 40.9 MiB, 120 MiB/s, 0:12 left" on stderr, when the work is
+ * long: a line that is written over on a terminal, else a line every so often. */
 struct ebb_progress_line {
     const char *verb;
     const char *name;
+    size_t files, file; /* number of the file from 1 */
+    uint64_t total_bytes, before_bytes, file_bytes;
     int64_t begin_ns;
     int64_t next_ns;
-    bool is_shown;
+    bool is_terminal, is_shown;
 };
-struct ebb_pack_progress ebb_progress_begin(struct ebb_progress_line *l, const char *verb,
-                                            const char *name);
+void ebb_progress_begin(struct ebb_progress_line *l, const char *verb, size_t files,
+                        uint64_t total_bytes);
+/* The next file's part of it. */
+struct ebb_pack_progress ebb_progress_next(struct ebb_progress_line *l, const char *name);
 void ebb_progress_end(struct ebb_progress_line *l);
+/* Of all its files, unpacked. */
+uint64_t ebb_packed_bytes_of(const struct ebb_container *c);
 
 /* "frames", "arrays", "zstd": the codec of most of the entry's bytes. */
 const char *ebb_packed_entry_codec(const struct ebb_packed_entry *e);

@@ -41,8 +41,20 @@ static int check_folders(const char *path, size_t skip, struct ebb_error *err)
     return 0;
 }
 
+/* So many files are brought to disk together at the end, not one by one. */
+enum { SYNC_EACH_MAX = 32 };
+
+static int publish(const struct ebb_packed_file *p, const struct ebb_packed_entry *e,
+                   struct ebb_new_file *out, struct ebb_error *err)
+{
+    unsigned mode = e->mode != 0 ? e->mode : 0644;
+    return p->container->count > SYNC_EACH_MAX
+               ? ebb_new_file_publish_unsynced(out, mode, e->mtime_ns, err)
+               : ebb_new_file_publish(out, mode, e->mtime_ns, err);
+}
+
 static int unpack_entry(const struct ebb_packed_file *p, const struct ebb_packed_entry *e,
-                        struct ebb_error *err)
+                        struct ebb_progress_line *line, struct ebb_error *err)
 {
     EBB_AUTO(ebb_auto_base) struct ebb_base *base = NULL;
     EBB_AUTO(ebb_new_file_clean_up) struct ebb_new_file out = {0};
@@ -54,13 +66,10 @@ static int unpack_entry(const struct ebb_packed_file *p, const struct ebb_packed
         rc = ebb_new_file_create(path, force, &out, err);
     if (rc < 0)
         return rc;
-    struct ebb_progress_line line;
     rc = ebb_unpacker_run(p->container, e, base != NULL ? &base->bytes : NULL,
                           ebb_new_file_sink(&out), ebb_packed_threads(threads),
-                          ebb_progress_begin(&line, "unpacking", e->name), err);
-    ebb_progress_end(&line);
-    return rc < 0 ? rc
-                  : ebb_new_file_publish(&out, e->mode != 0 ? e->mode : 0644, e->mtime_ns, err);
+                          ebb_progress_next(line, e->name), err);
+    return rc < 0 ? rc : publish(p, e, &out, err);
 }
 
 static int check_patterns(const struct ebb_container *c, char **patterns, int count,
@@ -76,30 +85,58 @@ static int check_patterns(const struct ebb_container *c, char **patterns, int co
     return 0;
 }
 
+struct unpacking {
+    const struct ebb_packed_file *p;
+    struct ebb_progress_line line;
+    json_t *list;
+    uint64_t bytes;
+    struct ebb_error damage; /* the last; code 0: none */
+};
+
 /* A damaged file does not keep the others back. */
+static int unpack_one(struct unpacking *u, const struct ebb_packed_entry *e, struct ebb_error *err)
+{
+    int rc = unpack_entry(u->p, e, &u->line, err);
+    if (rc < 0 && rc != EBB_ERR_CORRUPT)
+        return rc;
+    if (rc < 0) {
+        ebb_progress_end(&u->line);
+        if (u->damage.code < 0)
+            (void)ebb_packed_fail(&u->damage);
+        ebb_error_copy(&u->damage, err);
+        return 0;
+    }
+    u->bytes += e->size_bytes;
+    (void)json_array_append_new(u->list, ebb_packed_entry_json(e));
+    return 0;
+}
+
 static int unpack_wanted(const struct ebb_packed_file *p, char **patterns, int count, json_t *list,
                          uint64_t *ret_bytes, struct ebb_error *err)
 {
-    struct ebb_error damage = {0};
-    for (size_t i = 0; i < p->container->count; i++) {
-        const struct ebb_packed_entry *e = &p->container->entries[i];
-        if (!is_wanted(e, patterns, count))
-            continue;
-        int rc = unpack_entry(p, e, err);
-        if (rc < 0 && rc != EBB_ERR_CORRUPT)
-            return rc;
-        if (rc < 0 && damage.code < 0)
-            (void)ebb_packed_fail(&damage);
-        if (rc < 0) {
-            ebb_error_copy(&damage, err);
-            continue;
+    struct unpacking u = {.p = p, .list = list};
+    const struct ebb_container *c = p->container;
+    size_t wanted = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (is_wanted(&c->entries[i], patterns, count)) {
+            wanted++;
+            bytes += c->entries[i].size_bytes;
         }
-        *ret_bytes += e->size_bytes;
-        (void)json_array_append_new(list, ebb_packed_entry_json(e));
+    ebb_progress_begin(&u.line, "unpacking", wanted, bytes);
+    int rc = 0;
+    for (size_t i = 0; i < c->count && rc == 0; i++)
+        if (is_wanted(&c->entries[i], patterns, count))
+            rc = unpack_one(&u, &c->entries[i], err);
+    ebb_progress_end(&u.line);
+    *ret_bytes = u.bytes;
+    if (rc == 0 && c->count > SYNC_EACH_MAX && u.bytes > 0)
+        rc = ebb_sync_file_system_of(folder, err);
+    if (rc == 0 && u.damage.code < 0) {
+        ebb_error_copy(err, &u.damage);
+        rc = u.damage.code;
     }
-    if (damage.code < 0)
-        ebb_error_copy(err, &damage);
-    return damage.code;
+    return rc;
 }
 
 static int run(int argc, char **argv)

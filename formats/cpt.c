@@ -56,8 +56,15 @@ static void walk_string(struct walk *w)
     walk_skip(w, (len + 3) & ~3u);
 }
 
-/* Up to the state: its flags, and the number of atoms. False when this is no version known. */
-static bool walk_header(struct walk *w, uint32_t *ret_flags, uint32_t *ret_atoms)
+static uint64_t walk_long(struct walk *w)
+{
+    uint64_t high = walk_int(w);
+    return high << 32 | walk_int(w);
+}
+
+/* Up to the state: its flags, the number of atoms, the step. False when this is no version known.
+ */
+static bool walk_header(struct walk *w, uint32_t *ret_flags, uint32_t *ret_atoms, int64_t *ret_step)
 {
     if (walk_int(w) != 171817)
         return false;
@@ -69,7 +76,9 @@ static bool walk_header(struct walk *w, uint32_t *ret_flags, uint32_t *ret_atoms
     walk_skip(w, 4);
     walk_string(w);
     *ret_atoms = walk_int(w);
-    walk_skip(w, 6 * 4 + 8 + 8 + 5 * 4);
+    walk_skip(w, 6 * 4);
+    *ret_step = (int64_t)walk_long(w);
+    walk_skip(w, 8 + 5 * 4);
     *ret_flags = walk_int(w);
     walk_skip(w, 6 * 4 + (version >= PULL_VERSION ? 4 : 0) + (version >= MODULAR_VERSION ? 4 : 0));
     return !w->ended;
@@ -80,15 +89,15 @@ static const char *entry_name(int entry)
     return entry == STATE_X ? "x" : entry == STATE_V ? "v" : entry == STATE_CGP ? "cg_p" : "state";
 }
 
-/* One entry of the state; 1 when it was none that is known. */
-static int scan_entry(struct walk *w, int entry, uint32_t atoms, ebb_range_fn *found, void *ctx)
+/* One entry of the state; one that is not known ends the walk. */
+static int scan_entry(struct walk *w, int entry, uint32_t atoms, int64_t step, ebb_range_fn *found,
+                      void *ctx)
 {
     uint32_t count = walk_int(w), type = walk_int(w);
-    if (w->ended || type > 2)
-        return w->rc < 0 ? w->rc : 1;
     uint64_t len = (uint64_t)count * (type == 2 ? 8 : 4);
-    if (len > w->source->size - w->at)
-        return 1;
+    w->ended = w->ended || type > 2 || len > w->source->size - w->at;
+    if (w->ended)
+        return w->rc;
     bool atomic = entry == STATE_X || entry == STATE_V || entry == STATE_CGP;
     struct ebb_range range = {
         .offset = w->at,
@@ -100,6 +109,7 @@ static int scan_entry(struct walk *w, int entry, uint32_t atoms, ebb_range_fn *f
         .role = entry == STATE_X   ? EBB_ROLE_X
                 : entry == STATE_V ? EBB_ROLE_V
                                    : EBB_ROLE_TENSOR,
+        .step = step,
         .name = entry_name(entry),
     };
     w->at += len;
@@ -113,14 +123,15 @@ int ebb_cpt_scan(const struct ebb_random_source *source, ebb_range_fn *found, vo
 {
     struct walk w = {.source = source, .err = err};
     uint32_t flags = 0, atoms = 0;
-    if (!walk_header(&w, &flags, &atoms))
+    int64_t step = 0;
+    if (!walk_header(&w, &flags, &atoms, &step))
         return w.rc;
     for (int entry = 0; entry < STATE_ENTRIES && !w.ended; entry++) {
         if ((flags >> entry & 1) == 0)
             continue;
-        int rc = scan_entry(&w, entry, atoms, found, ctx);
+        int rc = scan_entry(&w, entry, atoms, step, found, ctx);
         if (rc != 0)
-            return rc == 1 ? 0 : rc;
+            return rc;
     }
     return w.rc;
 }

@@ -35,6 +35,7 @@ struct ebb_range {
     uint64_t rows;
     uint64_t columns; /* of the last axis; 1: flat */
     enum ebb_range_role role;
+    int64_t step;     /* of positions and velocities, where the file says it; else 0 */
     const char *name; /* of a tensor, or "x", "v"; "" when it has none; valid during the callback */
 };
 

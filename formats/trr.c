@@ -7,6 +7,7 @@
  * each part there when its size is not 0. Time, lambda and the parts are float32 or float64, which
  * the sizes tell. `rest` is the frame without x. */
 #include "formats/bytes.h"
+#include "formats/frame_length.h"
 #include "formats/reader.h"
 #include "formats/scanners.h"
 
@@ -163,6 +164,18 @@ const struct ebb_frame_format ebb_trr_format = {
     .write = trr_write,
 };
 
+bool ebb_trr_frame_place(const uint8_t *head, size_t len, struct ebb_frame_place *ret)
+{
+    struct trr_layout l = {0};
+    if (len < TIME_AT || read_layout(head, &l, NULL) < 0)
+        return false;
+    *ret = (struct ebb_frame_place){.offset = ret->offset,
+                                    .bytes = l.end,
+                                    .atoms = l.size[X] == 0 ? 0 : l.atoms,
+                                    .step = (int32_t)ebb_load32(head + STEP_AT, true)};
+    return true;
+}
+
 int ebb_trr_scan(const struct ebb_random_source *source, ebb_range_fn *found, void *ctx,
                  struct ebb_error *err)
 {
@@ -185,6 +198,7 @@ int ebb_trr_scan(const struct ebb_random_source *source, ebb_range_fn *found, vo
                 .rows = l.atoms,
                 .columns = 3,
                 .role = (enum ebb_range_role)(EBB_ROLE_X + part),
+                .step = (int32_t)ebb_load32(head + STEP_AT, true),
                 .name = names[part],
             };
             rc = range.len == 0 ? 0 : found(ctx, &range, err);

@@ -83,6 +83,12 @@ const struct ebb_packed_entry *ebb_container_find(const struct ebb_container *c,
 int ebb_container_read_part(const struct ebb_container *c, const struct ebb_packed_part *p,
                             struct ebb_buffer *out, struct ebb_error *err);
 
+/* What a writer has written so far, seen through `bytes`, which the sink's bytes can be read back
+ * from: for entries that were ended, and only until the next call on the writer. Not to be
+ * destroyed. */
+void ebb_container_written(const struct ebb_container_writer *w, const struct ebb_bytes *bytes,
+                           struct ebb_container *ret);
+
 EBB_DEFINE_AUTO_PTR(ebb_auto_container, struct ebb_container, ebb_container_destroy)
 EBB_DEFINE_AUTO_PTR(ebb_auto_container_writer, struct ebb_container_writer,
                     ebb_container_writer_destroy)

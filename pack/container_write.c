@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "base/map.h"
 #include "base/memory.h"
 #include "pack/container.h"
 #include "pack/record.h"
@@ -14,12 +15,18 @@ struct ebb_container_writer {
     size_t capacity;
     uint64_t file_offset; /* in the entry that is open */
     struct ebb_buffer scratch;
+    struct ebb_map *names; /* of entries: FILE_NAME; of the folders that they are in: FOLDER_NAME */
 };
+
+static char file_name, folder_name;
+#define FILE_NAME   ((void *)&file_name)
+#define FOLDER_NAME ((void *)&folder_name)
 
 struct ebb_container_writer *ebb_container_writer_new(struct ebb_packed_sink sink)
 {
     struct ebb_container_writer *w = ebb_alloc(sizeof *w);
     w->sink = sink;
+    w->names = ebb_map_new(NULL);
     return w;
 }
 
@@ -31,12 +38,19 @@ void ebb_container_writer_destroy(struct ebb_container_writer *w)
         ebb_packed_entry_clean_up(&w->entries[i]);
     free(w->entries);
     ebb_buffer_clean_up(&w->scratch);
+    ebb_map_destroy(w->names);
     free(w);
 }
 
 uint64_t ebb_container_bytes(const struct ebb_container_writer *w)
 {
     return w->written;
+}
+
+void ebb_container_written(const struct ebb_container_writer *w, const struct ebb_bytes *bytes,
+                           struct ebb_container *ret)
+{
+    *ret = (struct ebb_container){.bytes = *bytes, .entries = w->entries, .count = w->count};
 }
 
 static int put(struct ebb_container_writer *w, const void *data, size_t len, struct ebb_error *err)
@@ -91,10 +105,35 @@ static int put_facts(struct ebb_container_writer *w, uint32_t type, struct ebb_e
     return put_record(w, &r, w->scratch.data, err);
 }
 
+/* Names are each there once, and none is the folder of another. */
+static int take_name(struct ebb_container_writer *w, const char *name, struct ebb_error *err)
+{
+    const void *old = ebb_map_get(w->names, name);
+    if (old == FILE_NAME)
+        return ebb_error_set(err, EBB_ERR_INPUT, "%s is in it twice", name);
+    if (old == FOLDER_NAME)
+        return ebb_error_set(err, EBB_ERR_INPUT, "%s is in it as a file and as a folder", name);
+    ebb_map_set(w->names, name, FILE_NAME);
+    EBB_AUTO_FREE char *folder = ebb_strdup(name);
+    for (char *slash; (slash = strrchr(folder, '/')) != NULL;) {
+        *slash = '\0';
+        old = ebb_map_get(w->names, folder);
+        if (old == FILE_NAME)
+            return ebb_error_set(err, EBB_ERR_INPUT, "%s is in it as a file and as a folder",
+                                 folder);
+        if (old == FOLDER_NAME)
+            break;
+        ebb_map_set(w->names, folder, FOLDER_NAME);
+    }
+    return 0;
+}
+
 int ebb_container_begin(struct ebb_container_writer *w, const struct ebb_packed_entry *facts,
                         struct ebb_error *err)
 {
     int rc = ebb_packed_check_name(facts->name, err);
+    if (rc == 0)
+        rc = take_name(w, facts->name, err);
     if (rc == 0)
         rc = put_header(w, err);
     if (rc < 0)
@@ -106,9 +145,6 @@ int ebb_container_begin(struct ebb_container_writer *w, const struct ebb_packed_
     w->entries[w->count] = (struct ebb_packed_entry){0};
     copy_facts(facts, &w->entries[w->count++]);
     w->file_offset = 0;
-    struct ebb_error why = {0};
-    if (ebb_index_check_names(w->entries, w->count, &why) < 0)
-        return ebb_error_set(err, EBB_ERR_INPUT, "%s", why.text);
     return put_facts(w, EBB_RECORD_FILE, err);
 }
 

@@ -197,9 +197,8 @@ static int pack_arrays(const struct ebb_cutter *c, uint64_t offset, const uint8_
         add_range(&s, &c->ranges[i], offset, len, base != NULL);
     int rc = s.count == 0 ? 0 : 1;
     add_section(&s, len - s.at, NULL, false);
-    *ret_codec = EBB_PART_SECTIONS;
     if (rc == 1 && (rc = ebb_part_encode_arrays(bytes, s.list, s.count, base, EBB_PACK_FAST, out,
-                                                ret_needs_base, err)) == 0)
+                                                ret_codec, ret_needs_base, err)) == 0)
         rc = 1;
     free(s.list);
     return rc;

@@ -30,12 +30,16 @@ struct ebb_packer_options {
     uint64_t rows;
     uint64_t columns;
     enum ebb_dtype dtype;
+    /* Where frames begin in a base that is a trajectory, as far as that is known (trajectory.h). */
+    const uint64_t *base_anchors;
+    size_t base_anchor_count;
     struct ebb_pack_progress progress;
 };
 
 /* Packs `file` as the next entry of `w`. `facts` brings name, mode, mtime and, with a base, what
  * identifies it; it gets kind, sizes, hash and frames. `base` (may be NULL) is the unpacked content
- * of the file that tensors are deltas against.
+ * of the file that tensors are deltas against, or of a trajectory (XTC, TRR) whose frames the
+ * positions of restart state (CPT, TRR) are refined against.
  * EBB_ERR_INPUT with the reason: an error bound on what is no trajectory. EBB_ERR_INTERNAL: a part
  * does not decode to what went in. */
 int ebb_packer_add(struct ebb_container_writer *w, struct ebb_packed_entry *facts,

@@ -10,6 +10,8 @@
 
 /* Fewer bytes than this are not worth a blob of their own. */
 enum { ARRAY_BYTES_MIN = 128 };
+/* Positions and velocities up to this are not cut, so that they are packed together. */
+#define MOTION_BYTES_MAX (32u << 20)
 
 struct plan {
     struct ebb_part_section *sections;
@@ -27,10 +29,11 @@ struct base_array {
 
 struct cutting {
     struct ebb_pack_run *r;
-    struct ebb_pack_job *job; /* the part that is being filled; NULL: none */
-    uint64_t at;              /* all of the file before is in parts */
-    double box[3];            /* seen last */
-    struct ebb_map *base;     /* by name: struct base_array; NULL: no base */
+    struct ebb_pack_job *job;          /* the part that is being filled; NULL: none */
+    uint64_t at;                       /* all of the file before is in parts */
+    double box[3];                     /* seen last */
+    struct ebb_map *base;              /* by name: struct base_array; NULL: no base */
+    struct ebb_trajectory *trajectory; /* that the base is; NULL: it is none */
 };
 
 static void destroy_plan(void *plan)
@@ -44,9 +47,8 @@ static void destroy_plan(void *plan)
 static int encode(struct ebb_pack_job *j, const struct ebb_pack_run *r, struct ebb_error *err)
 {
     const struct plan *p = j->plan;
-    j->codec = EBB_PART_SECTIONS;
     int rc = ebb_part_encode_arrays(j->raw.data, p->sections, p->count, r->base, r->o->level,
-                                    &j->payload, &j->needs_base, err);
+                                    &j->payload, &j->codec, &j->needs_base, err);
     if (rc < 0 || j->payload.len < j->raw.len)
         return rc;
     ebb_buffer_reset(&j->payload);
@@ -103,6 +105,17 @@ static size_t room(const struct cutting *c)
     return used < EBB_PACK_PART_BYTES ? EBB_PACK_PART_BYTES - used : 0;
 }
 
+/* Velocities go into the part of their positions, however long that gets. */
+static bool belongs_to_part(const struct cutting *c, const struct ebb_range *g)
+{
+    const struct plan *p = c->job == NULL ? NULL : c->job->plan;
+    for (size_t i = p == NULL || g->role != EBB_ROLE_V ? 0 : p->count; i > 0; i--)
+        if (p->sections[i - 1].motion != EBB_PART_OTHER)
+            return p->sections[i - 1].motion == EBB_PART_POSITIONS &&
+                   p->sections[i - 1].len == g->len;
+    return false;
+}
+
 static int add_plain(struct cutting *c, uint64_t end, struct ebb_error *err)
 {
     while (c->at < end) {
@@ -135,16 +148,30 @@ static size_t piece_bytes(const struct ebb_range *g, bool *ret_rows)
                      : EBB_PACK_PART_BYTES / element * element;
 }
 
+/* The frame of the step in the trajectory that the base is. */
+static int set_frame(struct cutting *c, const struct ebb_range *g, struct ebb_part_section *s,
+                     struct ebb_error *err)
+{
+    bool is_same = false;
+    if (c->trajectory == NULL || g->role != EBB_ROLE_X || g->columns != 3 || s->len != g->len)
+        return 0;
+    int rc = ebb_trajectory_find(c->trajectory, g->rows, g->step, &s->frame, &is_same, err);
+    s->has_frame = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
 static int add_array(struct cutting *c, const struct ebb_range *g, struct ebb_error *err)
 {
     const struct base_array *b = c->base == NULL ? NULL : ebb_map_get(c->base, g->name);
     bool has_base =
         b != NULL && b->len == g->len && b->dtype == g->dtype && b->big_endian == g->big_endian;
     bool rows = true;
-    size_t piece = g->len <= EBB_PACK_PART_BYTES ? (size_t)g->len : piece_bytes(g, &rows);
+    bool is_motion = ebb_part_motion_of(g) != EBB_PART_OTHER;
+    size_t whole = is_motion ? MOTION_BYTES_MAX : EBB_PACK_PART_BYTES;
+    size_t piece = g->len <= whole ? (size_t)g->len : piece_bytes(g, &rows);
     for (uint64_t done = 0; done < g->len;) {
         size_t len = g->len - done < piece ? (size_t)(g->len - done) : piece;
-        if (len > room(c))
+        if (len > room(c) && !belongs_to_part(c, g))
             c->job = NULL;
         struct ebb_part_section s = {.len = len,
                                      .is_array = true,
@@ -156,7 +183,9 @@ static int add_array(struct cutting *c, const struct ebb_range *g, struct ebb_er
                                      .base_offset = has_base ? b->offset + done : 0,
                                      .motion = ebb_part_motion_of(g),
                                      .box = {c->box[0], c->box[1], c->box[2]}};
-        int rc = add_section(c, &s, err);
+        int rc = set_frame(c, g, &s, err);
+        if (rc == 0)
+            rc = add_section(c, &s, err);
         if (rc < 0)
             return rc;
         done += len;
@@ -201,14 +230,18 @@ static bool has_names(enum ebb_file_kind kind)
            kind == EBB_FILE_NPZ;
 }
 
-static int scan_base(const struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_map **ret,
-                     struct ebb_error *err)
+static int scan_base(struct cutting *c, enum ebb_file_kind kind, struct ebb_error *err)
 {
-    if (r->base == NULL || !has_names(kind))
+    const struct ebb_pack_run *r = c->r;
+    if (r->base == NULL)
         return 0;
-    *ret = ebb_map_new(free);
+    if (!has_names(kind)) {
+        c->trajectory = ebb_trajectory_new(r->base, r->o->base_anchors, r->o->base_anchor_count);
+        return 0;
+    }
+    c->base = ebb_map_new(free);
     struct ebb_random_source source = source_of(r->base);
-    int rc = ebb_ranges_scan(kind, &source, found_base_array, *ret, err);
+    int rc = ebb_ranges_scan(kind, &source, found_base_array, c->base, err);
     return rc < 0 ? ebb_error_wrap(err, rc, "the base") : 0;
 }
 
@@ -216,12 +249,13 @@ int ebb_pack_arrays(struct ebb_pack_run *r, enum ebb_file_kind kind, struct ebb_
 {
     struct cutting c = {.r = r, .at = r->begin};
     struct ebb_random_source source = source_of(r->file);
-    int rc = scan_base(r, kind, &c.base, err);
+    int rc = scan_base(&c, kind, err);
     if (rc == 0)
         rc = ebb_ranges_scan(kind, &source, found_array, &c, err);
     if (rc == 0)
         rc = add_plain(&c, r->file->size_bytes, err);
     ebb_map_destroy(c.base);
+    ebb_trajectory_destroy(c.trajectory);
     return rc;
 }
 

@@ -15,10 +15,11 @@
 /* The numbers stand in packed files and in checkpoints. */
 enum ebb_part_codec {
     EBB_PART_STORED = 0,
-    EBB_PART_ZSTD = 1,     /* one frame */
-    EBB_PART_SECTIONS = 2, /* arrays of numbers, and plain bytes between them */
-    EBB_PART_FRAMES = 3,   /* frames of a trajectory */
-    EBB_PART_CODECS = 4,
+    EBB_PART_ZSTD = 1,        /* one frame */
+    EBB_PART_SECTIONS = 2,    /* arrays of numbers, and plain bytes between them */
+    EBB_PART_FRAMES = 3,      /* frames of a trajectory */
+    EBB_PART_OVER_FRAMES = 4, /* as SECTIONS, positions over frames of the base, a trajectory */
+    EBB_PART_CODECS = 5,
 };
 
 enum ebb_pack_level { EBB_PACK_FAST, EBB_PACK_SMALL };

@@ -3,7 +3,8 @@
  *   0  u32 sections   4  u32 codec of the plain bytes   8  u32 their raw length   12  u32 packed
  *  16  a section each: u32 raw length, u32 packed length, u64 where its base begins
  *      (packed length 0: plain bytes; base 2^64 - 1: none; 2^64 - 2: a state blob, which also
- *      holds the velocities, of the next section whose base is 2^64 - 3)
+ *      holds the velocities, of the next section whose base is 2^64 - 3; 2^64 - 4: the same over a
+ *      frame of the base, whose place stands before the blob)
  *      the plain bytes, packed; the arrays' blobs, in order
  */
 #include "pack/part_arrays.h"
@@ -21,6 +22,7 @@ enum { HEADER_BYTES = 16, SECTION_BYTES = 16 };
 #define NO_BASE          UINT64_MAX
 #define STATE_POSITIONS  (UINT64_MAX - 1)
 #define STATE_VELOCITIES (UINT64_MAX - 2)
+#define STATE_OVER_FRAME (UINT64_MAX - 3)
 
 static int read_base(const struct ebb_bytes *base, uint64_t offset, size_t len,
                      struct ebb_buffer *into, struct ebb_error *err)
@@ -95,12 +97,17 @@ static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
     return rc;
 }
 
+static bool are_positions(const struct ebb_part_section *s)
+{
+    return s->is_array && s->motion == EBB_PART_POSITIONS && !s->has_base &&
+           s->len % (3 * ebb_dtype_size(s->dtype)) == 0 &&
+           (s->dtype == EBB_DTYPE_F32 || s->dtype == EBB_DTYPE_F64);
+}
+
 /* The section with the velocities of the atoms whose positions are section i's; 0: none. */
 static size_t velocities_of(const struct ebb_part_section *s, size_t count, size_t i)
 {
-    if (!s[i].is_array || s[i].motion != EBB_PART_POSITIONS || s[i].has_base ||
-        s[i].len % (3 * ebb_dtype_size(s[i].dtype)) != 0 ||
-        (s[i].dtype != EBB_DTYPE_F32 && s[i].dtype != EBB_DTYPE_F64))
+    if (!are_positions(&s[i]))
         return 0;
     for (size_t k = i + 1; k < count; k++)
         if (s[k].is_array && s[k].motion != EBB_PART_OTHER)
@@ -111,16 +118,44 @@ static size_t velocities_of(const struct ebb_part_section *s, size_t count, size
     return 0;
 }
 
+/* `frame` (may be NULL): the atoms' coordinates in a trajectory. */
 static int encode_state(const uint8_t *x, const uint8_t *v, const struct ebb_part_section *s,
-                        struct ebb_buffer *out, struct ebb_error *err)
+                        const float *frame, struct ebb_buffer *out, struct ebb_error *err)
 {
     struct ebb_state_input in = {.atoms = s->len / (3 * ebb_dtype_size(s->dtype)),
                                  .x = x,
                                  .v = v,
                                  .dtype = s->dtype,
                                  .big_endian = s->big_endian,
-                                 .box = {s->box[0], s->box[1], s->box[2]}};
+                                 .box = {s->box[0], s->box[1], s->box[2]},
+                                 .frame = frame};
     return ebb_state_encode(&in, out, err);
+}
+
+/* Appends place and blob; *ret_over is false, and nothing appended, when the frame is of no use. */
+static int encode_over_frame(const uint8_t *x, const uint8_t *v, const struct ebb_part_section *s,
+                             const struct ebb_bytes *base, struct ebb_buffer *out, bool *ret_over,
+                             struct ebb_error *err)
+{
+    EBB_AUTO_FREE float *frame = NULL;
+    size_t at = out->len;
+    /* A trajectory that cannot be read is done without. */
+    if (!s->has_frame || base == NULL ||
+        ebb_frame_ref_read(base, &s->frame, s->len / (3 * ebb_dtype_size(s->dtype)), &frame, NULL) <
+            0)
+        return 0;
+    uint8_t ref[EBB_FRAME_REF_BYTES];
+    ebb_frame_ref_put(ref, &s->frame);
+    ebb_buffer_append(out, ref, sizeof ref);
+    int rc = encode_state(x, v, s, frame, out, err);
+    struct ebb_state_info info = {0};
+    if (rc == 0)
+        rc = ebb_state_read_info(out->data + at + sizeof ref, out->len - at - sizeof ref, &info,
+                                 err);
+    *ret_over = rc == 0 && info.needs_frame;
+    if (!*ret_over)
+        out->len = at;
+    return rc;
 }
 
 static int put_plain(const uint8_t *raw, const struct ebb_part_section *sections, size_t count,
@@ -148,7 +183,28 @@ struct packing {
     enum ebb_pack_level level;
     struct ebb_buffer scratch;
     size_t velocities; /* that went with positions before; 0: none */
+    bool over_frames;
 };
+
+/* The better one of a state over a frame and one by itself, when it has velocities. */
+static int better_state(struct packing *p, const struct ebb_part_section *s, const uint8_t *x,
+                        const uint8_t *v, struct ebb_buffer *out, bool *ret_over,
+                        struct ebb_error *err)
+{
+    *ret_over = false;
+    int rc = encode_over_frame(x, v, s, p->base, out, ret_over, err);
+    /* Over a frame of the same step a number that is near is all that is left of it. */
+    if (rc < 0 || (*ret_over && out->len < s->len * (v != NULL ? 4 : 2) / 3) || v == NULL)
+        return rc;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer alone = {0};
+    rc = encode_state(x, v, s, NULL, &alone, err);
+    if (rc == 0 && (!*ret_over || alone.len <= out->len)) {
+        ebb_buffer_reset(out);
+        ebb_buffer_append(out, alone.data, alone.len);
+        *ret_over = false;
+    }
+    return rc;
+}
 
 /* Positions with their velocities, where that is less than each by itself. */
 static int put_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb_buffer *out,
@@ -161,29 +217,33 @@ static int put_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb
     }
     size_t at = out->len, v = velocities_of(s, p->count, i);
     int rc = encode_array(raw, &s[i], p->base, p->level, &p->scratch, out, ret_base, err);
-    if (rc < 0 || v == 0)
+    if (rc < 0 || (v == 0 && !(s[i].has_frame && are_positions(&s[i]))))
         return rc;
-    const uint8_t *v_raw = raw;
+    const uint8_t *v_raw = v == 0 ? NULL : raw;
     for (size_t k = i; k < v; k++)
         v_raw += s[k].len;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer apart = {0};
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer state = {0};
     uint64_t unused;
-    rc = encode_array(v_raw, &s[v], p->base, p->level, &p->scratch, &apart, &unused, err);
+    bool over = false;
+    rc = v == 0 ? 0
+                : encode_array(v_raw, &s[v], p->base, p->level, &p->scratch, &apart, &unused, err);
     if (rc == 0)
-        rc = encode_state(raw, v_raw, &s[i], &state, err);
-    if (rc < 0 || state.len >= out->len - at + apart.len)
+        rc = better_state(p, &s[i], raw, v_raw, &state, &over, err);
+    if (rc < 0 || state.len == 0 || state.len >= out->len - at + apart.len)
         return rc;
     out->len = at;
     ebb_buffer_append(out, state.data, state.len);
-    *ret_base = STATE_POSITIONS;
+    *ret_base = over ? STATE_OVER_FRAME : STATE_POSITIONS;
+    p->over_frames = p->over_frames || over;
     p->velocities = v;
     return 0;
 }
 
 int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *sections,
                            size_t count, const struct ebb_bytes *base, enum ebb_pack_level level,
-                           struct ebb_buffer *out, bool *ret_needs_base, struct ebb_error *err)
+                           struct ebb_buffer *out, uint32_t *ret_codec, bool *ret_needs_base,
+                           struct ebb_error *err)
 {
     bool needs_base = false;
     size_t head_at = out->len;
@@ -203,11 +263,13 @@ int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *se
         ebb_put_u32(entry, (uint32_t)sections[i].len);
         ebb_put_u32(entry + 4, (uint32_t)(out->len - at));
         ebb_put_u64(entry + 8, base_offset);
-        needs_base = needs_base || base_offset < STATE_VELOCITIES;
+        needs_base = needs_base || base_offset <= STATE_OVER_FRAME;
     }
     ebb_buffer_clean_up(&p.scratch);
-    if (rc == 0)
+    if (rc == 0) {
         *ret_needs_base = needs_base;
+        *ret_codec = p.over_frames ? EBB_PART_OVER_FRAMES : EBB_PART_SECTIONS;
+    }
     return rc;
 }
 
@@ -248,25 +310,60 @@ static int decode_array(struct reading *r, const uint8_t *entry, uint8_t *out, s
     return rc;
 }
 
-/* Positions and the velocities further on; `left`: bytes of the part from `out` on. */
+/* The velocities' section of the positions at `entry`, and how far behind `out` it is. */
+static const uint8_t *find_velocities(const struct reading *r, const uint8_t *entry, size_t len,
+                                      size_t left, size_t *ret_skip)
+{
+    const uint8_t *end = r->entries + r->count * SECTION_BYTES;
+    const uint8_t *v = entry + SECTION_BYTES;
+    size_t skip = len;
+    for (; v < end && ebb_get_u64(v + 8) != STATE_VELOCITIES; v += SECTION_BYTES)
+        skip += ebb_get_u32(v);
+    *ret_skip = skip;
+    return v < end && ebb_get_u32(v) == len && skip <= left && len <= left - skip ? v : NULL;
+}
+
+/* Takes the place of a frame from the front of the blobs and reads it. */
+static int read_frame(struct reading *r, size_t *packed, size_t atoms, float **ret,
+                      struct ebb_error *err)
+{
+    if (*packed < EBB_FRAME_REF_BYTES)
+        return damaged(err, "the place of a frame");
+    if (r->base == NULL)
+        return ebb_error_set(err, EBB_ERR_NOT_FOUND, "its trajectory is needed to unpack it");
+    struct ebb_frame_ref ref = ebb_frame_ref_get(r->blobs);
+    r->blobs += EBB_FRAME_REF_BYTES;
+    r->blobs_left -= EBB_FRAME_REF_BYTES;
+    *packed -= EBB_FRAME_REF_BYTES;
+    return ebb_frame_ref_read(r->base, &ref, atoms, ret, err);
+}
+
+/* Positions, over a frame or not, and the velocities further on; `left`: bytes of the part from
+ * `out` on. */
 static int decode_state(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
                         size_t left, struct ebb_error *err)
 {
-    size_t packed = ebb_get_u32(entry + 4), skip = len;
-    const uint8_t *end = r->entries + r->count * SECTION_BYTES;
-    const uint8_t *v = entry + SECTION_BYTES;
-    for (; v < end && ebb_get_u64(v + 8) != STATE_VELOCITIES; v += SECTION_BYTES)
-        skip += ebb_get_u32(v);
-    if (packed > r->blobs_left || v >= end || ebb_get_u32(v) != len || skip > left ||
-        len > left - skip)
-        return damaged(err, "its velocities");
+    size_t packed = ebb_get_u32(entry + 4), skip = 0;
+    bool over = ebb_get_u64(entry + 8) == STATE_OVER_FRAME;
+    size_t head = over ? EBB_FRAME_REF_BYTES : 0;
+    if (packed > r->blobs_left || packed < head)
+        return damaged(err, "its positions");
     struct ebb_state_info info;
-    int rc = ebb_state_read_info(r->blobs, packed, &info, err);
-    if (rc == 0 && (!info.has_v || info.needs_frame || info.atoms > len ||
+    int rc = ebb_state_read_info(r->blobs + head, packed - head, &info, err);
+    if (rc == 0 && (info.needs_frame != over || (!over && !info.has_v) || info.atoms > len ||
                     info.atoms * 3 * ebb_dtype_size(info.dtype) != len))
         rc = damaged(err, "its positions");
+    if (rc < 0)
+        return rc;
+    const uint8_t *v = info.has_v ? find_velocities(r, entry, len, left, &skip) : NULL;
+    if (info.has_v && v == NULL)
+        return damaged(err, "its velocities");
+    EBB_AUTO_FREE float *frame = NULL;
+    if (over)
+        rc = read_frame(r, &packed, info.atoms, &frame, err);
     if (rc == 0)
-        rc = ebb_state_decode(r->blobs, packed, NULL, info.atoms, out, out + skip, err);
+        rc = ebb_state_decode(r->blobs, packed, frame, info.atoms, out,
+                              info.has_v ? out + skip : NULL, err);
     r->blobs += packed;
     r->blobs_left -= packed;
     r->velocities = rc == 0 ? v : NULL;
@@ -276,7 +373,7 @@ static int decode_state(struct reading *r, const uint8_t *entry, uint8_t *out, s
 static int decode_section(struct reading *r, const uint8_t *entry, uint8_t *out, size_t len,
                           size_t left, struct ebb_error *err)
 {
-    if (ebb_get_u64(entry + 8) == STATE_POSITIONS)
+    if (ebb_get_u64(entry + 8) == STATE_POSITIONS || ebb_get_u64(entry + 8) == STATE_OVER_FRAME)
         return decode_state(r, entry, out, len, left, err);
     if (ebb_get_u64(entry + 8) == STATE_VELOCITIES)
         return entry == r->velocities && ebb_get_u32(entry + 4) == 0

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "kernels/tensor/tensor.h"
 #include "pack/part.h"
+#include "pack/trajectory.h"
 
 /* One run of the part's bytes; in order they make it up. */
 struct ebb_part_section {
@@ -21,6 +22,9 @@ struct ebb_part_section {
     /* Positions, and velocities of the same atoms further on, are packed together. */
     enum ebb_part_motion { EBB_PART_OTHER, EBB_PART_POSITIONS, EBB_PART_VELOCITIES } motion;
     double box[3]; /* of positions: rectangular; zeros: unknown */
+    /* Positions: a frame of the same atoms in the base, which is a trajectory then. */
+    bool has_frame;
+    struct ebb_frame_ref frame;
 };
 
 /* The motion of an array by its role, and the box, which stands before the positions: of each array
@@ -29,12 +33,14 @@ struct ebb_range;
 enum ebb_part_motion ebb_part_motion_of(const struct ebb_range *range);
 void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *file, double box[3]);
 
-/* Appends the payload (codec EBB_PART_SECTIONS). `base` is read where sections say so; whether
- * reading the part needs it is in *ret_needs_base. */
+/* Appends the payload; *ret_codec is EBB_PART_SECTIONS, or EBB_PART_OVER_FRAMES when positions are
+ * refined against frames. `base` is read where sections say so; whether reading the part needs it
+ * is in *ret_needs_base. */
 int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *sections,
                            size_t count, const struct ebb_bytes *base, enum ebb_pack_level level,
-                           struct ebb_buffer *out, bool *ret_needs_base, struct ebb_error *err);
-/* As ebb_part_decode. */
+                           struct ebb_buffer *out, uint32_t *ret_codec, bool *ret_needs_base,
+                           struct ebb_error *err);
+/* As ebb_part_decode, of both codecs. */
 int ebb_part_decode_arrays(const uint8_t *payload, size_t len, const struct ebb_bytes *base,
                            uint8_t *out, size_t raw_bytes, struct ebb_error *err);
 

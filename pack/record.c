@@ -204,8 +204,8 @@ static int decode_entry(struct cursor *c, struct ebb_packed_entry *e, uint64_t *
     return rc < 0 ? rc : decode_parts(c, e, record_end, records_end, err);
 }
 
-int ebb_index_check_names(const struct ebb_packed_entry *entries, size_t count,
-                          struct ebb_error *err)
+/* Names: each once, none a folder of another. */
+static int check_names(const struct ebb_packed_entry *entries, size_t count, struct ebb_error *err)
 {
     struct ebb_map *names = ebb_map_new(NULL);
     int rc = 0;
@@ -244,7 +244,7 @@ int ebb_index_decode(const uint8_t *data, size_t len, uint64_t records_end,
     if (rc == 0 && c.left != 0)
         rc = index_fault(err, "bytes behind the last entry");
     if (rc == 0)
-        rc = ebb_index_check_names(entries, count, err);
+        rc = check_names(entries, count, err);
     if (rc < 0) {
         for (size_t k = 0; k < i; k++)
             ebb_packed_entry_clean_up(&entries[k]);

@@ -49,8 +49,5 @@ void ebb_index_encode(const struct ebb_packed_entry *entries, size_t count, stru
  * that add up. `records_end`: where the index record begins. */
 int ebb_index_decode(const uint8_t *data, size_t len, uint64_t records_end,
                      struct ebb_packed_entry **ret, size_t *ret_count, struct ebb_error *err);
-/* Names: each once, none a folder of another. */
-int ebb_index_check_names(const struct ebb_packed_entry *entries, size_t count,
-                          struct ebb_error *err);
 
 #endif

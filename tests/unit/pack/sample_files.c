@@ -50,23 +50,29 @@ static float *positions(unsigned atoms, unsigned frame)
     return x;
 }
 
+static void xtc_frame(struct ebb_buffer *out, const float *x, unsigned atoms, int step,
+                      float precision)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer rest = {0};
+    be32(&rest, 1995);
+    be32(&rest, atoms);
+    be32(&rest, (uint32_t)step);
+    be_float(&rest, 0.002f * (float)step);
+    box(&rest);
+    be32(&rest, atoms);
+    if (atoms > 9)
+        be_float(&rest, precision);
+    struct ebb_coordinates c = {.atoms = atoms, .x32 = x};
+    struct ebb_error err = {0};
+    if (ebb_frame_write(EBB_FILE_XTC, rest.data, rest.len, &c, out, &err) < 0)
+        abort();
+}
+
 void sample_xtc(struct ebb_buffer *out, unsigned atoms, unsigned frames, float precision)
 {
     for (unsigned f = 0; f < frames; f++) {
         EBB_AUTO_FREE float *x = positions(atoms, f);
-        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer rest = {0};
-        be32(&rest, 1995);
-        be32(&rest, atoms);
-        be32(&rest, 10 * f);
-        be_float(&rest, 0.02f * (float)f);
-        box(&rest);
-        be32(&rest, atoms);
-        if (atoms > 9)
-            be_float(&rest, precision);
-        struct ebb_coordinates c = {.atoms = atoms, .x32 = x};
-        struct ebb_error err = {0};
-        if (ebb_frame_write(EBB_FILE_XTC, rest.data, rest.len, &c, out, &err) < 0)
-            abort();
+        xtc_frame(out, x, atoms, 10 * (int)f, precision);
     }
 }
 
@@ -114,6 +120,25 @@ void sample_waters(struct ebb_buffer *out, unsigned waters)
     }
     for (unsigned i = 0; i < 9 * waters; i++)
         be_float(out, noise(&state));
+}
+
+void sample_waters_xtc(struct ebb_buffer *out, unsigned waters, unsigned frames, int first,
+                       float move)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer trr = {0};
+    sample_waters(&trr, waters);
+    struct ebb_memory_source m = {.data = trr.data, .len = trr.len};
+    EBB_AUTO(ebb_auto_frame_reader) struct ebb_frame_reader *reader = NULL;
+    EBB_AUTO(ebb_frame_clean_up) struct ebb_frame frame = {0};
+    if (ebb_frame_reader_open(EBB_FILE_TRR, ebb_memory_source(&m), &reader, NULL) < 0 ||
+        ebb_frame_reader_next(reader, &frame, NULL) != 1)
+        abort();
+    uint64_t state = 31;
+    for (unsigned f = 0; f < frames; f++) {
+        for (unsigned i = 0; f > 0 && i < 9 * waters; i++)
+            frame.x32[i] += 2 * move * noise(&state);
+        xtc_frame(out, frame.x32, 3 * waters, first + 10 * (int)f, 1000);
+    }
 }
 
 void sample_safetensors(struct ebb_buffer *out, unsigned rows, unsigned step)
