@@ -186,3 +186,17 @@ const char *ebb_map_next(const struct ebb_map *m, size_t *cursor, void **ret_val
     }
     return NULL;
 }
+
+const char *ebb_map_key(char *out, size_t size, char between, const char *const *parts,
+                        size_t count)
+{
+    char *to = out, *end = out + size - 1;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && to < end)
+            *to++ = between;
+        for (const char *from = parts[i]; *from != '\0' && to < end; from++)
+            *to++ = *from;
+    }
+    *to = '\0';
+    return out;
+}

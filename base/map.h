@@ -17,5 +17,8 @@ size_t ebb_map_count(const struct ebb_map *m);
 /* *cursor starts at 0; returns the key and *ret_value, or NULL at the end. Removing the entry just
  * returned is allowed; adding is not. */
 const char *ebb_map_next(const struct ebb_map *m, size_t *cursor, void **ret_value);
+/* A key of several texts, divided by `between` and cut off at the size. Returns `out`. */
+const char *ebb_map_key(char *out, size_t size, char between, const char *const *parts,
+                        size_t count);
 
 #endif

@@ -42,6 +42,7 @@ struct ebb_driver {
     /* turns */
     bool turn_is_due, plan_is_wanted, place_is_wanted;
     int64_t plan_not_before_ns, plan_again_ns;
+    int64_t plan_woken_ns; /* the turn that waits for the first of these */
     uint32_t *calls; /* VMs to launch or to end after the turn; those to end have the top bit set */
     size_t call_count, call_capacity;
     int64_t requests_ns; /* last counted */

@@ -345,6 +345,7 @@ static void be_quick(const struct forecasting *w, struct ebb_simulation_options 
     double each_s = fmax(shortest_s / 200, work_s / run->policy.max_vms / PLANS);
     run->times.plan_s = fmax(run->times.plan_s, fmin(PLAN_MOST_S, each_s));
     run->times.plan_seldom = true;
+    run->times.again_s = each_s;
     run->jobs.report_s = shortest_s / 4;
 }
 

@@ -129,6 +129,8 @@ static struct ebb_driver *driver_new(const struct ebb_simulation_options *o)
     d->o = o;
     d->agenda = ebb_agenda_new(o->start_wall_ns);
     d->state = ebb_state_new();
+    if (o->times.plan_seldom && o->times.again_s * (double)o->fleet->time_scale > d->state->sweep_s)
+        d->state->sweep_s = o->times.again_s * (double)o->fleet->time_scale;
     d->actor = (struct ebb_actor){.state = d->state, .emit = ebb_driver_emit, .ctx = d};
     d->look_ns = EBB_AGENDA_NEVER;
     d->looked_ns = o->start_wall_ns;

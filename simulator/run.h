@@ -20,6 +20,9 @@ struct ebb_simulation_times {
     /* For speed: plan only when a VM or a bag has changed or jobs have run out, and otherwise every
      * plan_s at most. The daemon plans after any event. */
     bool plan_seldom;
+    /* Then: between two plans that nothing but the time between them asks for, and between two
+     * tellings of lives that go on (where that is more than the state's own). */
+    double again_s;
     double quiet_s; /* stop when nothing has happened for so long */
 };
 

@@ -1,5 +1,6 @@
 /* Turns as scheduler/turn.c has them: an event wakes a turn, the turn places, finishes bags, plans
  * when it is due, and makes the calls that follow. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,13 @@ static void act_on(struct ebb_driver *d, const struct ebb_plan *p)
         ebb_act_budget_near(&d->actor, &p->near_budget[i]);
 }
 
+static int64_t seldom(const struct ebb_driver *d, int64_t again_ns, int64_t now_ns)
+{
+    if (again_ns - now_ns >= (int64_t)(EBB_PLAN_AGAIN_S * 1e9))
+        again_ns = ebb_agenda_after(now_ns, fmax(EBB_PLAN_AGAIN_S, d->o->times.again_s));
+    return again_ns < d->plan_not_before_ns ? d->plan_not_before_ns : again_ns;
+}
+
 static void plan(struct ebb_driver *d)
 {
     struct ebb_plan p = {0};
@@ -145,9 +153,8 @@ static void plan(struct ebb_driver *d)
     d->plans++;
     act_on(d, &p);
     d->plan_again_ns = p.again_wall_ns;
-    if (d->o->times.plan_seldom && d->plan_again_ns != 0 &&
-        d->plan_again_ns < d->plan_not_before_ns)
-        d->plan_again_ns = d->plan_not_before_ns;
+    if (d->o->times.plan_seldom && d->plan_again_ns != 0)
+        d->plan_again_ns = seldom(d, d->plan_again_ns, now_ns);
     ebb_plan_clean_up(&p);
     if (d->plan_again_ns != 0)
         ebb_agenda_add(d->agenda, d->plan_again_ns, on_turn, d, 0, 0);
@@ -165,7 +172,9 @@ static void plan_when_due(struct ebb_driver *d)
     if (!plan_is_due(d))
         return;
     if (now_ns < d->plan_not_before_ns) {
-        ebb_agenda_add(d->agenda, d->plan_not_before_ns, on_turn, d, 0, 0);
+        if (d->plan_woken_ns != d->plan_not_before_ns)
+            ebb_agenda_add(d->agenda, d->plan_not_before_ns, on_turn, d, 0, 0);
+        d->plan_woken_ns = d->plan_not_before_ns;
         return;
     }
     d->plan_is_wanted = false;

@@ -12,8 +12,6 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 
-#define SWEEP_S 600.0 /* of billed time: lives that go on are told so often */
-
 void ebb_vm_destroy(struct ebb_vm *vm)
 {
     if (vm == NULL)
@@ -171,7 +169,7 @@ static void count_revocation(struct ebb_state *s, struct ebb_vm *vm, int64_t wal
 
 void ebb_fold_sweep_lives(struct ebb_state *s, int64_t wall_ns)
 {
-    if ((double)(wall_ns - s->swept_wall_ns) / 1e9 * s->bill_time_scale < SWEEP_S)
+    if ((double)(wall_ns - s->swept_wall_ns) / 1e9 * s->bill_time_scale < s->sweep_s)
         return;
     s->swept_wall_ns = wall_ns;
     for (size_t i = 0; i < s->live_count; i++) {

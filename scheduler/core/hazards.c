@@ -12,18 +12,16 @@
 #include "scheduler/core/hazards.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "scheduler/core/hazards_cell.h"
 
-#define LEVELS            4
-#define KEY_SIZE          256
+#define LEVELS            EBB_HAZARD_LEVELS
 #define NS_PER_S          1e9
 #define S_PER_HOUR        3600.0
-#define DEFAULT_PER_HOUR  0.1 /* revocations in a day's hours, where no band is known */
+#define DEFAULT_PER_HOUR  EBB_HAZARD_DEFAULT_PER_HOUR
 #define RECOVERY_PER_HOUR 0.5 /* outages, likewise */
 #define LEVEL_WEIGHT      1.0 /* pseudo-events of the level above, all ages together */
 #define BIN_WEIGHT        2.0 /* ... and in each age bin */
@@ -42,99 +40,17 @@ const double ebb_age_bin_from_s[EBB_AGE_BINS + 1] = {0,     900,   3600,  10800,
 /* Mean of t^-1/2 over each bin (the last: one to three days), over its mean of the first day. */
 static const double shape[EBB_AGE_BINS] = {9.798, 3.266, 1.793, 1.171, 0.828, 0.586, 0.366};
 
-static void cell_destroy(void *p)
-{
-    struct ebb_hazard_cell *c = p;
-    free(c->provider);
-    free(c->region);
-    free(c->zone);
-    free(c->type);
-    free(c);
-}
-
-struct ebb_hazards *ebb_hazards_new(double half_life_s)
-{
-    struct ebb_hazards *h = ebb_alloc(sizeof *h);
-    h->half_life_s = half_life_s > 0 ? half_life_s : 0;
-    h->time_scale = 1;
-    h->cells = ebb_map_new(cell_destroy);
-    return h;
-}
-
-void ebb_hazards_destroy(struct ebb_hazards *h)
-{
-    if (h == NULL)
-        return;
-    ebb_map_destroy(h->cells);
-    free(h);
-}
-
 void ebb_hazards_set_time_scale(struct ebb_hazards *h, double scale)
 {
     h->time_scale = scale > 0 ? scale : 1;
+    h->changes++;
 }
 
 void ebb_hazards_set_prior_source(struct ebb_hazards *h, double (*fn)(const struct ebb_place *p))
 {
     h->prior_source = fn;
-}
-
-/* ---- cells ---- */
-
-static const char *text(const char *s)
-{
-    return s == NULL ? "" : s;
-}
-
-static const char *key_of(char *out, enum ebb_rate r, const struct ebb_place *p)
-{
-    snprintf(out, KEY_SIZE, "%d\t%s\t%s\t%s\t%s", (int)r, text(p->provider), text(p->region),
-             text(p->zone), text(p->type));
-    return out;
-}
-
-const struct ebb_hazard_cell *ebb_hazards_cell(const struct ebb_hazards *h, enum ebb_rate r,
-                                               const struct ebb_place *p)
-{
-    char key[KEY_SIZE];
-    return ebb_map_get(h->cells, key_of(key, r, p));
-}
-
-struct ebb_hazard_cell *ebb_hazards_make_cell(struct ebb_hazards *h, enum ebb_rate r,
-                                              const struct ebb_place *p)
-{
-    char key[KEY_SIZE];
-    struct ebb_hazard_cell *c = ebb_map_get(h->cells, key_of(key, r, p));
-    if (c == NULL) {
-        c = ebb_alloc(sizeof *c);
-        c->rate = r;
-        c->provider = ebb_strdup(text(p->provider));
-        c->region = ebb_strdup(text(p->region));
-        c->zone = ebb_strdup(text(p->zone));
-        c->type = ebb_strdup(text(p->type));
-        ebb_map_set(h->cells, key, c);
-    }
-    return c;
-}
-
-/* The levels of a place, from all down; returns how many it names. */
-static int levels_of(const struct ebb_place *p, struct ebb_place out[LEVELS])
-{
-    out[0] = (struct ebb_place){NULL, NULL, NULL, NULL};
-    out[1] = (struct ebb_place){.provider = p->provider, .type = p->type};
-    out[2] = (struct ebb_place){.provider = p->provider, .region = p->region, .type = p->type};
-    out[3] = *p;
-    if (text(p->type)[0] == '\0')
-        return 1;
-    if (text(p->region)[0] == '\0')
-        return 2;
-    return text(p->zone)[0] == '\0' ? 3 : 4;
-}
-
-/* The zone whatever the type: it remembers revocations, and sums nothing. */
-static struct ebb_place zone_of(const struct ebb_place *p)
-{
-    return (struct ebb_place){.provider = p->provider, .region = p->region, .zone = p->zone};
+    h->shape++;
+    h->changes++;
 }
 
 static double factor_after(const struct ebb_hazards *h, int64_t from_ns, int64_t to_ns)
@@ -166,21 +82,9 @@ void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c
 
 /* ---- priors and posteriors ---- */
 
-static double prior_of(const struct ebb_hazards *h, const struct ebb_place *p)
-{
-    struct ebb_place level[LEVELS];
-    for (int i = levels_of(p, level); i-- > 0;) {
-        const struct ebb_hazard_cell *c = ebb_hazards_cell(h, EBB_RATE_REVOCATION, &level[i]);
-        if (c != NULL && c->prior_per_hour > 0)
-            return c->prior_per_hour;
-    }
-    double known = h->prior_source != NULL ? h->prior_source(p) : 0;
-    return known > 0 && isfinite(known) ? known : DEFAULT_PER_HOUR;
-}
-
 double ebb_hazards_weight(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p)
 {
-    return r == EBB_RATE_REVOCATION ? prior_of(h, p) / DEFAULT_PER_HOUR : 1;
+    return r == EBB_RATE_REVOCATION ? ebb_hazards_node(h, p)->prior_per_hour / DEFAULT_PER_HOUR : 1;
 }
 
 static void begin(enum ebb_rate r, double rate[EBB_AGE_BINS])
@@ -211,32 +115,48 @@ static void descend(const struct ebb_hazard_cell *c, double f, double rate[EBB_A
 }
 
 /* Rates relative to the prior of the place, through its levels. */
-static void posterior(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
-                      int64_t now_wall_ns, double rate[EBB_AGE_BINS], double *relative)
+static void posterior(const struct ebb_hazards *h, enum ebb_rate r,
+                      const struct ebb_hazard_node *node, int64_t now_wall_ns,
+                      double rate[EBB_AGE_BINS], double *relative)
 {
-    struct ebb_place level[LEVELS];
-    int n = levels_of(p, level);
     begin(r, rate);
-    for (int i = 0; i < n; i++) {
-        const struct ebb_hazard_cell *c = ebb_hazards_cell(h, r, &level[i]);
-        if (c == NULL && (i + 1 < n || relative == NULL))
+    for (int i = 0; i < node->levels; i++) {
+        const struct ebb_hazard_cell *c = node->at[r][i];
+        if (c == NULL && (i + 1 < node->levels || relative == NULL))
             continue; /* an empty level changes nothing */
         double f = c == NULL ? 1 : factor_after(h, c->wall_ns, now_wall_ns);
         descend(c, f, rate, relative);
     }
 }
 
+/* A plan asks for each place several times at one moment. */
+static const double *rates_of(const struct ebb_hazards *h, enum ebb_rate r,
+                              struct ebb_hazard_node *node, int64_t now_wall_ns)
+{
+    double *rate = node->answer[r].per_hour;
+    if (node->answer[r].changes == h->changes && node->answer[r].wall_ns == now_wall_ns)
+        return rate;
+    double weight = r == EBB_RATE_REVOCATION ? node->prior_per_hour / DEFAULT_PER_HOUR : 1;
+    posterior(h, r, node, now_wall_ns, rate, NULL);
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        rate[b] *= weight * h->time_scale;
+    node->answer[r].changes = h->changes;
+    node->answer[r].wall_ns = now_wall_ns;
+    return rate;
+}
+
 void ebb_hazards_table(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
                        int64_t now_wall_ns, double ret_per_hour[EBB_AGE_BINS],
                        double ret_sd[EBB_AGE_BINS])
 {
-    double relative[EBB_AGE_BINS], weight = ebb_hazards_weight(h, r, p) * h->time_scale;
-    posterior(h, r, p, now_wall_ns, ret_per_hour, ret_sd == NULL ? NULL : relative);
-    for (int b = 0; b < EBB_AGE_BINS; b++) {
-        ret_per_hour[b] *= weight;
-        if (ret_sd != NULL)
-            ret_sd[b] = ret_per_hour[b] * sqrt(relative[b]);
-    }
+    struct ebb_hazard_node *node = ebb_hazards_node(h, p);
+    memcpy(ret_per_hour, rates_of(h, r, node, now_wall_ns), EBB_AGE_BINS * sizeof *ret_per_hour);
+    if (ret_sd == NULL)
+        return;
+    double relative[EBB_AGE_BINS], rate[EBB_AGE_BINS];
+    posterior(h, r, node, now_wall_ns, rate, relative);
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        ret_sd[b] = ret_per_hour[b] * sqrt(relative[b]);
 }
 
 static int bin_of(double age_s)
@@ -245,15 +165,6 @@ static int bin_of(double age_s)
     while (b + 1 < EBB_AGE_BINS && age_s >= ebb_age_bin_from_s[b + 1])
         b++;
     return b;
-}
-
-double ebb_hazards_per_hour(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
-                            double age_s, int64_t now_wall_ns)
-{
-    double rate[EBB_AGE_BINS];
-    ebb_hazards_table(h, r, p, now_wall_ns, rate, NULL);
-    double bulk = r == EBB_RATE_REVOCATION ? ebb_hazards_bulk(h, p, now_wall_ns, NULL) : 1;
-    return rate[bin_of(age_s * h->time_scale)] * bulk;
 }
 
 /* ---- bulk ---- */
@@ -273,18 +184,38 @@ static double excess_of(const struct ebb_hazards *h, const struct ebb_hazard_cel
     return (most - 1) * (1 - ago_s / BULK_S);
 }
 
-double ebb_hazards_bulk(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
-                        double *ret_for_s)
+static double bulk_of(const struct ebb_hazards *h, const struct ebb_hazard_node *node,
+                      int64_t now_wall_ns, double *ret_for_s)
 {
     double own_s, zone_s;
-    struct ebb_place zone = zone_of(p);
-    double own =
-        excess_of(h, ebb_hazards_cell(h, EBB_RATE_REVOCATION, p), now_wall_ns, BULK_FACTOR, &own_s);
-    double other = excess_of(h, ebb_hazards_cell(h, EBB_RATE_REVOCATION, &zone), now_wall_ns,
-                             BULK_FACTOR_ZONE, &zone_s);
+    double own = excess_of(h, node->own, now_wall_ns, BULK_FACTOR, &own_s);
+    double other = excess_of(h, node->zone, now_wall_ns, BULK_FACTOR_ZONE, &zone_s);
     if (ret_for_s != NULL)
         *ret_for_s = own >= other ? own_s : zone_s;
     return 1 + (own >= other ? own : other);
+}
+
+double ebb_hazards_bulk(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
+                        double *ret_for_s)
+{
+    return bulk_of(h, ebb_hazards_node(h, p), now_wall_ns, ret_for_s);
+}
+
+double ebb_hazards_now(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
+                       double ret_per_hour[EBB_AGE_BINS], double *ret_bulk_for_s)
+{
+    struct ebb_hazard_node *node = ebb_hazards_node(h, p);
+    memcpy(ret_per_hour, rates_of(h, EBB_RATE_REVOCATION, node, now_wall_ns),
+           EBB_AGE_BINS * sizeof *ret_per_hour);
+    return bulk_of(h, node, now_wall_ns, ret_bulk_for_s);
+}
+
+double ebb_hazards_per_hour(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                            double age_s, int64_t now_wall_ns)
+{
+    struct ebb_hazard_node *node = ebb_hazards_node(h, p);
+    double rate = rates_of(h, r, node, now_wall_ns)[bin_of(age_s * h->time_scale)];
+    return r == EBB_RATE_REVOCATION ? rate * bulk_of(h, node, now_wall_ns, NULL) : rate;
 }
 
 double ebb_hazards_cumulative(const double per_hour[EBB_AGE_BINS], double scale, double from_age_s,
@@ -318,10 +249,10 @@ static double bulk_cumulative(const struct ebb_hazards *h, const double rate[EBB
 double ebb_hazards_survival(const struct ebb_hazards *h, const struct ebb_place *p,
                             double from_age_s, double to_age_s, int64_t now_wall_ns)
 {
-    double rate[EBB_AGE_BINS], left_s = 0;
+    double left_s = 0;
     if (!(to_age_s > from_age_s))
         return 1;
-    ebb_hazards_table(h, EBB_RATE_REVOCATION, p, now_wall_ns, rate, NULL);
+    const double *rate = rates_of(h, EBB_RATE_REVOCATION, ebb_hazards_node(h, p), now_wall_ns);
     double excess = ebb_hazards_bulk(h, p, now_wall_ns, &left_s) - 1;
     double sum = ebb_hazards_cumulative(rate, h->time_scale, from_age_s, to_age_s);
     if (excess > 0 && left_s > 0)
@@ -408,11 +339,15 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
     struct ebb_place level[LEVELS];
     struct ebb_hazard_sums piece;
     double rate[EBB_AGE_BINS];
-    int n = levels_of(p, level);
+    const struct ebb_hazard_node node = *ebb_hazards_node(h, p); /* as it is before */
+    int n = ebb_hazards_levels(p, level);
+    h->changes++;
     piece_of(h, from_s, to_s, event, ebb_hazards_weight(h, r, p), &piece);
     begin(r, rate);
     for (int i = 0; i < n; i++) {
-        struct ebb_hazard_cell *c = ebb_hazards_make_cell(h, r, &level[i]);
+        struct ebb_hazard_cell *c = node.at[r][i];
+        if (c == NULL)
+            c = ebb_hazards_make_cell(h, r, &level[i]);
         ebb_hazards_discount(h, c, at_wall_ns);
         descend(c, 1, rate, NULL);
         double f = factor_after(h, at_wall_ns, c->wall_ns); /* told late: it has aged already */
@@ -425,14 +360,17 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
     }
     if (!event || r != EBB_RATE_REVOCATION || n < LEVELS)
         return;
-    struct ebb_place zone = zone_of(p);
-    struct ebb_hazard_cell *c = ebb_hazards_make_cell(h, r, &zone);
+    struct ebb_place zone = {.provider = p->provider, .region = p->region, .zone = p->zone};
+    struct ebb_hazard_cell *c = node.zone != NULL ? node.zone : ebb_hazards_make_cell(h, r, &zone);
     if (at_wall_ns > c->revoked_wall_ns)
         c->revoked_wall_ns = at_wall_ns;
 }
 
 void ebb_hazards_prior(struct ebb_hazards *h, const struct ebb_place *p, double per_hour)
 {
-    if (per_hour > 0 && isfinite(per_hour))
-        ebb_hazards_make_cell(h, EBB_RATE_REVOCATION, p)->prior_per_hour = per_hour;
+    if (!(per_hour > 0) || !isfinite(per_hour))
+        return;
+    ebb_hazards_make_cell(h, EBB_RATE_REVOCATION, p)->prior_per_hour = per_hour;
+    h->shape++;
+    h->changes++;
 }

@@ -76,6 +76,9 @@ double ebb_hazards_per_hour(const struct ebb_hazards *h, enum ebb_rate r, const 
 void ebb_hazards_table(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
                        int64_t now_wall_ns, double ret_per_hour[EBB_AGE_BINS],
                        double ret_sd[EBB_AGE_BINS]);
+/* The table of revocations and the factor in one: what `ebb_hazards_bulk` returns. */
+double ebb_hazards_now(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
+                       double ret_per_hour[EBB_AGE_BINS], double *ret_bulk_for_s);
 /* The factor on revocations now (1 to 6), and how long it is still above 1. */
 double ebb_hazards_bulk(const struct ebb_hazards *h, const struct ebb_place *p, int64_t now_wall_ns,
                         double *ret_for_s);

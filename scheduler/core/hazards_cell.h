@@ -5,6 +5,8 @@
 #include "base/map.h"
 #include "scheduler/core/hazards.h"
 
+#define EBB_HAZARD_DEFAULT_PER_HOUR 0.1 /* over the first day, where no band is known */
+
 struct ebb_hazard_sums {
     double exposure_hours[EBB_AGE_BINS]; /* billed hours times the place's prior over 0.1 */
     double events[EBB_AGE_BINS];
@@ -22,11 +24,40 @@ struct ebb_hazard_cell {
     uint32_t resets;
 };
 
+#define EBB_HAZARD_LATELY 4096
+#define EBB_HAZARD_LEVELS 4 /* all, type, (region, type), (zone, type) */
+
+/* A place that was asked for: its cells, found once, and its last answer. Filled anew when `of` is
+ * not the count of cells and priors any more. */
+struct ebb_hazard_node {
+    char *key[4]; /* provider, region, zone, type */
+    uint64_t of;
+    int levels;                                               /* that the place names */
+    struct ebb_hazard_cell *at[EBB_RATES][EBB_HAZARD_LEVELS]; /* NULL: never seen */
+    struct ebb_hazard_cell *own, *zone;                       /* that remember revocations */
+    double prior_per_hour;
+    struct {
+        uint64_t changes; /* of the sums, when it was given; 0: never */
+        int64_t wall_ns;
+        double per_hour[EBB_AGE_BINS];
+    } answer[EBB_RATES];
+};
+
 struct ebb_hazards {
     double half_life_s, time_scale;
     double (*prior_source)(const struct ebb_place *p);
-    struct ebb_map *cells; /* key -> struct ebb_hazard_cell, owned */
+    struct ebb_map *cells;           /* key -> struct ebb_hazard_cell, owned */
+    struct ebb_map *nodes;           /* key -> struct ebb_hazard_node, owned: what was looked up */
+    struct ebb_hazard_node **lately; /* by where the texts stand; EBB_HAZARD_LATELY of them */
+    uint64_t shape;                  /* cells made and priors set, from 1 */
+    uint64_t changes;                /* of anything, from 1 */
 };
+
+/* The levels of a place, from all down; returns how many it names. */
+int ebb_hazards_levels(const struct ebb_place *p, struct ebb_place ret[EBB_HAZARD_LEVELS]);
+/* Valid until the hazards are destroyed; its cells until one is made or a prior set. The look-up
+ * writes into `nodes`, so two threads must not ask one at once. */
+struct ebb_hazard_node *ebb_hazards_node(const struct ebb_hazards *h, const struct ebb_place *p);
 
 /* The cell of a place exactly; made when absent, or NULL. */
 struct ebb_hazard_cell *ebb_hazards_make_cell(struct ebb_hazards *h, enum ebb_rate r,

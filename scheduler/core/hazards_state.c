@@ -138,6 +138,8 @@ static void load_cell(struct ebb_hazards *h, const Ebb__HazardCell *m)
     bool is_new = ebb_hazards_cell(h, (enum ebb_rate)m->rate, &p) == NULL;
     struct ebb_hazard_cell *c = ebb_hazards_make_cell(h, (enum ebb_rate)m->rate, &p);
     ebb_hazards_discount(h, c, m->wall_ns);
+    h->shape++; /* a prior may come with it */
+    h->changes++;
     double ago_s = (double)(c->wall_ns - m->wall_ns) / 1e9 * h->time_scale;
     double f = h->half_life_s > 0 && ago_s > 0 ? exp2(-ago_s / h->half_life_s) : 1;
     add(&c->sums, m->sums, f);
@@ -182,6 +184,8 @@ struct ebb_hazards *ebb_hazards_copy(const struct ebb_hazards *h)
         to->zone = names.zone;
         to->type = names.type;
     }
+    copy->shape++;
+    copy->changes++;
     return copy;
 }
 

@@ -19,8 +19,7 @@ void ebb_state_outlook(const struct ebb_state *s, const Ebb__Offer *offer, int64
     if (offer->market == EBB__MARKET__ON_DEMAND)
         return;
     const struct ebb_place p = {offer->provider, offer->region, offer->zone, offer->type};
-    ebb_hazards_table(s->hazards, EBB_RATE_REVOCATION, &p, now_wall_ns, ret->per_hour, NULL);
-    ret->bulk = ebb_hazards_bulk(s->hazards, &p, now_wall_ns, &ret->bulk_s) - 1;
+    ret->bulk = ebb_hazards_now(s->hazards, &p, now_wall_ns, ret->per_hour, &ret->bulk_s) - 1;
 }
 
 static double scale_of(const struct ebb_outlook *o)

@@ -2,7 +2,6 @@
  * says of an offer is found again whatever list of offers the cloud gives today. */
 #include "scheduler/core/market.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -39,9 +38,9 @@ void ebb_market_destroy(struct ebb_market *m)
 
 static const char *entry_key(char *out, const char *zone, const char *type, Ebb__Market market)
 {
-    snprintf(out, KEY_SIZE, "%s/%s/%s", zone, type,
-             market == EBB__MARKET__ON_DEMAND ? "on-demand" : "spot");
-    return out;
+    const char *const parts[] = {zone, type,
+                                 market == EBB__MARKET__ON_DEMAND ? "on-demand" : "spot"};
+    return ebb_map_key(out, KEY_SIZE, '/', parts, 3);
 }
 
 static struct ebb_market_entry *make(struct ebb_map *map, const char *key)

@@ -17,7 +17,6 @@
 #include "base/text.h"
 #include "scheduler/core/market.h"
 
-#define AGAIN_S 15.0
 void ebb_planning_note(struct planning *w, const char *text)
 {
     ebb_buffer_printf(&w->notes, "%s\n", text);
@@ -143,35 +142,38 @@ static uint32_t most_launches(const struct planning *w, const Ebb__Offer *offer)
     return under_way > e->granted ? 0 : 1 + e->granted - under_way;
 }
 
-/* What the cheapest spot offer would cost, also one that is left alone for the moment: on demand is
- * worth it when it beats that, and not for want of patience. */
-static double patient_cost(const struct planning *w, const struct ebb_demand *d)
+/* The offers that fit, in w->candidates, with their scores. Returns what the cheapest spot offer
+ * would cost, also one that is left alone for the moment: on demand is worth it when it beats that,
+ * and not for want of patience. */
+static double score_offers(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
 {
-    double best = INFINITY;
+    double patient = INFINITY;
+    w->candidate_count = 0;
     for (size_t i = 0; i < w->in->offer_count; i++) {
-        struct ebb_score score;
-        if (w->in->offers[i]->market != EBB__MARKET__SPOT ||
-            !is_allowed(w, w->in->offers[i], false))
+        const Ebb__Offer *offer = w->in->offers[i];
+        struct candidate *c = &w->candidates[w->candidate_count];
+        if (!is_allowed(w, offer, must_on_demand))
             continue;
-        ebb_score_offer(w->in, d, w->in->offers[i], &score);
-        if (score.slots > 0)
-            best = fmin(best, score.rank);
+        *c = (struct candidate){.offer = i};
+        ebb_score_offer(w->in, d, offer, &c->score);
+        if (c->score.slots == 0)
+            continue;
+        if (offer->market == EBB__MARKET__SPOT)
+            patient = fmin(patient, c->score.rank);
+        w->candidate_count++;
     }
-    return best;
+    return must_on_demand ? INFINITY : patient;
 }
 
 void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
 {
-    double patient = must_on_demand ? INFINITY : patient_cost(w, d);
+    double patient = score_offers(w, d, must_on_demand);
+    size_t scored = w->candidate_count;
     w->candidate_count = 0;
-    for (size_t i = 0; i < w->in->offer_count; i++) {
-        const Ebb__Offer *offer = w->in->offers[i];
-        if (!is_allowed(w, offer, must_on_demand))
-            continue;
-        struct candidate c = {.offer = i};
-        ebb_score_offer(w->in, d, offer, &c.score);
-        if (c.score.slots == 0 ||
-            (offer->market == EBB__MARKET__ON_DEMAND && c.score.rank >= patient))
+    for (size_t i = 0; i < scored; i++) {
+        struct candidate c = w->candidates[i];
+        const Ebb__Offer *offer = w->in->offers[c.offer];
+        if (offer->market == EBB__MARKET__ON_DEMAND && c.score.rank >= patient)
             continue;
         int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, offer);
         if (cool > w->in->now_wall_ns) {
@@ -504,7 +506,7 @@ static void plan_launches(struct planning *w)
 
 void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret)
 {
-    *ret = (struct ebb_plan){.again_wall_ns = in->now_wall_ns + (int64_t)(AGAIN_S * 1e9)};
+    *ret = (struct ebb_plan){.again_wall_ns = in->now_wall_ns + (int64_t)(EBB_PLAN_AGAIN_S * 1e9)};
     struct planning w = {.in = in, .ret = ret};
     w.candidates = ebb_alloc_array(in->offer_count + 1, sizeof *w.candidates);
     w.stopped = ebb_alloc_array(in->state->bag_count + 1, sizeof *w.stopped);

@@ -67,6 +67,7 @@ struct ebb_plan_budget {
     int64_t spent_usd_micros;
     double reached_s; /* from now, at the present rate; INFINITY: nothing is being spent */
 };
+#define EBB_PLAN_AGAIN_S 15.0
 struct ebb_plan {
     struct ebb_plan_launch *launches;
     size_t launch_count, launch_capacity;
@@ -78,8 +79,10 @@ struct ebb_plan {
     /* Bags that come near their budget and have not been told so: BudgetNear for the log. */
     struct ebb_plan_budget *near_budget;
     size_t near_budget_count, near_budget_capacity;
-    int64_t again_wall_ns; /* plan again at the latest then (a cool-down ends, jitter, idle) */
-    char *notes;           /* a line for each thing worth explaining (refused offers, limits) */
+    /* Plan again at the latest then: a cool-down ends, jitter, idle; EBB_PLAN_AGAIN_S from now when
+     * there is no such reason. */
+    int64_t again_wall_ns;
+    char *notes; /* a line for each thing worth explaining (refused offers, limits) */
 };
 /* Launches and ends. The same input gives the same plan; the order of offers does not matter
  * beyond the indices. Fills *ret (cleaned up with ebb_plan_clean_up). */

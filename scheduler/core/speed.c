@@ -2,7 +2,6 @@
 #include "scheduler/core/speed.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "base/memory.h"
 
@@ -13,8 +12,8 @@
 
 static const char *key_of(char *out, const char *engine, const char *type)
 {
-    snprintf(out, KEY_SIZE, "%s\t%s", engine == NULL ? "" : engine, type);
-    return out;
+    const char *const parts[] = {engine == NULL ? "" : engine, type};
+    return ebb_map_key(out, KEY_SIZE, '\t', parts, 2);
 }
 
 void ebb_speed_observe(struct ebb_state *s, struct ebb_group *g, const char *type, double progress,

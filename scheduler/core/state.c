@@ -14,6 +14,8 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 
+#define SWEEP_S 600.0
+
 static const char *const job_states[EBB_JOB_STATES] = {"waiting", "ready",  "leased",   "running",
                                                        "done",    "failed", "cancelled"};
 static const char *const vm_states[] = {"intended", "booting",     "ready",      "noticed",
@@ -25,6 +27,7 @@ struct ebb_state *ebb_state_new(void)
 {
     struct ebb_state *s = ebb_alloc(sizeof *s);
     s->bill_time_scale = 1;
+    s->sweep_s = SWEEP_S;
     s->bags_by_id = ebb_map_new(NULL);
     s->bags_by_key = ebb_map_new(NULL);
     s->vms_by_id = ebb_map_new(NULL);

@@ -201,6 +201,7 @@ struct ebb_state {
     struct ebb_market *market;
     struct ebb_hazards *hazards;
     struct ebb_map *speeds; /* "engine\ttype" -> struct ebb_mean of logarithms: speed.h */
+    double sweep_s;         /* of billed time: lives that go on are told so often */
     int64_t swept_wall_ns;  /* the lives of all VMs have been told until then */
     struct ebb_ledger *ledger;
 };

@@ -122,12 +122,24 @@ static void a_map_agrees_with_an_array_through_random_use(void **state)
     ebb_map_destroy(m);
 }
 
+static void a_key_of_several_texts_is_cut_off_at_its_size(void **state)
+{
+    (void)state;
+    char out[8];
+    const char *const parts[] = {"ab", "", "cdefgh"};
+    assert_string_equal(ebb_map_key(out, sizeof(out), '/', parts, 3), "ab//cde");
+    assert_string_equal(ebb_map_key(out, sizeof(out), '/', parts, 1), "ab");
+    assert_string_equal(ebb_map_key(out, 3, '/', parts, 3), "ab");
+    assert_string_equal(ebb_map_key(out, 1, '/', parts, 3), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(iteration_is_in_insertion_order),
         cmocka_unit_test(values_are_destroyed_once),
         cmocka_unit_test(the_entry_just_returned_may_be_removed),
+        cmocka_unit_test(a_key_of_several_texts_is_cut_off_at_its_size),
         cmocka_unit_test(a_map_agrees_with_an_array_through_random_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

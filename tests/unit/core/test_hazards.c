@@ -332,6 +332,48 @@ static void a_message_that_is_not_sound_changes_nothing(void **state)
     ebb_hazards_destroy(h);
 }
 
+static void a_place_is_known_by_its_texts_and_not_by_where_they_stand(void **state)
+{
+    (void)state;
+    struct ebb_hazards *h = ebb_hazards_new(0);
+    struct ebb_random r;
+    char zone[16] = "us-east-1a", type_name[16] = "g5.xlarge", copy[16] = "us-east-1a";
+    const struct ebb_place here = {"aws", "us-east-1", zone, type_name};
+    const struct ebb_place same = {"aws", "us-east-1", copy, "g5.xlarge"};
+    ebb_random_seed(&r, 3);
+    live(h, &a, &r, 200, 0.5, 4 * HOUR, 0);
+    double busy = at(h, &here, HOUR, 0);
+    assert_true(busy == at(h, &a, HOUR, 0) && busy == at(h, &same, HOUR, 0));
+    zone[9] = 'b';
+    assert_true(at(h, &here, HOUR, 0) == at(h, &b, HOUR, 0) && at(h, &here, HOUR, 0) != busy);
+    zone[9] = 'a';
+    assert_true(at(h, &here, HOUR, 0) == busy);
+    ebb_hazards_destroy(h);
+}
+
+static void an_answer_holds_until_something_is_seen(void **state)
+{
+    (void)state;
+    struct ebb_hazards *h = ebb_hazards_new(EBB_HAZARD_HALF_LIFE_S);
+    double rate[EBB_AGE_BINS], table[EBB_AGE_BINS], for_s;
+    double first = at(h, &a, 0, 1000);
+    assert_true(at(h, &a, 0, 1000) == first);
+    ebb_hazards_observe(h, EBB_RATE_REVOCATION, &b, 0, 60, true, NOW);
+    double more = at(h, &a, 0, 1000);
+    assert_true(more > first);
+    assert_true(at(h, &a, 0, 86400) < more);
+    ebb_hazards_prior(h, &a, 1);
+    assert_true(at(h, &a, 0, 1000) > 5 * more);
+    ebb_hazards_set_time_scale(h, 2);
+    assert_true(at(h, &a, 0, 1000) > 15 * more);
+    assert_true(ebb_hazards_now(h, &b, after(1), rate, &for_s) ==
+                ebb_hazards_bulk(h, &b, after(1), NULL));
+    ebb_hazards_table(h, EBB_RATE_REVOCATION, &b, after(1), table, NULL);
+    assert_memory_equal(rate, table, sizeof rate);
+    assert_true(for_s > 0);
+    ebb_hazards_destroy(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +390,8 @@ int main(void)
         cmocka_unit_test(a_steady_rate_is_hardly_ever_taken_for_a_change),
         cmocka_unit_test(billed_time_that_runs_faster_makes_ages_and_rates_of_billed_time),
         cmocka_unit_test(nonsense_is_not_learned),
+        cmocka_unit_test(a_place_is_known_by_its_texts_and_not_by_where_they_stand),
+        cmocka_unit_test(an_answer_holds_until_something_is_seen),
         cmocka_unit_test(saved_and_loaded_it_is_the_same),
         cmocka_unit_test(a_message_that_is_not_sound_changes_nothing),
     };

@@ -299,6 +299,22 @@ static void jobs_spread_around_their_mean(void **state)
     fixture_destroy(f);
 }
 
+/* A plan that has to wait is waited for once, however many events ask for it. */
+static void what_asks_for_a_plan_again_and_again_is_heard_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(BAG, CLOUD "zones: [us-east-1a, us-east-1b]\n" TYPES
+                                               "lifetimes: [{model: exponential, mean: 5m}]\n");
+    f->o.times.plan_s = 60;
+    f->o.times.plan_seldom = true;
+    struct ebb_simulation s = fixture_run(f);
+    assert_true(s.is_finished);
+    assert_true(s.state->bags[0]->revocations > 50);
+    assert_true(s.steps < 8 * s.events);
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_gang_job_survives_the_loss_of_a_member),
         cmocka_unit_test(a_short_cut_is_no_loss),
         cmocka_unit_test(a_pool_without_room_is_left_alone_and_tried_again),
+        cmocka_unit_test(what_asks_for_a_plan_again_and_again_is_heard_once),
         cmocka_unit_test(a_bag_that_nothing_can_run_ends_by_the_limit),
         cmocka_unit_test(a_spent_budget_stops_the_bag),
         cmocka_unit_test(the_observer_gets_each_event_of_the_log_in_order),
