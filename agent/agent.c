@@ -229,6 +229,17 @@ static void on_committed(void *ctx, struct ebb_attempt *a,
     ebb_connection_send(g->connection, &m);
 }
 
+static void on_gang(void *ctx, struct ebb_attempt *a, const Ebb__GangMessage *gang)
+{
+    struct agent *g = ctx;
+    (void)a;
+    Ebb__AgentMessage m = EBB__AGENT_MESSAGE__INIT;
+    m.kind_case = EBB__AGENT_MESSAGE__KIND_GANG;
+    m.gang = (Ebb__GangMessage *)gang;
+    if (ebb_connection_is_up(g->connection)) /* else it is told again, as it then is */
+        ebb_connection_send(g->connection, &m);
+}
+
 static void end_acked(void *ctx)
 {
     leave_if_idle(ctx);
@@ -283,6 +294,25 @@ static struct ebb_attempt *find_attempt(const struct agent *g, const char *bag, 
     return NULL;
 }
 
+/* Rank 0 hears why this rank of its gang does not come. */
+static void refuse_rank(struct agent *g, const Ebb__Lease *lease,
+                        Ebb__AttemptEnded__Outcome outcome, const char *reason)
+{
+    Ebb__GangMessage m = EBB__GANG_MESSAGE__INIT;
+    Ebb__GangStatus s = EBB__GANG_STATUS__INIT;
+    s.phase = EBB__GANG_STATUS__PHASE__ENDED;
+    s.seen = UINT64_MAX;
+    s.failed = true;
+    s.outcome = outcome;
+    s.reason = (char *)reason;
+    m.bag = lease->bag;
+    m.job = lease->job;
+    m.attempt = lease->attempt;
+    m.from = lease->rank;
+    m.status = &s;
+    on_gang(g, NULL, &m);
+}
+
 static void refuse(struct agent *g, const Ebb__Lease *lease, Ebb__AttemptEnded__Outcome outcome,
                    const char *reason)
 {
@@ -296,14 +326,17 @@ static void refuse(struct agent *g, const Ebb__Lease *lease, Ebb__AttemptEnded__
     m.exit_status = -1;
     m.last_step = -1;
     m.times = &times;
-    ebb_connection_report_end(g->connection, &m);
+    if (lease->rank == 0)
+        ebb_connection_report_end(g->connection, &m);
+    else
+        refuse_rank(g, lease, outcome, reason);
 }
 
 static uint64_t pick_gpus(const struct agent *g, const struct ebb_task *task)
 {
     uint64_t taken = 0;
     for (size_t i = 0; i < g->attempt_count; i++)
-        if (!ebb_attempt_has_ended(g->attempts[i]))
+        if (!ebb_attempt_has_ended(g->attempts[i]) && !ebb_attempt_is_dying(g->attempts[i]))
             taken |= ebb_attempt_task(g->attempts[i])->gpus;
     uint32_t wanted = task->group->resources != NULL ? task->group->resources->gpus : 0;
     return ebb_gpus_pick(taken, g->machine.gpus, wanted);
@@ -338,7 +371,8 @@ static void take_lease(struct agent *g, const Ebb__Lease *lease)
                                           .ctx = g,
                                           .started = on_started,
                                           .committed = on_committed,
-                                          .ended = on_ended};
+                                          .ended = on_ended,
+                                          .gang = on_gang};
     requests_of(g, lease->bag);
     ebb_log_info("%s attempt %u: leased", task->job_name, task->attempt);
     g->attempts = ebb_realloc_array(g->attempts, g->attempt_count + 1, sizeof(*g->attempts));
@@ -351,6 +385,8 @@ static void take_leases(struct agent *g, const Ebb__LeaseGrant *m)
         ebb_map_set(g->bags, m->bags[i]->bag, ebb_bag_context_new(m->bags[i]));
     for (size_t i = 0; i < m->n_leases; i++)
         take_lease(g, m->leases[i]);
+    for (size_t i = 0; i < m->n_member_leases; i++)
+        take_lease(g, m->member_leases[i]);
 }
 
 /* ---- the end of the VM ---- */
@@ -459,8 +495,9 @@ static void on_message(void *ctx, const Ebb__SchedulerMessage *m)
     } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL) {
         const Ebb__AttemptCancel *c = m->attempt_cancel;
         struct ebb_attempt *a = find_attempt(g, c->bag, c->job, c->attempt);
+        int64_t within_ns = c->within_s > 0 && c->within_s < 1e6 ? (int64_t)(c->within_s * 1e9) : 0;
         if (a != NULL && c->release)
-            ebb_attempt_release(a, 0, c->reason);
+            ebb_attempt_release(a, within_ns > 0 ? ebb_now_ns(NULL) + within_ns : 0, c->reason);
         else if (a != NULL)
             ebb_attempt_cancel(a, c->reason);
     } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_INTERVAL_SET) {
@@ -468,6 +505,11 @@ static void on_message(void *ctx, const Ebb__SchedulerMessage *m)
         struct ebb_attempt *a = find_attempt(g, i->bag, i->job, i->attempt);
         if (a != NULL)
             ebb_attempt_set_interval(a, i->checkpoint_interval_s);
+    } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_GANG) {
+        const Ebb__GangMessage *gang = m->gang;
+        struct ebb_attempt *a = find_attempt(g, gang->bag, gang->job, gang->attempt);
+        if (a != NULL && !ebb_attempt_has_ended(a))
+            ebb_attempt_gang(a, gang);
     } else if (m->kind_case == EBB__SCHEDULER_MESSAGE__KIND_DRAIN) {
         double within_s = m->drain->within_s;
         leave(g, within_s > 0 ? ebb_now_ns(NULL) + (int64_t)(within_s * 1e9) : 0, m->drain->reason);

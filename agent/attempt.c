@@ -40,6 +40,8 @@ static void on_swept(void *ctx)
     struct ebb_attempt *a = ctx;
     if (a->phase == EBB_PHASE_SETUP) {
         ebb_attempt_lap(a, &a->setup_ns);
+        if (a->gang != NULL && ebb_gang_on_setup_end(a))
+            return;
         if (a->request != EBB_REQUEST_NONE)
             ebb_attempt_end_by_request(a);
         else if (WIFEXITED(a->wait_status) && WEXITSTATUS(a->wait_status) == 0)
@@ -157,6 +159,8 @@ void ebb_attempt_start_engine(struct ebb_attempt *a, bool resume)
     struct ebb_error err = {0};
     const char *state = a->committed.count > 0 ? a->committed.files[0].path : "";
     int r = 0;
+    if (a->gang != NULL && ebb_gang_holds_start(a, resume))
+        return;
     if (resume && a->started_reported)
         r = prepare_restart(a, &err);
     if (r == 0)
@@ -167,13 +171,16 @@ void ebb_attempt_start_engine(struct ebb_attempt *a, bool resume)
     }
     ebb_task_note(a->task, "%s", ebb_buffer_text(&command));
     a->mark_ns = ebb_now_ns(NULL);
+    a->has_verdict = false;
     if (start_process(a, ebb_buffer_text(&command)) < 0)
         return;
     a->phase = EBB_PHASE_RUNNING;
     a->next_commit_ns = a->mark_ns + (int64_t)(0.75 * ebb_attempt_interval_s(a) * 1e9);
     ebb_progress_find_total(a->progress, ebb_buffer_text(&command));
-    if (!a->started_reported)
+    if (!a->started_reported && !ebb_task_is_member(a->task))
         report_started(a);
+    if (a->gang != NULL)
+        ebb_gang_poll(a);
 }
 
 static void start_setup_or_engine(struct ebb_attempt *a)
@@ -196,8 +203,13 @@ static void start_setup_or_engine(struct ebb_attempt *a)
 static int open_streams(struct ebb_attempt *a, struct ebb_error *err)
 {
     const struct ebb_task *t = a->task;
-    EBB_AUTO_FREE char *prefix = ebb_sprintf("%s/logs/%u", t->store_root, t->attempt);
-    if (a->prepare.store != NULL)
+    EBB_AUTO_FREE char *prefix =
+        ebb_task_is_member(t)
+            ? ebb_sprintf("%s/logs/rank-%u/%u", t->store_root, t->rank, t->attempt)
+            : ebb_sprintf("%s/logs/%u", t->store_root, t->attempt);
+    ebb_progress_destroy(a->progress);
+    a->progress = NULL;
+    if (a->prepare.store != NULL && a->logs == NULL)
         a->logs = ebb_log_stream_new(a->host.log_workers, a->prepare.store, prefix, t->log_path);
     return ebb_progress_new(t->profile->progress, t->work, t->log_path, &a->progress, err);
 }
@@ -237,11 +249,16 @@ static void on_prepared(void *ctx)
     } else if (p->code < 0) {
         ebb_attempt_end_by_error(a, &p->err);
     } else {
+        ebb_state_set_clean_up(&a->committed);
         a->committed = p->state;
         p->state = (struct ebb_state_set){0};
         note_begin(a);
+        if (a->gang != NULL && !ebb_task_is_member(a->task))
+            ebb_gang_lead(a);
         start_setup_or_engine(a);
     }
+    if (a->gang != NULL)
+        ebb_gang_poll(a);
 }
 
 static void prepare(void *ctx)
@@ -255,6 +272,14 @@ static void on_prepare_done(void *ctx)
     on_prepared((struct ebb_attempt *)((char *)p - offsetof(struct ebb_attempt, prepare)));
 }
 
+void ebb_attempt_prepare(struct ebb_attempt *a)
+{
+    a->phase = EBB_PHASE_PREPARING;
+    a->mark_ns = ebb_now_ns(NULL);
+    a->lineage_busy = true;
+    ebb_workers_submit(a->host.workers, prepare, on_prepare_done, &a->prepare);
+}
+
 struct ebb_attempt *ebb_attempt_new(const struct ebb_attempt_host *host, struct ebb_task *task)
 {
     struct ebb_attempt *a = ebb_alloc(sizeof *a);
@@ -263,8 +288,13 @@ struct ebb_attempt *ebb_attempt_new(const struct ebb_attempt_host *host, struct 
     a->timer = ebb_timer_new(host->loop, on_timer, a);
     a->prepare.task = task;
     a->mark_ns = ebb_now_ns(NULL);
-    a->lineage_busy = true;
-    ebb_workers_submit(host->workers, prepare, on_prepare_done, &a->prepare);
+    a->gang = ebb_gang_new(a);
+    if (!ebb_task_is_member(task)) {
+        ebb_attempt_prepare(a);
+    } else {
+        a->phase = EBB_PHASE_WAITING;
+        ebb_gang_poll(a);
+    }
     return a;
 }
 
@@ -273,6 +303,7 @@ void ebb_attempt_destroy(struct ebb_attempt *a)
     if (a == NULL)
         return;
     ebb_timer_destroy(a->timer);
+    ebb_gang_destroy(a->gang);
     ebb_log_stream_destroy(a->logs);
     ebb_progress_destroy(a->progress);
     ebb_prepare_clean_up(&a->prepare);
@@ -295,6 +326,16 @@ bool ebb_attempt_has_ended(const struct ebb_attempt *a)
     return a->phase == EBB_PHASE_ENDED;
 }
 
+bool ebb_attempt_is_dying(const struct ebb_attempt *a)
+{
+    return a->request > EBB_REQUEST_RELEASE;
+}
+
+void ebb_attempt_gang(struct ebb_attempt *a, const Ebb__GangMessage *m)
+{
+    ebb_gang_take(a, m);
+}
+
 static const char *phase_name(const struct ebb_attempt *a)
 {
     switch (a->phase) {
@@ -302,6 +343,8 @@ static const char *phase_name(const struct ebb_attempt *a)
         return atomic_load(&a->prepare.restoring) ? "restoring" : "staging";
     case EBB_PHASE_SETUP:
         return "setup";
+    case EBB_PHASE_WAITING:
+        return "waiting";
     case EBB_PHASE_RUNNING:
         return "running";
     case EBB_PHASE_STOPPING:
@@ -395,6 +438,8 @@ void ebb_attempt_stop_engine(struct ebb_attempt *a)
         ebb_timer_set(a->timer, a->stop_by_ns - now_ns);
     }
     unpause_engine(a);
+    if (a->gang != NULL)
+        ebb_gang_on_stop(a);
 }
 
 static void note_request(struct ebb_attempt *a, enum ebb_request request, const char *reason)
@@ -414,6 +459,8 @@ void ebb_attempt_release(struct ebb_attempt *a, int64_t deadline_ns, const char 
 {
     if (deadline_ns > 0 && (a->deadline_ns == 0 || deadline_ns < a->deadline_ns))
         a->deadline_ns = deadline_ns;
+    if (a->gang != NULL && ebb_gang_on_release(a, reason))
+        return;
     note_request(a, EBB_REQUEST_RELEASE, reason);
     switch (a->phase) {
     case EBB_PHASE_PREPARING:
@@ -421,6 +468,12 @@ void ebb_attempt_release(struct ebb_attempt *a, int64_t deadline_ns, const char 
         break;
     case EBB_PHASE_SETUP:
         ebb_attempt_kill_engine(a);
+        break;
+    case EBB_PHASE_WAITING:
+        ebb_attempt_end_by_request(a);
+        break;
+    case EBB_PHASE_STOPPED:
+        ebb_attempt_judge(a);
         break;
     case EBB_PHASE_RUNNING:
         ebb_attempt_stop_engine(a);
@@ -446,13 +499,22 @@ void ebb_attempt_set_interval(struct ebb_attempt *a, double interval_s)
         a->next_commit_ns += (int64_t)(change_s * 1e9);
 }
 
+/* Where no process and no worker brings the end by itself. */
+static void end_if_at_rest(struct ebb_attempt *a)
+{
+    bool between_tries = a->phase == EBB_PHASE_FINISHING && !a->lineage_busy;
+    if (between_tries || a->phase == EBB_PHASE_WAITING)
+        ebb_attempt_end_by_request(a);
+    else if (a->phase == EBB_PHASE_STOPPED)
+        ebb_attempt_judge(a);
+}
+
 void ebb_attempt_cancel(struct ebb_attempt *a, const char *reason)
 {
     if (a->phase >= EBB_PHASE_ENDING)
         return;
     note_request(a, EBB_REQUEST_CANCEL, reason);
-    if (a->phase == EBB_PHASE_FINISHING && !a->lineage_busy)
-        ebb_attempt_end_by_request(a); /* between two tries */
+    end_if_at_rest(a);
 }
 
 void ebb_attempt_fenced(struct ebb_attempt *a)
@@ -461,14 +523,15 @@ void ebb_attempt_fenced(struct ebb_attempt *a)
         return;
     ebb_log_warn("%s: another attempt owns the job: killed", a->task->job_name);
     note_request(a, EBB_REQUEST_FENCE, "a later attempt owns the job");
-    if (a->phase == EBB_PHASE_FINISHING && !a->lineage_busy)
-        ebb_attempt_end_by_request(a);
+    end_if_at_rest(a);
 }
 
 static void check(void *ctx)
 {
     struct ebb_attempt *a = ctx;
-    a->check_code = ebb_lineage_check(a->prepare.lineage, NULL);
+    a->check_code = ebb_task_is_member(a->task)
+                        ? ebb_lineage_check_epoch(a->prepare.lineage, a->prepare.epoch, NULL)
+                        : ebb_lineage_check(a->prepare.lineage, NULL);
 }
 
 static void on_checked(void *ctx)
@@ -494,7 +557,8 @@ static void ask_store(struct ebb_attempt *a, int64_t now_ns)
 enum ebb_fence_action ebb_attempt_fence(struct ebb_attempt *a, const struct ebb_lease_terms *terms,
                                         int64_t heard_ns, int64_t now_ns)
 {
-    if (a->phase == EBB_PHASE_PREPARING || a->phase >= EBB_PHASE_ENDING)
+    if (a->phase == EBB_PHASE_PREPARING || a->phase >= EBB_PHASE_ENDING ||
+        a->prepare.lineage == NULL)
         return EBB_FENCE_WORK; /* the claim itself is the guard */
     struct ebb_fence_facts facts = {.now_ns = now_ns,
                                     .heard_ns = heard_ns,
@@ -530,6 +594,8 @@ void ebb_attempt_tick(struct ebb_attempt *a, int64_t now_ns)
         atomic_store(&a->task->cancel, 1);
     if (a->logs != NULL)
         ebb_log_stream_poll(a->logs, now_ns);
+    if (a->gang != NULL)
+        ebb_gang_poll(a);
     if (a->phase != EBB_PHASE_RUNNING || a->paused)
         return;
     ebb_progress_poll(a->progress);

@@ -7,6 +7,9 @@
  *                          |  +--------- resume -----+----------+
  *                          +-- ends by itself --> STOPPED
  *
+ * A job on several VMs is such an attempt on each (gang.h): before PREPARING (ranks above 0) and
+ * before RUNNING it is WAITING for the others, and STOPPED until rank 0 has concluded.
+ *
  * A checkpoint of an engine that writes its state by itself is committed while it runs. Runs on the
  * loop's thread; what blocks is done by workers. It knows no scheduler: the host is told what
  * happens, and asks for release, cancel, fence. */
@@ -22,6 +25,7 @@
 #include "base/process.h"
 #include "base/workers.h"
 #include "cloud/object_store.h"
+#include "proto/wire.pb-c.h"
 
 struct ebb_attempt;
 
@@ -35,6 +39,8 @@ struct ebb_attempt_host {
     void (*started)(void *ctx, struct ebb_attempt *a, const Ebb__AttemptStarted *m);
     void (*committed)(void *ctx, struct ebb_attempt *a, const Ebb__CheckpointCommitted *m);
     void (*ended)(void *ctx, struct ebb_attempt *a, const Ebb__AttemptEnded *m);
+    /* To another rank of its gang; may be lost. NULL: there are no gangs. */
+    void (*gang)(void *ctx, struct ebb_attempt *a, const Ebb__GangMessage *m);
 };
 
 /* Takes the task. Begins at once. */
@@ -44,6 +50,8 @@ void ebb_attempt_destroy(struct ebb_attempt *a);
 
 const struct ebb_task *ebb_attempt_task(const struct ebb_attempt *a);
 bool ebb_attempt_has_ended(const struct ebb_attempt *a);
+/* Its processes have been killed: what they held of the VM is free. */
+bool ebb_attempt_is_dying(const struct ebb_attempt *a);
 /* Fills a status message; texts are static or owned by the attempt. */
 void ebb_attempt_state(const struct ebb_attempt *a, Ebb__AttemptState *ret);
 /* Requests made to the store by this attempt so far; callable at any time. */
@@ -63,6 +71,8 @@ void ebb_attempt_set_interval(struct ebb_attempt *a, double interval_s);
 void ebb_attempt_cancel(struct ebb_attempt *a, const char *reason);
 /* The VM ends now: kills the engine and has store calls give up, without a report. */
 void ebb_attempt_abandon(struct ebb_attempt *a);
+/* From another rank of its gang. */
+void ebb_attempt_gang(struct ebb_attempt *a, const Ebb__GangMessage *m);
 /* Commit as soon as there is something new. */
 void ebb_attempt_hurry(struct ebb_attempt *a);
 

@@ -225,7 +225,8 @@ void ebb_attempt_poll_checkpoint(struct ebb_attempt *a, int64_t now_ns)
 {
     const Ebb__ProfileState *spec = a->task->profile->state;
     struct ebb_state_set state = {0};
-    if (!a->task->profile->checkpoints || spec == NULL || now_ns < a->next_commit_ns)
+    if (!a->task->profile->checkpoints || spec == NULL || now_ns < a->next_commit_ns ||
+        ebb_task_is_member(a->task)) /* rank 0 says when */
         return;
     if (strcmp(spec->trigger, "signal") == 0)
         ebb_attempt_stop_engine(a);

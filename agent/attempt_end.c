@@ -52,7 +52,8 @@ static void report(struct ebb_attempt *a)
 
 static void try_report(struct ebb_attempt *a)
 {
-    if (a->phase == EBB_PHASE_ENDING && a->logs_are_out && !a->lineage_busy)
+    if (a->phase == EBB_PHASE_ENDING && a->logs_are_out && !a->lineage_busy &&
+        (a->gang == NULL || ebb_gang_is_over(a)))
         report(a);
 }
 
@@ -96,13 +97,15 @@ void ebb_attempt_end(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcome, 
     if (a->deadline_ns > 0 && a->deadline_ns < a->end_by_ns)
         a->end_by_ns = a->deadline_ns;
     atomic_store(&a->task->cancel, 0);
+    if (a->gang != NULL)
+        ebb_gang_on_end(a, text);
     if (a->logs != NULL)
         ebb_log_stream_finish(a->logs, a->end_by_ns, on_logs_out, a);
     else
         on_logs_out(a);
 }
 
-static Ebb__AttemptEnded__Outcome outcome_of(int code)
+Ebb__AttemptEnded__Outcome ebb_attempt_outcome_of(int code)
 {
     switch (code) {
     case EBB_ERR_FENCED:
@@ -120,7 +123,10 @@ static Ebb__AttemptEnded__Outcome outcome_of(int code)
 
 void ebb_attempt_end_by_error(struct ebb_attempt *a, const struct ebb_error *err)
 {
-    ebb_attempt_end(a, outcome_of(err->code), err->text);
+    if (ebb_task_is_member(a->task) && a->phase < EBB_PHASE_ENDING)
+        ebb_gang_member_failed(a, err);
+    else
+        ebb_attempt_end(a, ebb_attempt_outcome_of(err->code), err->text);
 }
 
 void ebb_attempt_end_by_request(struct ebb_attempt *a)
@@ -162,7 +168,7 @@ static void set_verdict(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcom
     }
 }
 
-void ebb_attempt_end_by_setup(struct ebb_attempt *a)
+void ebb_attempt_describe_setup(struct ebb_attempt *a)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer why = {0}, tail = {0};
     read_log_tail(a, &tail);
@@ -172,6 +178,11 @@ void ebb_attempt_end_by_setup(struct ebb_attempt *a)
                 full ? EBB__ATTEMPT_ENDED__OUTCOME__REFUSED : EBB__ATTEMPT_ENDED__OUTCOME__FAILED,
                 full ? "the VM's disk is full; setup: " : "setup: ", ebb_buffer_text(&why), NULL,
                 ebb_buffer_text(&tail));
+}
+
+void ebb_attempt_end_by_setup(struct ebb_attempt *a)
+{
+    ebb_attempt_describe_setup(a);
     ebb_attempt_end(a, a->outcome, ebb_buffer_text(&a->verdict));
 }
 
@@ -194,6 +205,20 @@ static void judge_failure(struct ebb_attempt *a, const char *why, bool has_progr
         set_verdict(a, EBB__ATTEMPT_ENDED__OUTCOME__FAILED, "", why, message, text);
 }
 
+/* Ranks above 0: what makes the job done is rank 0's to show. */
+static void judge_member(struct ebb_attempt *a)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer why = {0};
+    bool is_good = WIFEXITED(a->wait_status) && WEXITSTATUS(a->wait_status) == 0;
+    if (a->has_verdict)
+        return; /* told already */
+    if (!a->was_asked_to_stop && !is_good) {
+        ebb_exit_describe(a->wait_status, &why);
+        judge_failure(a, ebb_buffer_text(&why), true);
+    }
+    ebb_gang_member_ended(a, !a->was_asked_to_stop && is_good);
+}
+
 void ebb_attempt_after_commit(struct ebb_attempt *a)
 {
     ebb_attempt_lap(a, &a->checkpoint_ns);
@@ -208,15 +233,36 @@ void ebb_attempt_after_commit(struct ebb_attempt *a)
                         "the engine was stopped for a checkpoint and left no valid state file");
 }
 
+/* False: it waits for the others, or has ended by one of them. */
+static bool ask_gang(struct ebb_attempt *a, bool *done)
+{
+    switch (ebb_gang_judge(a, *done)) {
+    case EBB_GANG_OWN:
+        *done = *done && ebb_gang_is_done(a);
+        return true;
+    case EBB_GANG_FAILED:
+        ebb_gang_end_by_member(a);
+        return false;
+    default:
+        return false;
+    }
+}
+
 void ebb_attempt_judge(struct ebb_attempt *a)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer why = {0};
     struct ebb_state_set state = {0};
     if (a->lineage_busy)
         return;
-    ebb_attempt_lap(a, &a->checkpoint_ns);
+    /* Ranks that still run are what it waits for. */
+    bool waits = a->gang != NULL && !a->was_asked_to_stop;
+    ebb_attempt_lap(a, waits ? &a->run_ns : &a->checkpoint_ns);
     if (a->request > EBB_REQUEST_RELEASE) {
         ebb_attempt_end_by_request(a);
+        return;
+    }
+    if (ebb_task_is_member(a->task)) {
+        judge_member(a);
         return;
     }
     ebb_progress_poll(a->progress);
@@ -225,12 +271,15 @@ void ebb_attempt_judge(struct ebb_attempt *a)
                                   .wait_status = a->wait_status,
                                   .step = ebb_progress_step(a->progress),
                                   .total_steps = ebb_progress_total(a->progress)};
-    if (ebb_done_test(&facts, a->task->profile->done, a->task->group, &why)) {
+    bool done = ebb_done_test(&facts, a->task->profile->done, a->task->group, &why);
+    if (a->gang != NULL && !ask_gang(a, &done))
+        return;
+    if (done) {
         ebb_attempt_commit_outputs(a);
         return;
     }
     bool is_new = ebb_attempt_new_state(a, false, &state);
-    if (!a->was_asked_to_stop)
+    if (!a->was_asked_to_stop && (a->gang == NULL || a->request == EBB_REQUEST_NONE))
         judge_failure(a, ebb_buffer_text(&why), is_new || a->committed_run_s > 0);
     bool worth = is_new && (!a->has_verdict || a->outcome != EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
     a->phase = EBB_PHASE_COMMITTING;

@@ -7,6 +7,7 @@
 
 #include "agent/attempt.h"
 #include "agent/commit.h"
+#include "agent/gang.h"
 #include "agent/logs.h"
 #include "agent/prepare.h"
 #include "agent/progress.h"
@@ -15,6 +16,7 @@
 enum ebb_phase {
     EBB_PHASE_PREPARING,
     EBB_PHASE_SETUP,
+    EBB_PHASE_WAITING, /* for the other ranks of its gang */
     EBB_PHASE_RUNNING,
     EBB_PHASE_STOPPING,   /* asked to stop, or ended with processes left */
     EBB_PHASE_STOPPED,    /* nothing runs: to be judged as soon as no worker has the lineage */
@@ -35,6 +37,8 @@ struct ebb_attempt {
     char reason[160]; /* of the request */
     int64_t deadline_ns;
     struct ebb_timer *timer;
+
+    struct ebb_gang *gang; /* NULL: it is alone */
 
     struct ebb_prepare prepare; /* keeps store, lineage, engine version */
     struct ebb_log_stream *logs;
@@ -78,6 +82,7 @@ struct ebb_attempt {
 };
 
 /* attempt.c */
+void ebb_attempt_prepare(struct ebb_attempt *a); /* claims (rank 0), brings the files */
 void ebb_attempt_start_engine(struct ebb_attempt *a, bool resume);
 void ebb_attempt_stop_engine(struct ebb_attempt *a);
 void ebb_attempt_kill_engine(struct ebb_attempt *a);
@@ -104,5 +109,7 @@ void ebb_attempt_end(struct ebb_attempt *a, Ebb__AttemptEnded__Outcome outcome, 
 void ebb_attempt_end_by_setup(struct ebb_attempt *a); /* it failed */
 void ebb_attempt_end_by_request(struct ebb_attempt *a);
 void ebb_attempt_end_by_error(struct ebb_attempt *a, const struct ebb_error *err);
+Ebb__AttemptEnded__Outcome ebb_attempt_outcome_of(int code); /* of an error */
+void ebb_attempt_describe_setup(struct ebb_attempt *a);      /* its failure, as the verdict */
 
 #endif

@@ -3,8 +3,12 @@
  * kept while there is room. */
 #include "agent/connection.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -147,13 +151,31 @@ static void flush(struct ebb_connection *c)
         ebb_channel_send(c->channel, c->ended[i].message->data, c->ended[i].message->len);
 }
 
+/* Ours, on the way to the scheduler: the one that other VMs of the zone reach. */
+static void own_address(const struct ebb_connection *c, char *out, size_t size)
+{
+    struct sockaddr_storage own;
+    socklen_t len = sizeof own;
+    SSL *ssl = ebb_channel_ssl(c->channel);
+    out[0] = '\0';
+    if (ssl == NULL || getsockname(SSL_get_fd(ssl), (struct sockaddr *)&own, &len) < 0)
+        return;
+    const void *address = own.ss_family == AF_INET6
+                              ? (const void *)&((struct sockaddr_in6 *)&own)->sin6_addr
+                              : (const void *)&((struct sockaddr_in *)&own)->sin_addr;
+    inet_ntop(own.ss_family, address, out, (socklen_t)size);
+}
+
 static void send_hello(struct ebb_connection *c)
 {
+    char address[INET6_ADDRSTRLEN];
     Ebb__AgentMessage m = EBB__AGENT_MESSAGE__INIT;
     Ebb__Hello hello = EBB__HELLO__INIT;
     hello.vm = c->config->vm;
     hello.version = (char *)EBB_VERSION;
     hello.protocol = PROTOCOL;
+    own_address(c, address, sizeof address);
+    hello.address = address;
     c->handlers.fill_hello(c->handlers.ctx, &hello);
     m.kind_case = EBB__AGENT_MESSAGE__KIND_HELLO;
     m.hello = &hello;

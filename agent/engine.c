@@ -181,6 +181,48 @@ static void set_gpus(const struct ebb_task *t, struct environment *e)
     set_variable(e, "CUDA_VISIBLE_DEVICES", ebb_buffer_text(&list));
 }
 
+static char *hostfile_of(const struct ebb_task *t)
+{
+    return ebb_path_join(t->directory, "hostfile");
+}
+
+/* Ours, and what torch.distributed (init_method "env://") and its like read. */
+static void set_gang(const struct ebb_task *t, struct environment *e)
+{
+    static const char *const sizes[] = {"EBB_GANG_SIZE", "WORLD_SIZE", NULL};
+    static const char *const ranks[] = {"EBB_GANG_RANK", "RANK", "NODE_RANK", NULL};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer hosts = {0};
+    char number[32];
+    for (size_t i = 0; i < t->gang_size; i++)
+        ebb_buffer_printf(&hosts, "%s%s", i > 0 ? "," : "", t->gang_hosts[i]);
+    set_variable(e, "EBB_GANG_HOSTS", ebb_buffer_text(&hosts));
+    snprintf(number, sizeof number, "%zu", t->gang_size);
+    for (const char *const *p = sizes; *p != NULL; p++)
+        set_variable(e, *p, number);
+    snprintf(number, sizeof number, "%u", t->rank);
+    for (const char *const *p = ranks; *p != NULL; p++)
+        set_variable(e, *p, number);
+    bool v6 = strchr(t->gang_hosts[0], ':') != NULL;
+    EBB_AUTO_FREE char *rendezvous = ebb_sprintf("%s%s%s:%u", v6 ? "[" : "", t->gang_hosts[0],
+                                                 v6 ? "]" : "", (unsigned)t->gang_port);
+    set_variable(e, "EBB_GANG_RENDEZVOUS", rendezvous);
+    set_variable(e, "MASTER_ADDR", t->gang_hosts[0]);
+    snprintf(number, sizeof number, "%u", (unsigned)t->gang_port);
+    set_variable(e, "MASTER_PORT", number);
+    EBB_AUTO_FREE char *hostfile = hostfile_of(t);
+    set_variable(e, "EBB_GANG_HOSTFILE", hostfile);
+}
+
+/* A line a VM, as Open MPI's mpirun reads it. */
+static int write_hostfile(const struct ebb_task *t, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+    EBB_AUTO_FREE char *path = hostfile_of(t);
+    for (size_t i = 0; i < t->gang_size; i++)
+        ebb_buffer_printf(&text, "%s slots=%d\n", t->gang_hosts[i], whole_cpus(t));
+    return ebb_file_write_atomic(path, text.data, text.len, 0644, err);
+}
+
 char **ebb_engine_environment(const struct ebb_task *t)
 {
     struct environment e = {0};
@@ -209,12 +251,8 @@ char **ebb_engine_environment(const struct ebb_task *t)
     snprintf(number, sizeof number, "%u", t->attempt);
     set_variable(&e, "EBB_ATTEMPT", number);
     set_variable(&e, "EBB_JOB", t->job_name);
-    if (t->gang_hosts != NULL) {
-        snprintf(number, sizeof number, "%zu", t->gang_size);
-        set_variable(&e, "EBB_GANG_SIZE", number);
-        set_variable(&e, "EBB_GANG_RANK", "0");
-        set_variable(&e, "EBB_GANG_HOSTS", t->gang_hosts);
-    }
+    if (t->gang_size > 1)
+        set_gang(t, &e);
     set_variable(&e, EBB_MARK_VARIABLE, t->marker);
     set_parameters(t, &e);
     if (!has_variable(&e, "PATH"))
@@ -257,7 +295,8 @@ int ebb_engine_start(const struct ebb_task *t, const char *command, pid_t *ret_p
     int log = open(t->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "%s", t->log_path);
-    return start_shell(t, t->work, command, log, log, true, ret_pid, err);
+    int r = t->gang_size > 1 ? write_hostfile(t, err) : 0;
+    return r < 0 ? r : start_shell(t, t->work, command, log, log, true, ret_pid, err);
 }
 
 int ebb_engine_stop_signal(const Ebb__Profile *profile)

@@ -16,7 +16,8 @@ int ebb_engine_command(const struct ebb_task *t, const char *state, struct ebb_b
 int ebb_engine_setup_command(const struct ebb_task *t, struct ebb_buffer *out,
                              struct ebb_error *err);
 /* The environment of the job's processes: ours without cloud credentials, then the profile's, the
- * group's, EBB_JOB, EBB_ATTEMPT, EBB_CPUS, EBB_PARAM_<name>, OMP_NUM_THREADS unless given.
+ * group's, EBB_JOB, EBB_ATTEMPT, EBB_CPUS, EBB_PARAM_<name>, OMP_NUM_THREADS unless given; of a
+ * gang also EBB_GANG_*, MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK, NODE_RANK.
  * Malloc'ed, NULL-terminated; free with ebb_engine_environment_free. */
 char **ebb_engine_environment(const struct ebb_task *t);
 void ebb_engine_environment_free(char **environment);

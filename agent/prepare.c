@@ -51,6 +51,25 @@ static int open_and_claim(struct ebb_prepare *p)
     return r < 0 ? ebb_error_wrap(&p->err, r, "claim") : 0;
 }
 
+/* Ranks above 0: the head is rank 0's. Another round of the same attempt brings all files anew. */
+static int open_and_join(struct ebb_prepare *p)
+{
+    const struct ebb_task *t = p->task;
+    struct ebb_object_store_options options = {.cancel = &t->cancel};
+    p->resumed = false;
+    p->resumed_step = -1;
+    p->note[0] = '\0';
+    int r = ebb_remove_tree(t->work, &p->err);
+    if (r == 0 && p->store == NULL)
+        r = ebb_object_store_open(t->bag->message->store_url, &options, &p->store, &p->err);
+    if (r == 0 && p->lineage == NULL)
+        r = ebb_lineage_open(p->store, t->store_root, &p->lineage, &p->err);
+    p->claimed_ns = ebb_now_ns(NULL);
+    if (r == 0)
+        r = ebb_lineage_check_epoch(p->lineage, p->epoch, &p->err);
+    return r < 0 ? ebb_error_wrap(&p->err, r, "store") : 0;
+}
+
 static const char *value_here(const struct ebb_prepare *p, const char *name, char *cpus,
                               size_t size)
 {
@@ -112,7 +131,10 @@ static int restore(struct ebb_prepare *p)
     const struct ebb_task *t = p->task;
     struct ebb_restore_result result = {0};
     atomic_store(&p->restoring, true);
-    int r = ebb_lineage_restore(p->lineage, t->work, NULL, RESTORE_THREADS, &result, &p->err);
+    int r = ebb_task_is_member(t)
+                ? ebb_lineage_restore_rank(p->lineage, &p->wanted, t->rank, t->work,
+                                           RESTORE_THREADS, &result, &p->err)
+                : ebb_lineage_restore(p->lineage, t->work, NULL, RESTORE_THREADS, &result, &p->err);
     if (r < 0)
         return ebb_error_wrap(&p->err, r, "restore");
     p->resumed = true;
@@ -132,7 +154,8 @@ static int bring_files(struct ebb_prepare *p)
 {
     const struct ebb_task *t = p->task;
     const Ebb__Head *head = ebb_lineage_head(p->lineage);
-    bool has_checkpoint = head != NULL && head->sequence > 0;
+    bool has_checkpoint =
+        ebb_task_is_member(t) ? p->wanted.sequence > 0 : head != NULL && head->sequence > 0;
     int64_t begin_ns = ebb_now_ns(NULL);
     int r;
     if (has_checkpoint && t->profile->checkpoints) {
@@ -141,7 +164,7 @@ static int bring_files(struct ebb_prepare *p)
         if (r < 0)
             return r;
         begin_ns = ebb_now_ns(NULL);
-    } else if (t->resume && t->profile->checkpoints) {
+    } else if (t->resume && t->profile->checkpoints && !ebb_task_is_member(t)) {
         return ebb_error_set(&p->err, EBB_ERR_CORRUPT,
                              "a checkpoint is known to exist but the store has none below %s: the "
                              "job is not started from zero by itself",
@@ -157,7 +180,7 @@ static int bring_files(struct ebb_prepare *p)
 static int run(struct ebb_prepare *p)
 {
     int64_t begin_ns = ebb_now_ns(NULL);
-    int r = open_and_claim(p);
+    int r = ebb_task_is_member(p->task) ? open_and_join(p) : open_and_claim(p);
     p->staging_s = (double)(ebb_now_ns(NULL) - begin_ns) / 1e9;
     if (r < 0 || p->already_done)
         return r;
@@ -165,7 +188,7 @@ static int run(struct ebb_prepare *p)
         return r;
     begin_ns = ebb_now_ns(NULL);
     ebb_engine_version(p->task, p->task->directory, p->engine_version, sizeof p->engine_version);
-    if (p->resumed)
+    if (p->resumed && !ebb_task_is_member(p->task))
         compare_portability(p);
     p->staging_s += (double)(ebb_now_ns(NULL) - begin_ns) / 1e9;
     return 0;

@@ -1,4 +1,5 @@
-/* The way into an attempt: claim, then restore or stage. Blocks; runs on workers. */
+/* The way into an attempt: claim, then restore or stage; for ranks above 0 of a gang without the
+ * claim, which is rank 0's, and of the checkpoint that rank 0 names. Blocks; runs on workers. */
 #ifndef EBB_AGENT_PREPARE_H
 #define EBB_AGENT_PREPARE_H
 
@@ -9,12 +10,16 @@
 #include "agent/state_files.h"
 #include "agent/task.h"
 #include "base/error.h"
+#include "checkpoint/format.h"
 #include "checkpoint/lineage.h"
 #include "cloud/object_store.h"
 #include "proto/event.pb-c.h"
 
 struct ebb_prepare {
     struct ebb_task *task;
+    /* ranks above 0 of a gang: what rank 0 has claimed, and restored (sequence 0: nothing) */
+    uint64_t epoch;
+    struct ebb_generation wanted;
     atomic_bool restoring; /* for status: staging until it is set */
     /* result; the caller takes what it wants and cleans up the rest */
     int code;

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/sweep.h"
 
 struct ebb_bag_context *ebb_bag_context_new(const Ebb__BagContext *message)
@@ -65,15 +66,35 @@ static void name_paths(struct ebb_task *t, const char *vm_directory)
                             t->attempt, ebb_random_hex(nonce, 8));
 }
 
-/* malloc'ed; NULL: the job runs on this VM alone. */
-static char *join_hosts(const Ebb__Lease *lease)
+static bool is_address(const char *text)
 {
-    struct ebb_buffer text = {0};
+    size_t len = strlen(text);
+    return len > 0 && len < 64 && strspn(text, "0123456789abcdefABCDEF.:") == len;
+}
+
+static int take_gang(struct ebb_task *t, const Ebb__Lease *lease, struct ebb_error *err)
+{
+    t->gang_size = 1;
+    if (lease->n_gang_hosts <= 1)
+        return 0;
+    if (lease->n_gang_hosts > EBB_GANG_MOST || lease->rank >= lease->n_gang_hosts)
+        return ebb_error_set(err, EBB_ERR_INPUT, "rank %u in a gang of %zu", lease->rank,
+                             lease->n_gang_hosts);
     for (size_t i = 0; i < lease->n_gang_hosts; i++)
-        ebb_buffer_printf(&text, "%s%s", i == 0 ? "" : ",", lease->gang_hosts[i]);
-    char *joined = lease->n_gang_hosts > 1 ? ebb_buffer_take_text(&text) : NULL;
-    ebb_buffer_clean_up(&text);
-    return joined;
+        if (!is_address(lease->gang_hosts[i]))
+            return ebb_error_set(err, EBB_ERR_INPUT, "the address of rank %zu of the gang is '%s'",
+                                 i, lease->gang_hosts[i]);
+    t->rank = lease->rank;
+    t->gang_size = lease->n_gang_hosts;
+    t->gang_hosts = ebb_alloc_array(t->gang_size, sizeof(*t->gang_hosts));
+    for (size_t i = 0; i < t->gang_size; i++)
+        t->gang_hosts[i] = ebb_strdup(lease->gang_hosts[i]);
+    return 0;
+}
+
+bool ebb_task_is_member(const struct ebb_task *t)
+{
+    return t->rank > 0;
 }
 
 int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const char *vm,
@@ -106,8 +127,11 @@ int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const cha
     t->attempt = lease->attempt;
     t->resume = lease->resume;
     t->checkpoint_interval_s = lease->checkpoint_interval_s;
-    t->gang_hosts = join_hosts(lease);
-    t->gang_size = lease->n_gang_hosts;
+    int r = take_gang(t, lease, err);
+    if (r < 0) {
+        ebb_task_destroy(t);
+        return r;
+    }
     t->vm = ebb_strdup(vm);
     t->machine = *machine;
     name_paths(t, vm_directory);
@@ -120,6 +144,8 @@ void ebb_task_destroy(struct ebb_task *t)
     if (t == NULL)
         return;
     ebb_bag_context_unref(t->bag);
+    for (size_t i = 0; t->gang_hosts != NULL && i < t->gang_size; i++)
+        free(t->gang_hosts[i]);
     free(t->gang_hosts);
     free(t->vm);
     free(t->job_name);

@@ -29,9 +29,10 @@ struct ebb_task {
     uint32_t attempt;
     bool resume;
     double checkpoint_interval_s;
-    char *
-        gang_hosts; /* addresses of the job's VMs, this one's first, by commas; NULL: it is alone */
-    size_t gang_size;
+    char **gang_hosts;  /* addresses of the job's VMs by rank; NULL: it is alone */
+    size_t gang_size;   /* 1: it is alone */
+    uint32_t rank;      /* of this VM */
+    uint16_t gang_port; /* of the rendezvous on rank 0's VM; 0: not told yet */
     char *vm;
     char *job_name;
     char *store_root; /* "bags/<bag>/jobs/<job name>" */
@@ -44,6 +45,8 @@ struct ebb_task {
     uint64_t gpus;     /* bit i: GPU i of the machine is this attempt's alone */
     atomic_int cancel; /* store calls of this attempt give up soon */
 };
+
+bool ebb_task_is_member(const struct ebb_task *t); /* of a gang, and not its rank 0 */
 
 /* EBB_ERR_INPUT when the lease names a job that the bag has not, or an engine without profile. */
 int ebb_task_new(struct ebb_bag_context *bag, const Ebb__Lease *lease, const char *vm,

@@ -248,6 +248,14 @@ int ebb_lineage_check(struct ebb_lineage *l, struct ebb_error *err)
     return has_nonce(l->head, known) ? 0 : fenced(l, err);
 }
 
+int ebb_lineage_check_epoch(struct ebb_lineage *l, uint64_t epoch, struct ebb_error *err)
+{
+    int rc = ebb_lineage_read_head(l, err);
+    if (rc < 0)
+        return rc;
+    return l->head != NULL && l->head->epoch == epoch ? 0 : fenced(l, err);
+}
+
 int ebb_lineage_load_manifest(struct ebb_lineage *l, const struct ebb_generation *g,
                               Ebb__Manifest **ret, struct ebb_error *err)
 {

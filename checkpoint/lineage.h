@@ -42,6 +42,10 @@ int ebb_lineage_claim(struct ebb_lineage *l, const char *owner, uint64_t attempt
 /* Still the owner? Reads the head: 0, or EBB_ERR_FENCED, or the store's failure. */
 int ebb_lineage_check(struct ebb_lineage *l, struct ebb_error *err);
 
+/* For ranks above 0 of a gang, whose rank 0 is the owner: is the head still of this epoch? Reads
+ * it: 0, or EBB_ERR_FENCED, or the store's failure. */
+int ebb_lineage_check_epoch(struct ebb_lineage *l, uint64_t epoch, struct ebb_error *err);
+
 /* One file of a commit. Paths are relative to the request's directory. */
 struct ebb_commit_file {
     const char *path;
@@ -102,6 +106,13 @@ struct ebb_restore_result {
  * EBB_ERR_NOT_FOUND: there is no checkpoint; EBB_ERR_CORRUPT: no generation is whole. */
 int ebb_lineage_restore(struct ebb_lineage *l, const char *directory, const char *const *patterns,
                         unsigned threads, struct ebb_restore_result *ret, struct ebb_error *err);
+
+struct ebb_generation;
+/* What rank `rank` of a gang gets of exactly this generation: its own part, or where the checkpoint
+ * has no parts all of it. EBB_ERR_CORRUPT: it is damaged. */
+int ebb_lineage_restore_rank(struct ebb_lineage *l, const struct ebb_generation *g, uint32_t rank,
+                             const char *directory, unsigned threads,
+                             struct ebb_restore_result *ret, struct ebb_error *err);
 
 /* The manifest that a head names (current) or the generation before. The caller frees it with
  * ebb__manifest__free_unpacked. Verified against its hash. */

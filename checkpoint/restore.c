@@ -411,3 +411,17 @@ int ebb_lineage_restore(struct ebb_lineage *l, const char *directory, const char
     }
     return rc;
 }
+
+int ebb_lineage_restore_rank(struct ebb_lineage *l, const struct ebb_generation *g, uint32_t rank,
+                             const char *directory, unsigned threads,
+                             struct ebb_restore_result *ret, struct ebb_error *err)
+{
+    struct ebb_restore_result result = {0};
+    (void)rank;
+    int rc = make_empty_directory(directory, err);
+    if (rc == 0)
+        rc = restore_generation(l, g, directory, NULL, threads, &result, err);
+    if (rc == 0 && ret != NULL)
+        *ret = result;
+    return rc;
+}

@@ -1,9 +1,11 @@
 /* `ebb logs`: what a job wrote, from the store, where it outlives the VM.
  *
- *     <job>/logs/<attempt>/<8-digit sequence>    written once, in order
+ *     <job>/logs/<attempt>/<8-digit sequence>             written once, in order
+ *     <job>/logs/rank-<k>/<attempt>/<8-digit sequence>    of the other ranks of a gang
  *
  * Following is listing what comes after the last segment, once a second while the job may still
  * write. */
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,7 @@ extern const struct ebb_command ebb_command_logs;
 
 static bool follow;
 static const char *attempt_text;
+static int64_t rank;
 
 struct segment {
     uint32_t attempt;
@@ -176,6 +179,8 @@ static int print_logs(const struct ebb_bag_access *a, uint64_t job, struct ebb_e
     ebb_job_name(group, index, &name);
     ebb_job_store_root(a->bag, a->spec, job, &prefix);
     ebb_buffer_append_text(&prefix, "/logs/");
+    if (rank > 0)
+        ebb_buffer_printf(&prefix, "rank-%" PRId64 "/", rank);
     struct cursor at = {.headings =
                             follow || (attempt_text != NULL && strcmp(attempt_text, "all") == 0)};
     size_t printed = 0;
@@ -224,6 +229,11 @@ static const struct ebb_option options[] = {
      .target = &attempt_text,
      .value = "N",
      .help = "Of this attempt, or 'all'. Default: the newest."},
+    {.name = "rank",
+     .kind = EBB_OPTION_INT,
+     .target = &rank,
+     .value = "K",
+     .help = "Of a job on several VMs: what it wrote on the VM of this rank. Default: 0."},
     {.name = NULL},
 };
 

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "proto/decode.h"
+#include "scheduler/core/fold.h"
 #include "scheduler/daemon.h"
 
 #define PROTOCOL          1
@@ -151,12 +152,23 @@ static void address_of(struct ebb_agent_link *a, char *out, size_t size)
     inet_ntop(peer.ss_family, address, out, (socklen_t)size);
 }
 
+/* As the VM sees itself: what its neighbours reach, where the scheduler may see a gateway. */
+static bool is_address(const char *text)
+{
+    uint8_t bytes[16];
+    return strlen(text) < INET6_ADDRSTRLEN &&
+           (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1);
+}
+
 static void log_joined(struct ebb_agent_link *a, struct ebb_vm *vm, const Ebb__Hello *m)
 {
     char address[INET6_ADDRSTRLEN];
     Ebb__Event e = EBB__EVENT__INIT;
     Ebb__VmJoined joined = EBB__VM_JOINED__INIT;
-    address_of(a, address, sizeof address);
+    if (is_address(m->address))
+        snprintf(address, sizeof address, "%s", m->address);
+    else
+        address_of(a, address, sizeof address);
     joined.vm = vm->id;
     joined.address = address;
     joined.cpus = m->cpus;
@@ -186,12 +198,21 @@ static bool holds(const struct ebb_agent_link *a, const char *bag, uint64_t job,
            ebb_state_lease(a->daemon->state, bag, job, &vm) != NULL && vm == a->vm;
 }
 
+/* This VM has a part in the attempt, whatever its rank. */
+static bool works_on(const struct ebb_agent_link *a, const char *bag, uint64_t job,
+                     uint32_t attempt)
+{
+    const struct ebb_state *s = a->daemon->state;
+    return ebb_state_attempt_is_live(s, bag, job, attempt) &&
+           ebb_vm_lease_of(s->vms[a->vm], ebb_state_bag(s, bag)->index, job) != SIZE_MAX;
+}
+
 /* Stops what the agent runs and should not. */
 static void check_running(struct ebb_agent_link *a, Ebb__AttemptState *const *running, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const Ebb__AttemptState *s = running[i];
-        if (!holds(a, s->bag, s->job, s->attempt)) {
+        if (!works_on(a, s->bag, s->job, s->attempt)) {
             cancel_attempt(a, s, "the lease was given away");
             continue;
         }
@@ -404,6 +425,9 @@ static void from_agent(struct ebb_agent_link *a, Ebb__AgentMessage *m)
         break;
     case EBB__AGENT_MESSAGE__KIND_NOTICE:
         on_notice(a, m->notice);
+        break;
+    case EBB__AGENT_MESSAGE__KIND_GANG:
+        ebb_leases_pass_on(a->daemon, a->vm, m->gang);
         break;
     case EBB__AGENT_MESSAGE__KIND_GOODBYE:
         on_goodbye(a, m->goodbye);

@@ -193,6 +193,14 @@ void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t j
                        const char *reason);
 /* A VM is being taken: jobs that hold it beside their own VM are handed back, with a checkpoint. */
 void ebb_leases_release_gangs(struct ebb_daemon *d, const struct ebb_vm *vm);
+/* Of an event that ends a gang's attempt, before it is applied: the VMs by rank, and how many; 0 of
+ * any other. After it: their agents stop what is left of it. */
+uint32_t ebb_leases_gang(const struct ebb_daemon *d, const Ebb__Event *e,
+                         uint32_t ret[EBB_GANG_MOST]);
+void ebb_leases_disband(struct ebb_daemon *d, const Ebb__AttemptEnded *ended, const uint32_t *vms,
+                        uint32_t size);
+/* From the agent on `vm` to another of its gang; dropped when it is not its rank's. */
+void ebb_leases_pass_on(struct ebb_daemon *d, uint32_t vm, Ebb__GangMessage *m);
 /* Ends all leases of a VM as lost. */
 void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason);
 void ebb_leases_cancel_bag(struct ebb_daemon *d, struct ebb_bag *b, const char *reason,

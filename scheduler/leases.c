@@ -18,7 +18,9 @@
 struct grant {
     Ebb__LeaseGrant message;
     Ebb__Lease leases[PLACEMENTS];
+    size_t count;
     Ebb__Lease *lease_pointers[PLACEMENTS];
+    Ebb__Lease *member_pointers[PLACEMENTS];
     Ebb__BagContext contexts[PLACEMENTS];
     Ebb__BagContext *context_pointers[PLACEMENTS];
 };
@@ -26,46 +28,45 @@ struct grant {
 static void grant_begin(struct grant *g)
 {
     ebb__lease_grant__init(&g->message);
+    g->count = 0;
     g->message.leases = g->lease_pointers;
+    g->message.member_leases = g->member_pointers;
     g->message.bags = g->context_pointers;
 }
 
-/* Addresses of the VMs of a gang, the leader's first; the array is the caller's, what it points to
- * the state's. */
+/* Addresses of the VMs of a gang by rank; the array is the caller's, what it points to the state's.
+ */
 static char **gang_hosts(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
                          size_t *ret_count)
 {
-    uint32_t leader;
-    const struct ebb_lease *own = ebb_state_lease(s, b->spec->id, job, &leader);
+    uint32_t vms[EBB_GANG_MOST];
+    uint32_t size = ebb_gang_vms(s, b, job, vms);
     *ret_count = 0;
-    if (own == NULL || own->gang <= 1)
+    if (size <= 1)
         return NULL;
-    char **hosts = ebb_alloc_array(own->gang, sizeof *hosts);
-    hosts[(*ret_count)++] = s->vms[leader]->address;
-    for (size_t i = 0; i < s->live_count && *ret_count < own->gang; i++) {
-        struct ebb_vm *vm = s->vms[s->live[i]];
-        for (size_t k = 0; k < vm->lease_count; k++) {
-            if (vm->leases[k].bag == b->index && vm->leases[k].job == job && vm->leases[k].rank > 0)
-                hosts[(*ret_count)++] = vm->address;
-        }
-    }
+    char **hosts = ebb_alloc_array(size, sizeof *hosts);
+    for (uint32_t i = 0; i < size; i++)
+        hosts[(*ret_count)++] = s->vms[vms[i]]->address;
     return hosts;
 }
 
 static void grant_add(const struct ebb_state *s, struct grant *g, struct ebb_agent_link *link,
-                      const struct ebb_bag *b, uint64_t job, uint32_t attempt, double interval_s,
+                      const struct ebb_bag *b, uint64_t job, uint32_t rank, double interval_s,
                       bool resume)
 {
-    size_t i = g->message.n_leases++;
-    Ebb__Lease *lease = &g->leases[i];
+    Ebb__Lease *lease = &g->leases[g->count++];
     ebb__lease__init(lease);
     lease->bag = b->spec->id;
     lease->job = job;
-    lease->attempt = attempt;
+    lease->attempt = b->jobs[job].attempts;
+    lease->rank = rank;
     lease->checkpoint_interval_s = interval_s;
     lease->resume = resume;
     lease->gang_hosts = gang_hosts(s, b, job, &lease->n_gang_hosts);
-    g->lease_pointers[i] = lease;
+    if (rank == 0)
+        g->lease_pointers[g->message.n_leases++] = lease;
+    else
+        g->member_pointers[g->message.n_member_leases++] = lease;
     if (!ebb_agent_needs_bag(link, b->index))
         return;
     size_t c = g->message.n_bags++;
@@ -82,13 +83,13 @@ static void grant_add(const struct ebb_state *s, struct grant *g, struct ebb_age
 
 static void grant_send(struct ebb_daemon *d, struct grant *g, struct ebb_agent_link *link)
 {
-    if (g->message.n_leases == 0)
+    if (g->count == 0)
         return;
     Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT;
     m.lease_grant = &g->message;
     ebb_turn_tell_agent(d, link, &m);
-    for (size_t i = 0; i < g->message.n_leases; i++)
+    for (size_t i = 0; i < g->count; i++)
         free(g->leases[i].gang_hosts);
 }
 
@@ -97,6 +98,20 @@ static double next_interval_s(struct ebb_daemon *d, uint32_t bag, uint64_t job, 
 {
     return ebb_intervals_next_s(d->intervals, d->state, &d->options.policy, bag, job, vm,
                                 now_wall_ns);
+}
+
+/* The other ranks of a gang whose lease is in the log. */
+static void grant_members(struct ebb_daemon *d, const struct ebb_placement *p, double interval_s)
+{
+    struct grant *g EBB_AUTO_FREE = p->gang > 1 ? ebb_alloc(sizeof *g) : NULL;
+    for (uint32_t rank = 1; rank < p->gang; rank++) {
+        struct ebb_agent_link *link = ebb_daemon_run_of(d, p->members[rank - 1])->link;
+        if (link == NULL)
+            continue;
+        grant_begin(g);
+        grant_add(d->state, g, link, d->state->bags[p->bag], p->job, rank, interval_s, p->resume);
+        grant_send(d, g, link);
+    }
 }
 
 static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struct grant *g)
@@ -114,9 +129,12 @@ static size_t place_some(struct ebb_daemon *d, struct ebb_placement *list, struc
             const struct ebb_placement *p = &list[i];
             const struct ebb_bag *b = d->state->bags[p->bag];
             /* Without a connection the lease waits for the next Hello. */
-            if (ebb_act_lease(&a, p, expires_wall_ns) == 0 && link != NULL)
-                grant_add(d->state, g, link, b, p->job, b->jobs[p->job].attempts,
-                          next_interval_s(d, p->bag, p->job, p->vm, now_wall_ns), p->resume);
+            if (ebb_act_lease(&a, p, expires_wall_ns) < 0)
+                continue;
+            double interval_s = next_interval_s(d, p->bag, p->job, p->vm, now_wall_ns);
+            if (link != NULL)
+                grant_add(d->state, g, link, b, p->job, 0, interval_s, p->resume);
+            grant_members(d, p, interval_s);
         }
         if (link != NULL)
             grant_send(d, g, link);
@@ -149,10 +167,10 @@ void ebb_leases_regrant(struct ebb_daemon *d, struct ebb_vm *vm)
         const struct ebb_lease *l = &vm->leases[i];
         const struct ebb_bag *b = d->state->bags[l->bag];
         const struct ebb_job *j = &b->jobs[l->job];
-        if (l->rank > 0 || (j->flags & EBB_JOB_CANCELLING) != 0)
+        if ((j->flags & EBB_JOB_CANCELLING) != 0)
             continue;
-        double next_s = next_interval_s(d, l->bag, l->job, vm->index, now_wall_ns);
-        grant_add(d->state, g, link, b, l->job, l->attempt, next_s, j->checkpoint_sequence > 0);
+        double next_s = next_interval_s(d, l->bag, l->job, j->vm, now_wall_ns);
+        grant_add(d->state, g, link, b, l->job, l->rank, next_s, j->checkpoint_sequence > 0);
     }
     grant_send(d, g, link);
 }
@@ -191,15 +209,15 @@ void ebb_leases_warn_siblings(struct ebb_daemon *d)
         if (vm->state != EBB_VM_READY || o->market != EBB__MARKET__SPOT ||
             ebb_hazards_bulk(d->state->hazards, &place, ebb_wall_ns(NULL), NULL) <= 1)
             continue;
-        for (size_t k = 0; k < vm->lease_count; k++)
+        for (size_t k = 0; k < vm->lease_count; k++) /* a gang is warned by each of its VMs */
             ebb_leases_renew_interval(d, d->state->bags[vm->leases[k].bag], vm->leases[k].job);
     }
 }
 
 /* ---- taking back ---- */
 
-void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
-                       const char *reason)
+static void cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
+                   double within_s, const char *reason)
 {
     uint32_t vm;
     const struct ebb_lease *lease = ebb_state_lease(d->state, b->spec->id, job, &vm);
@@ -217,10 +235,64 @@ void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t j
     cancel.job = job;
     cancel.attempt = attempt;
     cancel.release = release;
+    cancel.within_s = within_s;
     cancel.reason = (char *)(uintptr_t)reason;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL;
     m.attempt_cancel = &cancel;
     ebb_turn_tell_agent(d, link, &m);
+}
+
+void ebb_leases_cancel(struct ebb_daemon *d, const struct ebb_bag *b, uint64_t job, bool release,
+                       const char *reason)
+{
+    cancel(d, b, job, release, 0, reason);
+}
+
+/* ---- gangs ---- */
+
+uint32_t ebb_leases_gang(const struct ebb_daemon *d, const Ebb__Event *e,
+                         uint32_t ret[EBB_GANG_MOST])
+{
+    if (e->kind_case != EBB__EVENT__KIND_ATTEMPT_ENDED)
+        return 0;
+    const struct ebb_bag *b = ebb_state_bag(d->state, e->attempt_ended->bag);
+    uint32_t size = b == NULL ? 0 : ebb_gang_vms(d->state, b, e->attempt_ended->job, ret);
+    return size > 1 ? size : 0;
+}
+
+void ebb_leases_disband(struct ebb_daemon *d, const Ebb__AttemptEnded *ended, const uint32_t *vms,
+                        uint32_t size)
+{
+    Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
+    Ebb__AttemptCancel cancel = EBB__ATTEMPT_CANCEL__INIT;
+    cancel.bag = ended->bag;
+    cancel.job = ended->job;
+    cancel.attempt = ended->attempt;
+    cancel.reason = (char *)"the gang's attempt has ended";
+    m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL;
+    m.attempt_cancel = &cancel;
+    for (uint32_t i = 0; i < size; i++) {
+        struct ebb_agent_link *link = ebb_daemon_run_of(d, vms[i])->link;
+        if (link != NULL)
+            ebb_turn_tell_agent(d, link, &m);
+    }
+}
+
+void ebb_leases_pass_on(struct ebb_daemon *d, uint32_t vm, Ebb__GangMessage *m)
+{
+    uint32_t vms[EBB_GANG_MOST];
+    if (!ebb_state_attempt_is_live(d->state, m->bag, m->job, m->attempt))
+        return;
+    uint32_t size = ebb_gang_vms(d->state, ebb_state_bag(d->state, m->bag), m->job, vms);
+    bool is_from = m->from < size && vms[m->from] == vm;
+    if (!is_from || m->to >= size || (m->from == 0) == (m->to == 0))
+        return;
+    struct ebb_agent_link *link = ebb_daemon_run_of(d, vms[m->to])->link;
+    Ebb__SchedulerMessage out = EBB__SCHEDULER_MESSAGE__INIT;
+    out.kind_case = EBB__SCHEDULER_MESSAGE__KIND_GANG;
+    out.gang = m;
+    if (link != NULL)
+        ebb_turn_tell_agent(d, link, &out);
 }
 
 void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason)
@@ -231,10 +303,11 @@ void ebb_leases_lose(struct ebb_daemon *d, struct ebb_vm *vm, const char *reason
 
 void ebb_leases_release_gangs(struct ebb_daemon *d, const struct ebb_vm *vm)
 {
+    double within_s = (double)(vm->notice_deadline_wall_ns - ebb_wall_ns(NULL)) / 1e9;
     for (size_t i = 0; i < vm->lease_count; i++) {
         if (vm->leases[i].rank > 0)
-            ebb_leases_cancel(d, d->state->bags[vm->leases[i].bag], vm->leases[i].job, true,
-                              "a VM of its gang is being taken");
+            cancel(d, d->state->bags[vm->leases[i].bag], vm->leases[i].job, true,
+                   within_s > 0 ? within_s : 1e-3, "a VM of its gang is being taken");
     }
 }
 

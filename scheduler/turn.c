@@ -49,9 +49,13 @@ int ebb_turn_emit(struct ebb_daemon *d, Ebb__Event *e, struct ebb_error *err)
     e->wall_ns = ebb_wall_ns(NULL);
     if (e->wall_ns < d->state->last_wall_ns)
         e->wall_ns = d->state->last_wall_ns; /* the log's time never runs backwards */
+    uint32_t gang[EBB_GANG_MOST];
+    uint32_t gang_size = ebb_leases_gang(d, e, gang);
     int rc = ebb_state_apply(d->state, e, err);
     if (rc < 0)
         return rc;
+    if (gang_size > 0)
+        ebb_leases_disband(d, e->attempt_ended, gang, gang_size);
     struct ebb_error fault = {0};
     rc = ebb_event_log_append(d->log, e, &fault);
     if (rc < 0) {

@@ -192,11 +192,27 @@ int ebb_fold_lease_revoked(struct ebb_state *s, const Ebb__Event *e, struct ebb_
     return 0;
 }
 
-/* By the cloud: what ebb asked for itself (drain, cancel) is none. */
-static bool is_revocation(const struct ebb_vm *vm, const struct ebb_lease *lease, int outcome)
+/* Some VM of the gang was given notice. */
+static bool gang_is_noticed(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job)
+{
+    uint32_t vms[EBB_GANG_MOST];
+    uint32_t size = ebb_gang_vms(s, b, job, vms);
+    for (uint32_t i = 0; i < size; i++)
+        if (s->vms[vms[i]]->notice_wall_ns != 0)
+            return true;
+    return false;
+}
+
+/* By the cloud: what ebb asked for itself (drain, cancel) is none; of a gang it asks for what is
+ * left when the cloud takes a part. */
+static bool is_revocation(const struct ebb_state *s, const struct ebb_vm *vm,
+                          const struct ebb_lease *lease, int outcome)
 {
     if (outcome == EBB__ATTEMPT_ENDED__OUTCOME__LOST)
         return true;
+    if (lease->gang > 1)
+        return outcome == EBB__ATTEMPT_ENDED__OUTCOME__RELEASED &&
+               gang_is_noticed(s, s->bags[lease->bag], lease->job);
     return outcome == EBB__ATTEMPT_ENDED__OUTCOME__RELEASED && !lease->revoked &&
            vm->notice_wall_ns != 0;
 }
@@ -237,10 +253,10 @@ static void free_gang(struct ebb_state *s, struct ebb_vm *leader, const struct e
     }
 }
 
-static void count_end(struct ebb_bag *b, struct ebb_job *j, struct ebb_vm *vm,
-                      const struct ebb_lease *lease, int outcome)
+static void count_end(const struct ebb_state *s, struct ebb_bag *b, struct ebb_job *j,
+                      struct ebb_vm *vm, const struct ebb_lease *lease, int outcome)
 {
-    if (is_revocation(vm, lease, outcome)) {
+    if (is_revocation(s, vm, lease, outcome)) {
         b->revocations++;
         j->revocations += j->revocations < UINT16_MAX;
     } else if (outcome == EBB__ATTEMPT_ENDED__OUTCOME__FAILED) {
@@ -281,7 +297,7 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
     struct ebb_job *j = &b->jobs[m->job];
     struct ebb_group *g = ebb_bag_group_of(b, m->job);
     struct ebb_lease own = *lease;
-    count_end(b, j, vm, lease, outcome);
+    count_end(s, b, j, vm, lease, outcome);
     free_gang(s, vm, &own, m, e->wall_ns);
     j->outcome = (uint8_t)(1 + outcome);
     if (m->last_step > j->step && outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE)

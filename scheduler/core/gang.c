@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "scheduler/core/fold.h"
 #include "scheduler/core/planning.h"
 
 uint32_t ebb_gang_size(const Ebb__Resources *r)
@@ -15,6 +16,24 @@ bool ebb_offer_is_alike(const Ebb__Offer *a, const Ebb__Offer *b)
 {
     return a == b || (strcmp(a->zone, b->zone) == 0 && strcmp(a->type, b->type) == 0 &&
                       a->market == b->market && strcmp(a->provider, b->provider) == 0);
+}
+
+uint32_t ebb_gang_vms(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
+                      uint32_t ret[EBB_GANG_MOST])
+{
+    uint32_t found = 0;
+    const struct ebb_lease *own = ebb_state_lease(s, b->spec->id, job, &ret[0]);
+    if (own == NULL)
+        return 0;
+    for (size_t i = 0; i < s->live_count && own->gang > 1 && found + 1 < own->gang; i++) {
+        const struct ebb_vm *vm = s->vms[s->live[i]];
+        size_t at = ebb_vm_lease_of(vm, b->index, job);
+        if (at == SIZE_MAX || vm->leases[at].rank == 0 || vm->leases[at].rank >= own->gang)
+            continue;
+        ret[vm->leases[at].rank] = vm->index;
+        found++;
+    }
+    return found + 1;
 }
 
 static bool has_room(const struct planning *w, size_t room, const struct ebb_group *g)

@@ -1,8 +1,8 @@
 /* Gang jobs: one job on several VMs at once, all or none, in one zone and of one type.
  *
- * The attempt runs on the first VM, the leader; the others are held for it, and its command reaches
- * them by itself (mpirun, torchrun): EBB_GANG_HOSTS has their addresses. Whatever ends the attempt
- * frees them all; when one is lost or given notice the attempt is. */
+ * One attempt is one set of leases. Its rank 0 (the leader) reports for all; the agents agree among
+ * themselves on start, stop and checkpoint (agent/gang.h). Whatever ends the attempt frees all VMs;
+ * when one is lost the attempt is, when one is given notice all are handed back. */
 #ifndef EBB_SCHEDULER_CORE_GANG_H
 #define EBB_SCHEDULER_CORE_GANG_H
 
@@ -14,5 +14,9 @@
 uint32_t ebb_gang_size(const Ebb__Resources *r);
 /* The same type in the same zone and market. */
 bool ebb_offer_is_alike(const Ebb__Offer *a, const Ebb__Offer *b);
+
+/* The VMs of a job's live attempt by rank; how many, 0: it has none. */
+uint32_t ebb_gang_vms(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
+                      uint32_t ret[EBB_GANG_MOST]);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "scheduler/core/accounts.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/score.h"
@@ -201,6 +202,12 @@ Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_b
         r->vm = text(s->vms[j->vm]->id);
         r->zone = text(s->vms[j->vm]->offer->zone);
     }
+    uint32_t gang[EBB_GANG_MOST];
+    uint32_t size = ebb_gang_vms(s, b, job, gang);
+    if (size > 1)
+        r->members = ebb_alloc_array(size, sizeof *r->members);
+    for (uint32_t i = 1; i < size; i++)
+        r->members[r->n_members++] = text(s->vms[gang[i]]->id);
     r->step = j->step;
     r->total_steps = j->total_steps;
     r->last_commit_wall_ns = j->commit_wall_ns;

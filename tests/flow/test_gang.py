@@ -1,0 +1,133 @@
+"""Jobs on several VMs at once: a PyTorch training over gloo, which is not ours, on every VM of a gang.
+All ranks start or none does, one checkpoint holds for all, the failure of one is one failure."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import unittest
+
+import harness
+from harness import PYTHON, SOURCE, FlowTest
+
+TRAIN = os.path.join(SOURCE, "examples", "gang", "train.py")
+
+
+def has_torch():
+    return subprocess.run([PYTHON, "-c", "import torch.distributed as d; assert d.is_available()"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def gang_bag(command, vms=3, engine="command", inputs="[]", outputs="[]", extra=""):
+    return f"""
+name: gang
+jobs:
+  - name: train
+    engine: {engine}
+    resources: {{cpus: 2, memory: 64 MiB, vms: {vms}, time: 20s}}
+    inputs: {inputs}
+    command: {command}
+    outputs: {outputs}
+    {"" if engine == "command" else "checkpoint_interval: 1s"}
+    environment: {{GLOO_SOCKET_IFNAME: lo}}
+    {extra}
+"""
+
+
+def undisturbed(directory, epochs, size):
+    """The same training without ebb; what it writes about its result."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    ranks = []
+    for rank in range(size):
+        work = os.path.join(directory, f"rank{rank}")
+        os.makedirs(work)
+        environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size),
+                       "RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}
+        ranks.append(subprocess.Popen([PYTHON, TRAIN, "--epochs", str(epochs)], cwd=work, env=environment,
+                                      stdout=subprocess.DEVNULL))
+    if any([r.wait(60) for r in ranks]):
+        raise AssertionError("the training fails by itself")
+    with open(os.path.join(directory, "rank0", "metrics.json")) as f:
+        return f.read()
+
+
+class Gang(FlowTest):
+    def leased(self, attempt=1):
+        lease = self.cloud.wait_event("attempt_leased", where=lambda e: e["attempt"] == attempt)[0]
+        return [lease["vm"], *lease["members"]]
+
+    def ended(self, count=1, seconds=60):
+        return self.cloud.wait_event("attempt_ended", count, seconds)
+
+    @unittest.skipUnless(has_torch(), "no torch here")
+    def test_a_training_on_three_vms_survives_the_notice_to_one_and_ends_as_if_undisturbed(self):
+        shutil.copy(TRAIN, self.cloud.work)
+        self.cloud.submit(gang_bag(
+            f"{PYTHON} train.py --epochs 24 --pause 0.25", engine="pytorch", inputs="[train.py]",
+            outputs="[metrics.json, model.pt]"))
+        vms = self.leased()
+        self.assertEqual(3, len(set(vms)))
+        self.cloud.wait_event("checkpoint_committed", 2)
+        self.cloud.revoke(self.cloud.vm_of(vms[2])["instance"], "20s")
+        expected = undisturbed(os.path.join(self.cloud.root, "alone"), 24, 3)
+        self.cloud.ebb("wait", "last", timeout=90)
+        ends = self.ended(2)
+        self.assertEqual(["released", "done"], [e["outcome"] for e in ends])
+        starts = self.cloud.wait_event("attempt_started", 2)
+        self.assertGreater(int(starts[1]["resumed_step"]), 1)
+        self.assertEqual(1, len({self.cloud.vm_of(v)["zone"] for v in self.leased(2)}))
+        out = os.path.join(self.cloud.root, "out")
+        self.cloud.ebb("fetch", "last", out)
+        with open(os.path.join(out, "train", "metrics.json")) as f:
+            self.assertEqual(expected, f.read())
+        job = self.cloud.json("jobs", "last")["jobs"][0]
+        self.assertEqual((0, 1), (job["failures"], job["revocations"]))
+
+    def test_the_failure_of_one_rank_is_one_failed_attempt_that_names_it(self):
+        self.cloud.submit(gang_bag("'[ $RANK = 1 ] && { sleep 1; echo broken; exit 3; }; sleep 60'"))
+        end = self.ended()[0]
+        self.cloud.ebb("wait", "last", check=False, timeout=60)
+        self.assertEqual("failed", end["outcome"])
+        self.assertIn("rank 1 of the gang: exit status 3", end["reason"])
+        self.assertIn("broken", end["reason"])
+        self.assertEqual(1, len(self.ended()))
+        job = self.cloud.json("jobs", "last")["jobs"][0]
+        self.assertEqual(("failed", 1, 1), (job["state"], job["attempts"], job["failures"]))
+        self.assertIn("broken", self.cloud.ebb("logs", "last/0", "--rank", "1").stdout)
+
+    def test_where_there_is_no_room_for_all_none_starts_and_no_half_is_paid_for_long(self):
+        self.cloud.write("fleet.yaml", harness.FLEET.replace("capacity: 8", "capacity: 2"))
+        self.cloud.submit(gang_bag("touch started"))
+        self.cloud.wait_event("vm_launch_failed")
+        self.cloud.wait_for("no half of a gang is kept", lambda: not self.cloud.live_vms(), 60)
+        self.assertNotIn("attempt_leased", self.cloud.kinds())
+
+    def test_a_scheduler_killed_and_a_vm_gone_without_a_word_cost_what_was_not_committed(self):
+        self.cloud.environment["EBB_SCHEDULER_OPTIONS"] = "--lease-ttl 4"
+        self.cloud.submit(gang_bag(
+            f"{PYTHON} counter.py --steps 250 --sleep 0.02 --every 10 --seed $((7 + EBB_GANG_RANK))", vms=2,
+            engine="counter", inputs="[counter.py]", outputs="[result.txt, run.traj]"))
+        vms = self.leased()
+        self.cloud.wait_event("checkpoint_committed")
+        self.cloud.kill_scheduler()
+        self.cloud.ebb("status")
+        self.cloud.revoke(self.cloud.vm_of(vms[1])["instance"])
+        self.cloud.ebb("wait", "last", timeout=90)
+        self.assertEqual(["lost", "done"], [e["outcome"] for e in self.ended(2)])
+        starts = self.cloud.wait_event("attempt_started", 2)
+        self.assertGreater(int(starts[1]["resumed_step"]), 0)
+        out = os.path.join(self.cloud.root, "out")
+        self.cloud.ebb("fetch", "last", out)
+        for name, expected in zip(("result.txt", "run.traj"), harness.expected_chain(7, 250)):
+            with open(os.path.join(out, "train", name)) as f:
+                self.assertEqual(expected, f.read())
+        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
+        self.assertEqual(self.cloud.bill()["vm_usd_micros"],
+                         round(self.cloud.json("report", "last")["vm_usd"] * 1e6))
+
+
+if __name__ == "__main__":
+    unittest.main()
