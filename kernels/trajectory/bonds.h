@@ -15,9 +15,10 @@ struct ebb_traj_bond_of {
     enum ebb_traj_bonded kind;
 };
 
-/* For each atom i with taken[i] == 0, what it is bonded to, among such atoms shortly before it.
- * `bonds` has room for every atom, zeroed. At least 2 frames, else nothing is found. */
-void ebb_traj_bonds_find(const struct ebb_traj_look *look, const uint8_t *taken,
+/* For each of the `untaken` atoms, those with taken[i] == 0 in file order, what it is bonded to,
+ * among such atoms shortly before it. `bonds` has room for every one of them, zeroed. At least 2
+ * frames, else nothing is found. False when memory is out. */
+bool ebb_traj_bonds_find(const struct ebb_traj_look *look, const uint8_t *taken, size_t untaken,
                          struct ebb_traj_bond_of *bonds);
 
 #endif

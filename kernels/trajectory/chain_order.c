@@ -5,10 +5,18 @@
 
 #include "kernels/trajectory/part.h"
 
+#define NEAR 8
+
 /* The place of an atom in the part, or UINT32_MAX. */
 static uint32_t place_of(const struct ebb_traj_part *p, uint32_t atom, uint32_t before)
 {
     uint32_t low = 0, high = before;
+    if (before > NEAR) { /* most are close by */
+        if (p->first[before - NEAR] <= atom)
+            low = before - NEAR;
+        else
+            high = before - NEAR;
+    }
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (p->first[middle] < atom)

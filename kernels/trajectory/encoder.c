@@ -9,7 +9,8 @@
 #include "kernels/trajectory/encoder.h"
 #include "kernels/varint.h"
 
-#define SLACK 64 /* numbers that vector loops may touch beyond the last */
+#define WORTH_EXPECTING 4096 /* numbers a frame: of a stream that becomes large */
+#define SLACK           64   /* numbers that vector loops may touch beyond the last */
 
 static void put_varint(struct ebb_buffer *b, uint64_t value)
 {
@@ -110,10 +111,15 @@ struct ebb_traj_encoder *ebb_traj_encoder_new(size_t atoms, const struct ebb_tra
     return enc;
 }
 
+/* Arms are zero but for the atoms of the group's chains. */
 static void forget_parts(struct ebb_traj_encoder *enc)
 {
-    for (unsigned p = 0; p < enc->part_count; p++)
-        ebb_traj_part_clean_up(&enc->parts[p]);
+    for (unsigned k = 0; k < enc->part_count; k++) {
+        struct ebb_traj_part *p = &enc->parts[k];
+        for (uint32_t i = 0; p->type == EBB_TRAJ_PART_CHAIN && i < p->n; i++)
+            memset(enc->arms + 3 * (size_t)p->first[i], 0, 3 * sizeof *enc->arms);
+        ebb_traj_part_clean_up(p);
+    }
     enc->part_count = 0;
 }
 
@@ -140,7 +146,7 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
     free(enc->arms);
     ebb_buffer_clean_up(&enc->frames);
     ebb_buffer_clean_up(&enc->side);
-    ebb_buffer_clean_up(&enc->body);
+    ebb_buffer_clean_up(&enc->packed_side);
     free(enc);
 }
 
@@ -167,16 +173,20 @@ static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_f
     return outside <= jumps * step;
 }
 
+static int32_t sign(int32_t v)
+{
+    return (v > 0) - (v < 0);
+}
+
 /* The box vectors that lead from the model's image to the true one, as a code; or explicit. */
 static unsigned miss_code(const struct ebb_traj_box *box, const int32_t d[3])
 {
-    for (int32_t k = 0; k < 27 && box->xx != 0; k++) {
-        int32_t a = k % 3 - 1, b = k / 3 % 3 - 1, c = k / 9 - 1;
-        if (d[0] == a * box->xx + b * box->yx + c * box->zx && d[1] == b * box->yy + c * box->zy &&
-            d[2] == c * box->zz)
-            return (unsigned)k;
-    }
-    return EBB_TRAJ_MISS_EXPLICIT;
+    if (box->xx == 0)
+        return EBB_TRAJ_MISS_EXPLICIT;
+    const int32_t c = sign(d[2]), y = ebb_traj_sub(d[1], c * box->zy), b = sign(y),
+                  x = ebb_traj_sub(d[0], c * box->zx + b * box->yx), a = sign(x);
+    const bool whole = d[2] == c * box->zz && y == b * box->yy && x == a * box->xx;
+    return whole ? (unsigned)(a + 1 + 3 * (b + 1) + 9 * (c + 1)) : EBB_TRAJ_MISS_EXPLICIT;
 }
 
 static int by_atom(const void *p, const void *q)
@@ -185,10 +195,25 @@ static int by_atom(const void *p, const void *q)
     return a->atom < b->atom ? -1 : a->atom > b->atom;
 }
 
+/* They come block by block of a part, so most are near their place. */
+static void sort_misses(struct ebb_traj_misses *m)
+{
+    size_t steps = 16 * m->count;
+    for (size_t i = 1; i < m->count; i++) {
+        const struct ebb_traj_miss e = m->items[i];
+        size_t j = i;
+        for (; j > 0 && m->items[j - 1].atom > e.atom && steps > 0; j--, steps--)
+            m->items[j] = m->items[j - 1];
+        m->items[j] = e;
+    }
+    if (steps == 0)
+        qsort(m->items, m->count, sizeof *m->items, by_atom);
+}
+
 static void put_misses(struct ebb_traj_encoder *enc, const struct ebb_traj_box *box)
 {
     struct ebb_traj_misses *m = &enc->misses;
-    qsort(m->items, m->count, sizeof *m->items, by_atom);
+    sort_misses(m);
     put_varint(&enc->frames, m->count);
     uint32_t next = 0;
     for (size_t i = 0; i < m->count; i++) {
@@ -229,6 +254,8 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
             ebb_traj_writer_put_packed(&w[k], enc->numbers.of[k], n);
             continue;
         }
+        if (enc->encoded > 0 && n >= WORTH_EXPECTING)
+            ebb_traj_writer_expect(&w[k], n * (enc->group_frames - 1));
         put_byte(&enc->frames,
                  ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, ebb_traj_stream_is_joined(k)));
     }
@@ -239,8 +266,6 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
 {
     const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
     enc->misses.count = 0;
-    if (enc->encoded == 0 && enc->has_chain)
-        memset(enc->arms, 0, 3 * enc->atoms * sizeof *enc->arms);
     for (unsigned i = 0; i < enc->part_count; i++) {
         struct ebb_traj_part *p = &enc->parts[i];
         struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
@@ -250,8 +275,10 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
             c.weights = enc->weights[i];
             ebb_traj_frame_put_weights(enc, i);
         }
+        /* What chains look up are free atoms and chains: bonds are never to rigid molecules. */
         ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
-                             enc->has_chain ? enc->model : NULL, enc->arms);
+                             enc->has_chain && p->type != EBB_TRAJ_PART_WATER ? enc->model : NULL,
+                             enc->arms);
         put_numbers(enc, i);
     }
 }
@@ -345,19 +372,23 @@ static int encode_held(struct ebb_traj_encoder *enc, struct ebb_error *err)
     return 0;
 }
 
-static void put_side(struct ebb_traj_encoder *enc, struct ebb_buffer *side, struct ebb_buffer *body)
+static void put_head(struct ebb_traj_encoder *enc, struct ebb_buffer *side)
 {
     put_varint(side, enc->part_count);
     for (unsigned p = 0; p < enc->part_count; p++)
         ebb_traj_part_write(&enc->parts[p], side);
     put_varint(side, enc->frames.len);
     ebb_buffer_append(side, enc->frames.data, enc->frames.len);
+}
+
+static void put_streams(struct ebb_traj_encoder *enc, struct ebb_buffer *side,
+                        struct ebb_buffer *out)
+{
     for (unsigned set = 0; set < 2; set++) {
         for (unsigned p = 0; p < enc->part_count; p++) {
             for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
                 if (ebb_traj_part_numbers(&enc->parts[p], k) > 0)
-                    ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->bit_packed, side,
-                                           body);
+                    ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->bit_packed, side, out);
             }
         }
     }
@@ -365,18 +396,18 @@ static void put_side(struct ebb_traj_encoder *enc, struct ebb_buffer *side, stru
 
 /* The side information as a zstd frame where that is smaller, and not so small that a reader would
  * find it suspicious. */
-static size_t append_side(const struct ebb_buffer *side, struct ebb_buffer *out)
+static const struct ebb_buffer *pack_side(struct ebb_traj_encoder *enc)
 {
-    size_t bound = ZSTD_compressBound(side->len);
-    ebb_buffer_reserve(out, bound);
-    size_t n = ZSTD_compress(out->data + out->len, bound, side->data, side->len, 3);
-    if (ZSTD_isError(n) || n >= side->len || side->len > (1u << 20) + 64 * (uint64_t)n) {
-        ebb_buffer_append(out, side->data, side->len);
-        return side->len;
-    }
-    out->len += n;
-    out->data[out->len] = 0;
-    return n;
+    const struct ebb_buffer *side = &enc->side;
+    struct ebb_buffer *packed = &enc->packed_side;
+    const size_t bound = ZSTD_compressBound(side->len);
+    ebb_buffer_reset(packed);
+    ebb_buffer_reserve(packed, bound);
+    size_t n = ZSTD_compress(packed->data, bound, side->data, side->len, 3);
+    if (ZSTD_isError(n) || n >= side->len || side->len > (1u << 20) + 64 * (uint64_t)n)
+        return side;
+    packed->len = n;
+    return packed;
 }
 
 static void pad(struct ebb_buffer *out, size_t start, size_t atoms)
@@ -386,22 +417,37 @@ static void pad(struct ebb_buffer *out, size_t start, size_t atoms)
         ebb_buffer_append(out, zeros, sizeof zeros);
 }
 
+/* `bytes` in place of what stands from `from` to `to`. */
+static void insert(struct ebb_buffer *out, size_t from, size_t to, const struct ebb_buffer *bytes)
+{
+    const size_t rest = out->len - to;
+    ebb_buffer_reserve(out, bytes->len);
+    memmove(out->data + from + bytes->len, out->data + to, rest);
+    memcpy(out->data + from, bytes->data, bytes->len);
+    out->len = from + bytes->len + rest;
+    out->data[out->len] = 0;
+}
+
 static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, struct ebb_error *err)
 {
     int rc = encode_held(enc, err);
     if (rc < 0 || enc->encoded == 0)
         return rc;
-    struct ebb_buffer *side = &enc->side, *body = &enc->body;
-    ebb_buffer_reset(side);
-    ebb_buffer_reset(body);
-    put_side(enc, side, body);
-    if (side->len > UINT32_MAX)
-        return ebb_error_set(err, EBB_ERR_INTERNAL, "side information of %zu bytes", side->len);
-    static const uint8_t header[EBB_TRAJ_HEADER_BYTES];
+    struct ebb_buffer *side = &enc->side;
     const size_t start = out->len;
-    ebb_buffer_append(out, header, sizeof header);
-    size_t packed = append_side(side, out);
-    ebb_buffer_append(out, body->data, body->len);
+    ebb_buffer_reset(side);
+    put_head(enc, side);
+    /* The streams' bytes are made where they will stand, or a little behind. */
+    const size_t room = EBB_TRAJ_HEADER_BYTES + side->len;
+    ebb_buffer_reserve(out, room);
+    out->len += room;
+    put_streams(enc, side, out);
+    if (side->len > UINT32_MAX) {
+        out->len = start;
+        return ebb_error_set(err, EBB_ERR_INTERNAL, "side information of %zu bytes", side->len);
+    }
+    const struct ebb_buffer *packed = pack_side(enc);
+    insert(out, start + EBB_TRAJ_HEADER_BYTES, start + room, packed);
     pad(out, start, enc->atoms);
     struct ebb_traj_header h = {
         .info = {.bytes = out->len - start,
@@ -411,7 +457,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
                  .bit_packed = enc->bit_packed,
                  .quantum = enc->quantum},
         .side_len = (uint32_t)side->len,
-        .side_packed = (uint32_t)packed,
+        .side_packed = (uint32_t)packed->len,
     };
     ebb_traj_header_write(&h, out->data + start);
     forget_parts(enc);

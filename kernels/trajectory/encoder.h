@@ -43,8 +43,8 @@ struct ebb_traj_encoder {
     struct ebb_traj_misses misses;
     int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */
     bool has_chain;
-    struct ebb_buffer frames;     /* what the frames say of themselves */
-    struct ebb_buffer side, body; /* of the group that is being closed */
+    struct ebb_buffer frames;            /* what the frames say of themselves */
+    struct ebb_buffer side, packed_side; /* of the group that is being closed */
     float last_box[9];
     bool rigid_only;
     bool inside;     /* the last frame was kept inside its box */

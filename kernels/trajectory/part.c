@@ -121,17 +121,25 @@ static void put_runs(const struct ebb_traj_part *p, struct ebb_buffer *out)
     }
 }
 
-/* The distinct squared lengths of a chain, in the order in which the atoms first have them. */
+/* The distinct squared lengths of a chain, in the order in which the atoms first have them; where
+ * one was last found, by a hash of it. */
+#define LENGTH_SLOTS 1024
 struct lengths {
     float *values;
     size_t count, capacity;
+    size_t slot[LENGTH_SLOTS];
 };
 
 static size_t place_of(struct lengths *l, float value)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        if (l->values[i] == value)
-            return i;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    size_t *slot = &l->slot[bits * 2654435761u >> 22];
+    if (*slot < l->count && l->values[*slot] == value)
+        return *slot;
+    for (*slot = 0; *slot < l->count; ++*slot) {
+        if (l->values[*slot] == value)
+            return *slot;
     }
     if (l->count == l->capacity) {
         l->capacity = 2 * l->capacity + 64;

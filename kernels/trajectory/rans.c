@@ -9,15 +9,16 @@
 
 #define LOW (1u << 16)
 
+/* Four tables, so that runs of a symbol do not wait for their own count. */
 void ebb_rans_count(const uint8_t *symbols, size_t n, uint32_t ret_counts[256])
 {
     uint32_t part[4][256] = {{0}};
     size_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        part[0][symbols[i]]++;
-        part[1][symbols[i + 1]]++;
-        part[2][symbols[i + 2]]++;
-        part[3][symbols[i + 3]]++;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, symbols + i, sizeof eight);
+        for (unsigned k = 0; k < 8; k++)
+            part[k % 4][eight >> (8 * k) & 0xff]++;
     }
     for (; i < n; i++)
         part[0][symbols[i]]++;
@@ -70,6 +71,24 @@ unsigned ebb_rans_lanes(size_t n)
 size_t ebb_rans_bound(size_t n)
 {
     return 2 * n + 4 * EBB_RANS_LANES + 64;
+}
+
+/* A state is at least 16 f when a symbol of frequency f is put in, so it grows by a factor of at
+ * most (2^12 / f) (1 + 1 / 16): log2 of that, upwards in 256ths of a bit, without a logarithm. */
+size_t ebb_rans_bound_of(const uint32_t counts[256], const struct ebb_rans_table *t)
+{
+    uint64_t bits = 0, n = 0;
+    for (int s = 0; s < 256; s++) {
+        const unsigned f = t->frequency[s];
+        if (f == 0)
+            continue;
+        const unsigned whole = 31 - (unsigned)__builtin_clz(f);
+        const unsigned share = ((f << 8) >> whole) - 256; /* log2(1 + y) >= y on 0..1 */
+        bits += (uint64_t)counts[s] * ((EBB_RANS_BITS << 8) - (whole << 8) - share + 24);
+        n += counts[s];
+    }
+    const size_t tight = (size_t)(bits / 2048) + 4 * EBB_RANS_LANES + 64;
+    return tight < ebb_rans_bound((size_t)n) ? tight : ebb_rans_bound((size_t)n);
 }
 
 /* x / frequency as (x * reciprocal) >> shift, for all x < 2^32; then the next state is

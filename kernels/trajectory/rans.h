@@ -24,6 +24,8 @@ void ebb_rans_table_make(const uint32_t counts[256], struct ebb_rans_table *ret)
 unsigned ebb_rans_lanes(size_t n);
 /* Bytes that always suffice. */
 size_t ebb_rans_bound(size_t n);
+/* The same for symbols of which the counts are known. */
+size_t ebb_rans_bound_of(const uint32_t counts[256], const struct ebb_rans_table *t);
 /* Writes to the end of out[0..bound) and returns where the bytes begin. Every symbol must have a
  * frequency. */
 uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans_table *t,

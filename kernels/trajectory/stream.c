@@ -142,6 +142,14 @@ static void put_escapes(struct ebb_traj_writer *w, const uint32_t *values, size_
     }
 }
 
+void ebb_traj_writer_expect(struct ebb_traj_writer *w, size_t numbers)
+{
+    if (numbers <= w->capacity)
+        return;
+    w->tokens = ebb_realloc_array(w->tokens, numbers, 1);
+    w->capacity = numbers;
+}
+
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined)
 {
     if (n == 0)
@@ -151,10 +159,8 @@ unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t
         flush_pending(w);
         w->raw_bits = k;
     }
-    if (w->capacity - w->count < n) {
-        w->capacity = (w->count + n) * 3 / 2 + 64;
-        w->tokens = ebb_realloc_array(w->tokens, w->capacity, 1);
-    }
+    if (w->capacity - w->count < n)
+        ebb_traj_writer_expect(w, (w->count + n) * 3 / 2 + 64);
     uint32_t escapes;
     ebb_traj_tokens(values, n, k, w->tokens + w->count, &escapes);
     w->count += n;
@@ -212,7 +218,8 @@ static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
         put_varint(side, table.frequency[s]);
     if (table.frequency[last] == EBB_RANS_TOTAL)
         return;
-    size_t bound = ebb_rans_bound(w->count); /* the coder works from the end, then moves down */
+    /* The coder works from the end, then the bytes move down: little room, few pages touched. */
+    size_t bound = ebb_rans_bound_of(counts, &table);
     ebb_buffer_reserve(out, bound);
     uint8_t *room = out->data + out->len;
     uint8_t *coded = ebb_rans_encode(w->tokens, w->count, &table, room, bound);

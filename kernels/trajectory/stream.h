@@ -24,6 +24,8 @@ struct ebb_traj_writer {
 
 void ebb_traj_writer_clean_up(struct ebb_traj_writer *w);
 void ebb_traj_writer_reset(struct ebb_traj_writer *w);
+/* Room for the tokens of so many numbers: memory that is not written to costs nothing. */
+void ebb_traj_writer_expect(struct ebb_traj_writer *w, size_t numbers);
 /* The n numbers of one frame. Returns the raw bits chosen (0 for small `joined` numbers). `values`
  * has room for 31 more, which are overwritten. */
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined);
