@@ -28,7 +28,7 @@ extern "C" {
 #define EBB_KERNELS_MISUSE (-1000)
 
 /* The version of this interface; it rises when a function changes. */
-#define EBB_KERNELS_VERSION 1
+#define EBB_KERNELS_VERSION 2
 int ebb_kernels_version(void);
 /* A sentence for what a function returned. Static. */
 const char *ebb_kernels_error(int rc);

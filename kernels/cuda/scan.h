@@ -1,5 +1,5 @@
-/* Exclusive sums over many counts, in three launches: sums of chunks, sums before each chunk, then
- * before each count.
+/* Exclusive sums over many counts: where there are few of them by one thread block, otherwise in
+ * three launches: sums of chunks, sums before each chunk, then before each count.
  *
  *     counts    | chunk 0: 4,096 | chunk 1 | ...        a thread block each, 16 counts a thread
  *     chunks[]  | sum before 0   | before 1 | ...       one thread block */
@@ -10,7 +10,7 @@
 
 namespace ebb_scan
 {
-enum { THREADS = 256, EACH = 16, CHUNK = THREADS * EACH };
+enum { THREADS = 256, EACH = 16, CHUNK = THREADS * EACH, FEW = 8 * CHUNK };
 
 /* Sums of what the threads before this one give; *ret_all: of the whole block. Every thread calls.
  */
@@ -81,6 +81,28 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
+/* All of it by one thread block. */
+template <class COUNT>
+__global__ void __launch_bounds__(THREADS)
+    place_few(const COUNT *counts, size_t count, uint64_t *ret_total, uint64_t *offsets)
+{
+    unsigned long long total = 0;
+    for (size_t from = 0; from < count; from += CHUNK) {
+        size_t first = from + threadIdx.x * EACH;
+        unsigned long long own = 0, all;
+        for (size_t i = first; i < first + EACH && i < count; i++)
+            own += counts[i];
+        unsigned long long at = total + before(own, &all);
+        for (size_t i = first; i < first + EACH && i < count; i++) {
+            offsets[i] = at;
+            at += counts[i];
+        }
+        total += all;
+    }
+    if (threadIdx.x == 0)
+        *ret_total = total;
+}
+
 /* Words of 8 bytes that the scan of `count` counts takes: offsets, chunks, total. */
 static inline size_t words(size_t count)
 {
@@ -93,13 +115,14 @@ static inline uint64_t *queue(const COUNT *counts, size_t count, uint64_t *space
 {
     size_t chunk_count = (count + CHUNK - 1) / CHUNK;
     uint64_t *chunks = space + count, *total = chunks + chunk_count;
-    if (chunk_count > 0)
-        EBB_LAUNCH((sum_chunks<COUNT>), (unsigned)chunk_count, THREADS, stream, counts, count,
-                   chunks);
+    if (count <= FEW) {
+        EBB_LAUNCH((place_few<COUNT>), 1, THREADS, stream, counts, count, total, space);
+        return total;
+    }
+    EBB_LAUNCH((sum_chunks<COUNT>), (unsigned)chunk_count, THREADS, stream, counts, count, chunks);
     EBB_LAUNCH(place_chunks, 1, THREADS, stream, chunks, chunk_count, total);
-    if (chunk_count > 0)
-        EBB_LAUNCH((place_counts<COUNT>), (unsigned)chunk_count, THREADS, stream, counts, count,
-                   chunks, space);
+    EBB_LAUNCH((place_counts<COUNT>), (unsigned)chunk_count, THREADS, stream, counts, count, chunks,
+               space);
     return total;
 }
 } // namespace ebb_scan

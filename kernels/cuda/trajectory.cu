@@ -1,13 +1,12 @@
 /* Frames of a trajectory to pieces and back (kernels/trajectory/pieces_layout.h has the layout, the
- * arithmetic is that of the CPU, kernels/trajectory/model_lanes.h, a thread for each site).
+ * arithmetic is that of the CPU, kernels/trajectory/model_lanes.h, a thread for each site, a thread
+ * block for each tile of 256).
  *
- *     pack_sites    quantise, predict, what is left as numbers; the state moves on by a frame
- *     widths        a warp for each 32 numbers: bits of the largest
- *     scan          where each block's planes begin
- *     planes        32 numbers of w bits become w words: a 32 by 32 transposition in a warp
- *     finish        the header, and the lists of corrections behind the planes
+ *     pack_sites    quantise, predict; what is left as numbers stays in shared memory, where each
+ * run of them becomes the words of a tile, a warp for each; the state moves on by a frame scan
+ * where each tile's words begin finish        words and corrections to their places, the header
  *
- *     widths, scan, numbers, unpack_sites, mend, put_odd: the same backwards
+ *     check_heads, scan, unpack_sites, mend, put_odd: the same backwards
  *
  * Corrections are few; they are appended by an atomic counter, so their order is free. */
 #define EBB_TRAJ_BLOCK 1 /* a thread has one site, in registers */
@@ -50,76 +49,78 @@ struct sites_of_part {
 struct sites {
     struct sites_of_part part[EBB_KERNELS_TRAJECTORY_PARTS];
     struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
-    uint32_t before, parts;
+    uint32_t before;
     uint64_t q, list_limit;
     double quantum, inverse;
 };
 
-/* What the arithmetic takes, each a struct of its own so that all of it stays in registers. */
-#define SITE(a, state, words)                                                                      \
+/* The numbers of a tile of sites, run after run. */
+typedef uint32_t tile_numbers[EBB_PIECE_RUNS][EBB_TILE_NUMBERS];
+/* The run that each stream begins with. */
+enum { SITE = 0, SPHERE = 3, FACE = 5, CIRCLE = 6, ARC = 7, VIRTUAL = 8 };
+
+/* The tile of this thread block: of which part, the how manyth of it. */
+struct place {
+    uint32_t part, tile;
+};
+
+__device__ __forceinline__ struct place find_place(const struct sites &a)
+{
+    struct place r = {0, blockIdx.x};
+    while (blockIdx.x >= a.part[r.part].end)
+        r.part++;
+    if (r.part > 0)
+        r.tile -= a.part[r.part - 1].end;
+    return r;
+}
+
+/* What the arithmetic takes, each a struct of its own so that all of it stays in registers. A part
+ * here is a tile: its vectors are as far apart as the tile's, and so are its numbers. */
+#define OPEN_SITE(a, of, place, state, shared)                                                     \
     struct ebb_traj_part part;                                                                     \
     struct ebb_traj_frame_context context;                                                         \
     struct ebb_traj_numbers numbers;                                                               \
     struct pass pass;                                                                              \
-    const uint32_t i = find_site(a, state, words, &part, &context, &numbers);                      \
+    open_tile(of, place, state, &part);                                                            \
+    open_numbers(shared, &numbers);                                                                \
+    context.box = &(a).box;                                                                        \
+    context.before = (a).before;                                                                   \
     pass.part = &part;                                                                             \
     pass.context = &context;                                                                       \
     pass.numbers = &numbers;                                                                       \
-    weigh(a, &pass)
+    pass.last = (of).last;                                                                         \
+    pass.mean = (of).mean;                                                                         \
+    pass.sphere = (of).sphere;                                                                     \
+    pass.circle = (of).circle;                                                                     \
+    pass.inverse_a2 = (of).inverse_a2
 
-__device__ __forceinline__ uint32_t part_of_block(const struct sites &a)
+__device__ __forceinline__ void open_tile(const struct sites_of_part &of, const struct place &place,
+                                          int32_t *state, struct ebb_traj_part *part)
 {
-    uint32_t p = 0;
-    while (blockIdx.x >= a.part[p].end)
-        p++;
-    return p;
-}
-
-/* The place of this thread's site in its part; from part->n on there is none. */
-__device__ __forceinline__ uint32_t find_site(const struct sites &a, int32_t *state,
-                                              uint32_t *words, struct ebb_traj_part *part,
-                                              struct ebb_traj_frame_context *context,
-                                              struct ebb_traj_numbers *numbers)
-{
-    const uint32_t p = part_of_block(a);
-    const struct sites_of_part &of = a.part[p];
-    part->n = of.n;
+    int32_t *tile = state + 3 * EBB_TILE_NUMBERS * (size_t)place.tile;
+    part->n = EBB_TILE_NUMBERS;
     part->atoms_each = of.atoms_each;
-    part->first = (uint32_t *)(void *)(state + of.at.first);
     part->rigid = of.rigid;
-    part->last = state + of.at.last;
-    part->behind = state + of.at.behind;
-    part->a = state + of.at.a;
-    part->b = state + of.at.b;
-    context->box = &a.box;
-    context->before = a.before;
-#pragma unroll
-    for (unsigned k = 0; k < EBB_PIECE_STREAMS; k++)
-        numbers->of[k] = words + of.at.number[k];
-    return (blockIdx.x - (p == 0 ? 0 : a.part[p - 1].end)) * THREADS + threadIdx.x;
+    part->last = tile + of.at.last;
+    part->behind = tile + of.at.behind;
+    part->a = tile + of.at.a;
+    part->b = tile + of.at.b;
 }
 
-__device__ __forceinline__ void weigh(const struct sites &a, struct pass *pass)
+__device__ __forceinline__ void open_numbers(tile_numbers shared, struct ebb_traj_numbers *numbers)
 {
-    const struct sites_of_part &of = a.part[part_of_block(a)];
-    pass->last = of.last;
-    pass->mean = of.mean;
-    pass->sphere = of.sphere;
-    pass->circle = of.circle;
-    pass->inverse_a2 = of.inverse_a2;
+    numbers->of[EBB_TRAJ_STREAM_SITE] = shared[SITE];
+    numbers->of[EBB_TRAJ_STREAM_SPHERE] = shared[SPHERE];
+    numbers->of[EBB_TRAJ_STREAM_FACE] = shared[FACE];
+    numbers->of[EBB_TRAJ_STREAM_CIRCLE] = shared[CIRCLE];
+    numbers->of[EBB_TRAJ_STREAM_ARC] = shared[ARC];
+    numbers->of[EBB_TRAJ_STREAM_VIRTUAL] = shared[VIRTUAL];
 }
 
-/* The last block of each stream is filled up by the threads beyond the last site. */
-__device__ __forceinline__ void pad_streams(const struct ebb_traj_part *p,
-                                            const struct ebb_traj_numbers *numbers, uint32_t beyond)
+__device__ __forceinline__ uint32_t first_atom(const struct sites_of_part &of, const int32_t *state,
+                                               uint32_t site)
 {
-    const struct ebb_kernels_trajectory_part sizes = {p->n, p->atoms_each, 0, 0, 0, 0, 0};
-#pragma unroll
-    for (unsigned k = 0; k < EBB_PIECE_STREAMS; k++) {
-        const uint64_t count = ebb_piece_numbers(&sizes, k);
-        if (count + beyond < (count + 31) / 32 * 32)
-            numbers->of[k][count + beyond] = 0;
-    }
+    return (uint32_t)state[of.at.first + site];
 }
 
 __device__ __forceinline__ void load_block(const int32_t *q, struct block *ret)
@@ -185,16 +186,13 @@ __device__ __forceinline__ void compare(const struct sites &a, const struct bloc
     found.misses[at].z = z;
 }
 
-__global__ void __launch_bounds__(THREADS)
-    pack_sites(const __grid_constant__ struct sites a, const float *xyz, int32_t *state,
-               uint32_t *words, struct found found)
+__device__ __forceinline__ void encode_site(const struct sites &a, const struct sites_of_part &of,
+                                            const struct place &place, const float *xyz,
+                                            int32_t *state, tile_numbers shared,
+                                            const struct found &found)
 {
-    SITE(a, state, words);
-    if (i >= part.n) {
-        pad_streams(&part, &numbers, i - part.n);
-        return;
-    }
-    const uint32_t atom = part.first[i];
+    OPEN_SITE(a, of, place, state, shared);
+    const uint32_t i = threadIdx.x, atom = first_atom(of, state, place.tile * EBB_TILE_NUMBERS + i);
     int32_t *q = state + a.q + 3 * (size_t)atom;
     struct block truth, before, site, model;
     load_block(q, &before);
@@ -220,6 +218,123 @@ __global__ void __launch_bounds__(THREADS)
     compare(a, model, truth, atom + 3, found);
 }
 
+/* Bit b of lane i's word becomes bit i of lane b's. */
+__device__ __forceinline__ uint32_t transposed(uint32_t word, uint32_t lane)
+{
+    uint32_t mask = 0x0000ffffu;
+    for (uint32_t by = 16; by > 0; by /= 2, mask ^= mask << by) {
+        const uint32_t other = __shfl_xor_sync(FULL, word, (int)by);
+        word = (lane & by) == 0 ? (word & mask) | (other & mask) << by
+                                : (word & ~mask) | (other >> by & mask);
+    }
+    return word;
+}
+
+/* Sum over the lanes before this one. */
+__device__ __forceinline__ uint32_t sum_before(uint32_t own, uint32_t lane)
+{
+    uint32_t sum = own;
+    for (uint32_t by = 1; by < 32; by *= 2) {
+        const uint32_t more = __shfl_up_sync(FULL, sum, by);
+        sum += lane >= by ? more : 0;
+    }
+    return sum - own;
+}
+
+/* The head of the tile of which this lane has v[r], number 32 r + lane. */
+__device__ __forceinline__ uint32_t head_of_tile(const uint32_t v[EBB_TILE_BLOCKS], uint32_t blocks)
+{
+    uint32_t sum = 0, any = 0, zeros[3];
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
+        sum += min(v[r], EBB_TILE_SUM_LIMIT);
+        any |= v[r];
+    }
+    sum = __reduce_add_sync(FULL, sum);
+    any = __reduce_or_sync(FULL, any);
+    const uint32_t guess = ebb_tile_guess(sum, blocks), least = guess > 0 ? guess - 1 : 0;
+#pragma unroll
+    for (uint32_t c = 0; c < 3; c++) {
+        uint32_t own = 0;
+#pragma unroll
+        for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
+            own += min(v[r] >> (least + c), EBB_TILE_ZEROS_LIMIT);
+        zeros[c] = __reduce_add_sync(FULL, own);
+    }
+    if (guess == 0) { /* there is no k one smaller: what stands first is for guess itself */
+        zeros[2] = zeros[1];
+        zeros[1] = zeros[0];
+    }
+    return ebb_tile_choose(32 - (uint32_t)__clz((int)any), guess, zeros, blocks);
+}
+
+/* The tile's numbers to its words, in their place: a warp's work. Returns the head. */
+__device__ __forceinline__ uint32_t pack_tile(uint32_t *tile, uint32_t blocks, uint32_t lane)
+{
+    uint32_t v[EBB_TILE_BLOCKS];
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
+        v[r] = r < blocks ? tile[32 * r + lane] : 0;
+    const uint32_t head = head_of_tile(v, blocks), low_bits = ebb_tile_low_bits(head),
+                   unary = ebb_tile_unary_words(head), planes = low_bits * blocks;
+    __syncwarp(); /* every lane has its numbers */
+    for (uint32_t i = lane; i < unary; i += 32)
+        tile[planes + i] = 0;
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
+        const uint32_t word = transposed(v[r], lane);
+        if (r < blocks && lane < low_bits)
+            tile[r * low_bits + lane] = word;
+    }
+    if (unary == 0)
+        return head;
+    uint32_t bits = blocks;
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
+        bits += v[r] >> low_bits;
+    uint32_t end = sum_before(bits, lane);
+    __syncwarp(); /* the words are zero */
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
+        if (r >= blocks)
+            continue;
+        end += v[r] >> low_bits;
+        atomicOr(&tile[planes + end / 32], 1u << end % 32);
+        end++;
+    }
+    return head;
+}
+
+__global__ void __launch_bounds__(THREADS)
+    pack_sites(const __grid_constant__ struct sites a, const float *xyz, int32_t *state,
+               uint16_t *heads, uint16_t *counts, uint32_t *slots, struct found found)
+{
+    __shared__ tile_numbers numbers;
+    const struct place place = find_place(a);
+    const struct sites_of_part &of = a.part[place.part];
+    const uint32_t runs = ebb_piece_runs(of.atoms_each), lane = threadIdx.x % 32;
+    if (place.tile * EBB_TILE_NUMBERS + threadIdx.x < of.n) {
+        encode_site(a, of, place, xyz, state, numbers, found);
+    } else {
+        for (uint32_t r = 0; r < runs; r++)
+            numbers[r][threadIdx.x] = 0;
+    }
+    __syncthreads();
+    const uint32_t blocks = ebb_tile_blocks(of.n, place.tile);
+    for (uint32_t r = threadIdx.x / 32; r < runs; r += WARPS) {
+        const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
+        const uint32_t head = pack_tile(numbers[r], blocks, lane),
+                       words = ebb_tile_words(head, blocks);
+        __syncwarp(); /* the words are there */
+        for (uint32_t i = lane; i < words; i += 32)
+            slots[tile * EBB_TILE_WORDS + i] = numbers[r][i];
+        if (lane == 0) {
+            heads[tile] = (uint16_t)head;
+            counts[tile] = (uint16_t)words;
+        }
+    }
+}
+
 __device__ __forceinline__ void put_atom(const struct block &b, double quantum, uint32_t atom,
                                          int32_t *q, float *xyz)
 {
@@ -230,13 +345,12 @@ __device__ __forceinline__ void put_atom(const struct block &b, double quantum, 
     x[2] = ebb_traj_dequantise(b.z[0], quantum);
 }
 
-__global__ void __launch_bounds__(THREADS) unpack_sites(const __grid_constant__ struct sites a,
-                                                        uint32_t *words, int32_t *state, float *xyz)
+__device__ __forceinline__ void decode_site(const struct sites &a, const struct sites_of_part &of,
+                                            const struct place &place, tile_numbers shared,
+                                            int32_t *state, float *xyz)
 {
-    SITE(a, state, words);
-    if (i >= part.n)
-        return;
-    const uint32_t atom = part.first[i];
+    OPEN_SITE(a, of, place, state, shared);
+    const uint32_t i = threadIdx.x, atom = first_atom(of, state, place.tile * EBB_TILE_NUMBERS + i);
     int32_t *q = state + a.q + 3 * (size_t)atom;
     struct block before, site, model;
     load_block(q, &before);
@@ -254,75 +368,119 @@ __global__ void __launch_bounds__(THREADS) unpack_sites(const __grid_constant__ 
     put_atom(model, a.quantum, atom + 3, q + 9, xyz);
 }
 
-/* Bit b of lane i's word becomes bit i of lane b's. */
-__device__ __forceinline__ uint32_t transposed(uint32_t word, uint32_t lane)
+/* Words of tiles that may lead past the end. */
+struct words {
+    const uint32_t *at;
+    uint64_t count;
+};
+
+__device__ __forceinline__ uint32_t word_at(const struct words &w, uint64_t i)
 {
-    uint32_t mask = 0x0000ffffu;
-    for (uint32_t by = 16; by > 0; by /= 2, mask ^= mask << by) {
-        const uint32_t other = __shfl_xor_sync(FULL, word, (int)by);
-        word = (lane & by) == 0 ? (word & mask) | (other & mask) << by
-                                : (word & ~mask) | (other >> by & mask);
+    return i < w.count ? w.at[i] : 0;
+}
+
+/* Where each number's unary code ends, plus one, to ends[0..32 blocks): 0 where there is none. */
+__device__ __forceinline__ void find_ends(const struct words &w, uint64_t from, uint32_t unary,
+                                          uint32_t blocks, uint32_t lane, uint32_t *ends)
+{
+    for (uint32_t r = 0; r < blocks; r++)
+        ends[32 * r + lane] = 0;
+    __syncwarp();
+    uint32_t before = 0;
+    for (uint32_t at = 0; at < unary; at += 32) {
+        uint32_t word = at + lane < unary ? word_at(w, from + at + lane) : 0;
+        const uint32_t own = (uint32_t)__popc(word);
+        uint32_t number = before + sum_before(own, lane);
+        for (; word != 0 && number < 32 * blocks; word &= word - 1, number++)
+            ends[number] = 32 * (at + lane) + (uint32_t)__ffs((int)word);
+        before += __reduce_add_sync(FULL, own);
     }
-    return word;
+    __syncwarp();
+}
+
+/* The words of a tile to its numbers: a warp's work. */
+__device__ __forceinline__ void unpack_tile(const struct words &w, uint64_t from, uint32_t head,
+                                            uint32_t blocks, uint32_t lane, uint32_t *tile)
+{
+    uint32_t v[EBB_TILE_BLOCKS];
+    const uint32_t low_bits = ebb_tile_low_bits(head), unary = ebb_tile_unary_words(head);
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
+        v[r] = r < blocks && lane < low_bits ? word_at(w, from + r * low_bits + lane) : 0;
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
+        v[r] = transposed(v[r], lane);
+    if (unary > 0) {
+        find_ends(w, from + low_bits * blocks, unary, blocks, lane, tile);
+        uint32_t before = lane == 0 ? 0 : tile[lane * blocks - 1];
+#pragma unroll
+        for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
+            if (r >= blocks)
+                continue;
+            const uint32_t end = tile[lane * blocks + r];
+            v[r] |= end == 0 ? 0 : (end - before - 1) << low_bits;
+            before = end;
+        }
+        __syncwarp(); /* the ends are read */
+    }
+#pragma unroll
+    for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
+        if (r < blocks)
+            tile[32 * r + lane] = v[r];
+    }
 }
 
 __global__ void __launch_bounds__(THREADS)
-    widths_of_blocks(const uint32_t *numbers, uint64_t blocks, uint8_t *widths)
+    unpack_sites(const __grid_constant__ struct sites a, const uint16_t *heads,
+                 const uint64_t *offsets, struct words words, int32_t *state, float *xyz)
 {
-    const uint64_t block = (uint64_t)blockIdx.x * WARPS + threadIdx.x / 32;
-    const uint32_t lane = threadIdx.x % 32;
-    uint32_t any = block < blocks ? numbers[block * 32 + lane] : 0;
-    for (int with = 16; with > 0; with /= 2)
-        any |= __shfl_xor_sync(FULL, any, with);
-    if (lane == 0 && block < blocks)
-        widths[block] = (uint8_t)(32 - __clz((int)any));
+    __shared__ tile_numbers numbers;
+    const struct place place = find_place(a);
+    const struct sites_of_part &of = a.part[place.part];
+    const uint32_t runs = ebb_piece_runs(of.atoms_each), blocks = ebb_tile_blocks(of.n, place.tile);
+    for (uint32_t r = threadIdx.x / 32; r < runs; r += WARPS) {
+        const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
+        const uint32_t head = heads[tile];
+        unpack_tile(words, offsets[tile], ebb_tile_is_head(head, blocks) ? head : 0, blocks,
+                    threadIdx.x % 32, numbers[r]);
+    }
+    __syncthreads();
+    if (place.tile * EBB_TILE_NUMBERS + threadIdx.x < of.n)
+        decode_site(a, of, place, numbers, state, xyz);
 }
 
+/* Words of each tile as they count: a damaged head tells of none. */
 __global__ void __launch_bounds__(THREADS)
-    planes_of_blocks(const uint32_t *numbers, uint64_t blocks, const uint8_t *widths,
-                     const uint64_t *offsets, uint32_t *planes)
+    check_heads(const __grid_constant__ struct sites a, const uint16_t *heads, uint16_t *counts)
 {
-    const uint64_t block = (uint64_t)blockIdx.x * WARPS + threadIdx.x / 32;
-    const uint32_t lane = threadIdx.x % 32;
-    const uint32_t word = transposed(block < blocks ? numbers[block * 32 + lane] : 0, lane);
-    if (block < blocks && lane < widths[block])
-        planes[offsets[block] + lane] = word;
+    const struct place place = find_place(a);
+    const struct sites_of_part &of = a.part[place.part];
+    const uint32_t r = threadIdx.x;
+    if (r >= ebb_piece_runs(of.atoms_each))
+        return;
+    const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
+    counts[tile] = (uint16_t)ebb_tile_words(heads[tile], ebb_tile_blocks(of.n, place.tile));
 }
 
-/* Widths as they count: a damaged one tells of no planes that are not there. */
+/* Header, the zeros between the parts, words and lists to their places. */
 __global__ void __launch_bounds__(THREADS)
-    check_widths(const uint8_t *widths, uint64_t blocks, uint8_t *ret)
+    finish(uint8_t *piece, const __grid_constant__ struct ebb_piece_layout l, const uint32_t *slots,
+           const uint16_t *counts, const uint64_t *offsets, const uint64_t *total,
+           struct found found)
 {
-    const uint64_t block = (uint64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (block < blocks)
-        ret[block] = widths[block] <= 32 ? widths[block] : 0;
-}
-
-__global__ void __launch_bounds__(THREADS)
-    numbers_of_blocks(const uint32_t *planes, uint64_t plane_words, uint64_t blocks,
-                      const uint8_t *widths, const uint64_t *offsets, uint32_t *numbers)
-{
-    const uint64_t block = (uint64_t)blockIdx.x * WARPS + threadIdx.x / 32;
-    const uint32_t lane = threadIdx.x % 32;
-    uint32_t word = 0;
-    if (block < blocks && lane < widths[block] && offsets[block] + lane < plane_words)
-        word = planes[offsets[block] + lane];
-    word = transposed(word, lane);
-    if (block < blocks)
-        numbers[block * 32 + lane] = word;
-}
-
-/* Header, the zeros between the parts, the lists. */
-__global__ void __launch_bounds__(THREADS)
-    finish(uint8_t *piece, const __grid_constant__ struct ebb_piece_layout l,
-           const uint64_t *plane_words, struct found found)
-{
-    const uint64_t lists = ebb_piece_lists(&l, *plane_words);
+    const uint64_t lists = ebb_piece_lists(&l, *total);
     const uint64_t miss_count = ebb_piece_within(found.count->misses, l.list_limit),
                    odd_count = ebb_piece_within(found.count->odd, l.list_limit),
                    image_count = ebb_piece_within(found.count->images, l.list_limit);
     const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
                    step = (uint64_t)gridDim.x * THREADS;
+    uint32_t *words = (uint32_t *)(void *)(piece + l.words);
+    const uint32_t lane = threadIdx.x % 32;
+    for (uint64_t tile = first / 32; tile < l.tiles; tile += step / 32) {
+        const uint32_t count = counts[tile];
+        for (uint32_t i = lane; i < count; i += 32)
+            words[offsets[tile] + i] = slots[tile * EBB_TILE_WORDS + i];
+    }
     uint4 *to = (uint4 *)(void *)(piece + lists);
     const uint4 *misses = (const uint4 *)(const void *)found.misses,
                 *odd = (const uint4 *)(const void *)found.odd;
@@ -336,19 +494,19 @@ __global__ void __launch_bounds__(THREADS)
         images[i] = found.images[i];
     if (blockIdx.x != 0)
         return;
-    for (uint64_t i = sizeof(struct ebb_piece_header) + l.blocks + threadIdx.x; i < l.planes;
+    for (uint64_t i = sizeof(struct ebb_piece_header) + 2 * l.tiles + threadIdx.x; i < l.words;
          i += THREADS)
         piece[i] = 0;
-    for (uint64_t i = l.planes + 4 * *plane_words + threadIdx.x; i < lists; i += THREADS)
+    for (uint64_t i = l.words + 4 * *total + threadIdx.x; i < lists; i += THREADS)
         piece[i] = 0;
     if (threadIdx.x == 0) {
         struct ebb_piece_header *h = (struct ebb_piece_header *)(void *)piece;
         h->bytes = lists + 16 * (miss_count + odd_count) + 4 * image_count;
-        h->plane_words = *plane_words;
+        h->words = *total;
         h->misses = found.count->misses;
         h->odd = found.count->odd;
         h->images = found.count->images;
-        h->zero = 0;
+        h->version = EBB_PIECE_VERSION;
     }
 }
 
@@ -363,7 +521,7 @@ __device__ __forceinline__ struct lists lists_of(const uint8_t *piece, uint64_t 
                                                  const struct ebb_piece_layout &l)
 {
     const struct ebb_piece_header *h = (const struct ebb_piece_header *)(const void *)piece;
-    const uint64_t at = ebb_piece_lists(&l, ebb_piece_within(h->plane_words, 32 * l.blocks));
+    const uint64_t at = ebb_piece_lists(&l, ebb_piece_within(h->words, EBB_TILE_WORDS * l.tiles));
     const uint64_t room = at < piece_bytes ? piece_bytes - at : 0;
     struct lists r;
     r.misses = (const uint4 *)(const void *)(piece + at);
@@ -375,20 +533,26 @@ __device__ __forceinline__ struct lists lists_of(const uint8_t *piece, uint64_t 
     return r;
 }
 
+/* Each atom has one correction at most, but for damaged lists: by atomics these too are added up,
+ * while it is free which float stays. */
+__device__ __forceinline__ void mend_number(int32_t *q, int32_t by, double quantum, float *x)
+{
+    const int32_t was = (int32_t)atomicAdd((uint32_t *)(void *)q, (uint32_t)by);
+    atomicExch((uint32_t *)(void *)x,
+               __float_as_uint(ebb_traj_dequantise(ebb_traj_add(was, by), quantum)));
+}
+
 __device__ __forceinline__ void mend_atom(const struct ebb_piece_miss &m, uint64_t atoms,
                                           double quantum, int32_t *q, float *xyz)
 {
     if (m.atom >= atoms)
         return;
-    struct block b;
-    load_block(q + 3 * (size_t)m.atom, &b);
-    b.x[0] = ebb_traj_add(b.x[0], m.x);
-    b.y[0] = ebb_traj_add(b.y[0], m.y);
-    b.z[0] = ebb_traj_add(b.z[0], m.z);
-    put_atom(b, quantum, m.atom, q + 3 * (size_t)m.atom, xyz);
+    const size_t at = 3 * (size_t)m.atom;
+    mend_number(q + at, m.x, quantum, xyz + at);
+    mend_number(q + at + 1, m.y, quantum, xyz + at + 1);
+    mend_number(q + at + 2, m.z, quantum, xyz + at + 2);
 }
 
-/* Corrections; each atom has one at most, but for damaged lists, where any of them may win. */
 __global__ void __launch_bounds__(THREADS)
     mend(const uint8_t *piece, uint64_t piece_bytes,
          const __grid_constant__ struct ebb_piece_layout l,
@@ -418,17 +582,18 @@ __global__ void __launch_bounds__(THREADS)
         const uint4 o = of.odd[i];
         if (o.x >= atoms)
             continue;
-        xyz[3 * (size_t)o.x] = __uint_as_float(o.y);
-        xyz[3 * (size_t)o.x + 1] = __uint_as_float(o.z);
-        xyz[3 * (size_t)o.x + 2] = __uint_as_float(o.w);
+        uint32_t *to = (uint32_t *)(void *)(xyz + 3 * (size_t)o.x);
+        atomicExch(to, o.y);
+        atomicExch(to + 1, o.z);
+        atomicExch(to + 2, o.w);
     }
 }
 
 /* The workspace, part after part. */
 struct workspace {
-    uint32_t *numbers;
+    uint32_t *slots;   /* the words of each tile */
     uint64_t *offsets; /* scan */
-    uint8_t *widths;
+    uint16_t *counts;  /* of words */
     struct found found;
     size_t bytes;
 };
@@ -437,12 +602,12 @@ struct workspace parts_of(void *at, const struct ebb_piece_layout *l)
 {
     const uintptr_t base = (uintptr_t)at; /* 0 where only the size is asked */
     struct workspace w;
-    size_t end = 128 * l->blocks;
-    w.numbers = (uint32_t *)at;
+    size_t end = 4 * EBB_TILE_WORDS * l->tiles;
+    w.slots = (uint32_t *)at;
     w.offsets = (uint64_t *)(base + end);
-    end = ebb_piece_align(end + 8 * ebb_scan::words(l->blocks));
-    w.widths = (uint8_t *)(base + end);
-    end = ebb_piece_align(end + l->blocks);
+    end = ebb_piece_align(end + 8 * ebb_scan::words(l->tiles));
+    w.counts = (uint16_t *)(base + end);
+    end = ebb_piece_align(end + 2 * l->tiles);
     w.found.count = (struct counters *)(base + end);
     end += 16;
     w.found.misses = (struct ebb_piece_miss *)(base + end);
@@ -454,10 +619,10 @@ struct workspace parts_of(void *at, const struct ebb_piece_layout *l)
     return w;
 }
 
-/* `beyond`: threads that each part has past its sites. Returns the thread blocks. */
+/* Returns the thread blocks: one for each tile of sites. */
 uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
                   const struct ebb_kernels_trajectory_frame *frame,
-                  const struct ebb_piece_layout *l, uint32_t beyond, struct sites *ret)
+                  const struct ebb_piece_layout *l, struct sites *ret)
 {
     uint32_t end = 0;
     ret->q = l->q;
@@ -465,7 +630,6 @@ uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
     ret->quantum = plan->quantum;
     ret->inverse = 1.0 / plan->quantum;
     ret->before = frame->before;
-    ret->parts = plan->parts;
     const float none[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &ret->box);
     ebb_traj_box_make(frame->box, plan->quantum, &ret->images);
@@ -493,7 +657,7 @@ uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
         to->rigid = part.rigid;
         to->n = from->sites;
         to->atoms_each = from->atoms_each;
-        end += ebb_grid(from->sites + beyond, THREADS);
+        end += (uint32_t)l->part[p].tiles;
         to->end = end;
         to->last = pass.last;
         to->mean = pass.mean;
@@ -545,24 +709,19 @@ int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
     struct ebb_piece_layout l;
     ebb_piece_layout(plan, &l);
     const struct workspace w = parts_of(workspace, &l);
-    uint8_t *out = (uint8_t *)piece, *widths = out + sizeof(struct ebb_piece_header);
+    uint16_t *heads = (uint16_t *)(void *)((uint8_t *)piece + sizeof(struct ebb_piece_header));
     struct sites sites;
-    const uint32_t grid = sites_of(plan, frame, &l, 31, &sites);
+    const uint32_t grid = sites_of(plan, frame, &l, &sites);
     cudaError_t rc = cudaMemsetAsync(w.found.count, 0, sizeof *w.found.count, (cudaStream_t)stream);
     if (rc != cudaSuccess)
         return -(int)rc;
-    if (l.blocks > 0) {
-        EBB_LAUNCH(pack_sites, grid, THREADS, stream, sites, xyz, (int32_t *)state, w.numbers,
-                   w.found);
-        EBB_LAUNCH(widths_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream, w.numbers,
-                   l.blocks, widths);
-    }
-    const uint64_t *total = ebb_scan::queue(widths, (size_t)l.blocks, w.offsets, stream);
-    if (l.blocks > 0)
-        EBB_LAUNCH(planes_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream, w.numbers,
-                   l.blocks, widths, w.offsets, (uint32_t *)(void *)(out + l.planes));
-    EBB_LAUNCH(finish, ebb_grid(l.list_limit, 4 * THREADS), THREADS, stream, out, l, total,
-               w.found);
+    if (grid > 0)
+        EBB_LAUNCH(pack_sites, grid, THREADS, stream, sites, xyz, (int32_t *)state, heads, w.counts,
+                   w.slots, w.found);
+    const uint64_t *total = ebb_scan::queue(w.counts, (size_t)l.tiles, w.offsets, stream);
+    const uint64_t warps = l.tiles > l.list_limit / 128 ? l.tiles : l.list_limit / 128;
+    EBB_LAUNCH(finish, ebb_grid(warps + 1, WARPS), THREADS, stream, (uint8_t *)piece, l, w.slots,
+               w.counts, w.offsets, total, w.found);
     return ebb_launched();
 }
 
@@ -575,21 +734,22 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
         return EBB_KERNELS_MISUSE;
     struct ebb_piece_layout l;
     ebb_piece_layout(plan, &l);
-    if (piece_bytes < l.planes)
+    if (piece_bytes < l.words)
         return EBB_KERNELS_MISUSE;
-    if (l.blocks == 0)
+    struct sites sites;
+    const uint32_t grid = sites_of(plan, frame, &l, &sites);
+    if (grid == 0)
         return 0;
     const struct workspace w = parts_of(workspace, &l);
     const uint8_t *in = (const uint8_t *)piece;
-    struct sites sites;
-    const uint32_t grid = sites_of(plan, frame, &l, 0, &sites);
-    EBB_LAUNCH(check_widths, ebb_grid(l.blocks, THREADS), THREADS, stream,
-               in + sizeof(struct ebb_piece_header), l.blocks, w.widths);
-    ebb_scan::queue((const uint8_t *)w.widths, (size_t)l.blocks, w.offsets, stream);
-    EBB_LAUNCH(numbers_of_blocks, ebb_grid(l.blocks, WARPS), THREADS, stream,
-               (const uint32_t *)(const void *)(in + l.planes),
-               (uint64_t)(piece_bytes - l.planes) / 4, l.blocks, w.widths, w.offsets, w.numbers);
-    EBB_LAUNCH(unpack_sites, grid, THREADS, stream, sites, w.numbers, (int32_t *)state, xyz);
+    const uint16_t *heads = (const uint16_t *)(const void *)(in + sizeof(struct ebb_piece_header));
+    struct words words;
+    words.at = (const uint32_t *)(const void *)(in + l.words);
+    words.count = (uint64_t)(piece_bytes - l.words) / 4;
+    EBB_LAUNCH(check_heads, grid, 32, stream, sites, heads, w.counts);
+    ebb_scan::queue((const uint16_t *)w.counts, (size_t)l.tiles, w.offsets, stream);
+    EBB_LAUNCH(unpack_sites, grid, THREADS, stream, sites, heads, w.offsets, words,
+               (int32_t *)state, xyz);
     const uint32_t lists_grid = ebb_grid(l.list_limit, 4 * THREADS);
     EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, sites.images,
                plan->atoms, plan->quantum, (int32_t *)state + l.q, xyz);

@@ -142,16 +142,3 @@ void ebb_traj_unpack_planes(const uint8_t *in, size_t blocks, unsigned width, ui
 #endif
     unpack_reference(in, blocks, width, values);
 }
-
-static inline EBB_BODY void block_widths_body(const uint32_t *values, size_t blocks,
-                                              uint8_t *widths)
-{
-    for (size_t j = 0; j < blocks; j++) {
-        uint32_t any = 0;
-        for (unsigned i = 0; i < 32; i++)
-            any |= values[32 * j + i];
-        widths[j] = (uint8_t)(any == 0 ? 0 : 32 - __builtin_clz(any));
-    }
-}
-EBB_LEVELS(block_widths, (const uint32_t *values, size_t blocks, uint8_t *widths),
-           (values, blocks, widths))

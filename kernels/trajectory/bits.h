@@ -10,7 +10,5 @@
  */
 void ebb_traj_pack_planes(const uint32_t *values, size_t blocks, unsigned width, uint8_t *out);
 void ebb_traj_unpack_planes(const uint8_t *in, size_t blocks, unsigned width, uint32_t *values);
-/* Bits of the largest of 32 values, for each block. */
-void ebb_traj_block_widths(const uint32_t *values, size_t blocks, uint8_t *widths);
 
 #endif

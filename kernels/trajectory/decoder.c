@@ -227,32 +227,60 @@ static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_e
         uint8_t raw = 0;
         if (!dec->header.info.bit_packed && (!get_byte(dec, &raw) || raw > EBB_TRAJ_RAW_MAX))
             return corrupt(err, "a frame is cut short");
-        int rc = dec->header.info.bit_packed
-                     ? ebb_traj_reader_get_packed(&r[k], dec->numbers.of[k], n, err)
-                     : ebb_traj_reader_get(&r[k], raw, dec->numbers.of[k], n, err);
+        int rc;
+        switch (dec->header.form) {
+        case EBB_TRAJ_FORM_TILES:
+            rc = ebb_traj_reader_get_tiles(&r[k], dec->numbers.of[k], n, ebb_traj_stream_runs(k),
+                                           err);
+            break;
+        case EBB_TRAJ_FORM_BLOCKS:
+            rc = ebb_traj_reader_get_blocks(&r[k], dec->numbers.of[k], n, err);
+            break;
+        default:
+            rc = ebb_traj_reader_get(&r[k], raw, dec->numbers.of[k], n, err);
+        }
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-static int take_blocks(struct ebb_traj_decoder *dec, unsigned part, struct ebb_traj_raw_frame *raw,
-                       struct ebb_error *err)
+/* A stream's frame as tiles: as it stands in the group, or made of the blocks of old. */
+static int take_stream(struct ebb_traj_decoder *dec, struct ebb_traj_reader *r, int kind, size_t n,
+                       struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
-    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-        const size_t n = ebb_traj_part_numbers(&dec->parts[part], k);
-        const uint8_t *widths = NULL, *planes = NULL;
-        size_t plane_bytes = 0;
-        if (n == 0)
-            continue;
-        int rc = ebb_traj_reader_get_blocks(&dec->readers[part].of[1][k], n, &widths, &planes,
-                                            &plane_bytes, err);
-        if (rc < 0)
+    const unsigned runs = ebb_traj_stream_runs(kind);
+    const uint8_t *heads = NULL, *words = NULL;
+    size_t head_bytes = 0, word_bytes = 0;
+    struct ebb_traj_reader tiles = {0};
+    EBB_AUTO(ebb_traj_writer_clean_up) struct ebb_traj_writer made = {0};
+    int rc;
+    if (dec->header.form == EBB_TRAJ_FORM_BLOCKS) {
+        if ((rc = ebb_traj_reader_get_blocks(r, dec->numbers.of[kind], n, err)) < 0)
             return rc;
-        ebb_buffer_append(&raw->widths, widths, (n + 31) / 32);
-        ebb_buffer_append(&raw->planes, planes, plane_bytes);
+        ebb_traj_writer_put_tiles(&made, dec->numbers.of[kind], n, runs);
+        tiles.low = made.low.data;
+        tiles.low_end = made.low.data + made.low.len;
+        r = &tiles;
     }
+    rc = ebb_traj_reader_get_packed(r, n, runs, &heads, &head_bytes, &words, &word_bytes, err);
+    if (rc < 0)
+        return rc;
+    ebb_buffer_append(&raw->heads, heads, head_bytes);
+    ebb_buffer_append(&raw->words, words, word_bytes);
     return 0;
+}
+
+static int take_streams(struct ebb_traj_decoder *dec, unsigned part, struct ebb_traj_raw_frame *raw,
+                        struct ebb_error *err)
+{
+    int rc = 0;
+    for (int k = 0; rc == 0 && k < EBB_TRAJ_STREAM_KINDS; k++) {
+        const size_t n = ebb_traj_part_numbers(&dec->parts[part], k);
+        if (n > 0)
+            rc = take_stream(dec, &dec->readers[part].of[1][k], k, n, raw, err);
+    }
+    return rc;
 }
 
 static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
@@ -262,7 +290,7 @@ static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box 
         struct ebb_traj_frame_context c = {.box = box, .before = dec->done};
         if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
             return corrupt(err, "a frame is cut short");
-        int rc = raw != NULL ? take_blocks(dec, p, raw, err) : get_numbers(dec, p, err);
+        int rc = raw != NULL ? take_streams(dec, p, raw, err) : get_numbers(dec, p, err);
         if (rc < 0)
             return rc;
         if (raw != NULL)

@@ -39,8 +39,8 @@ struct ebb_traj_decoder {
 struct ebb_traj_raw_frame {
     bool inside;
     struct ebb_traj_weights weights[EBB_TRAJ_PARTS_MAX];
-    struct ebb_buffer widths, planes; /* of all streams, one after another */
-    struct ebb_buffer misses;         /* struct ebb_traj_miss: what is to be added */
+    struct ebb_buffer heads, words; /* tiles of all streams, one after another */
+    struct ebb_buffer misses;       /* struct ebb_traj_miss: what is to be added */
 };
 
 /* 1: a frame was read, its coordinates to dec->q, or, unless `raw` is NULL, what it is made of to

@@ -68,13 +68,14 @@ static void put_piece(const struct ebb_traj_decoder *dec, const struct ebb_traj_
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer images = {0};
     const size_t start = out->len;
     struct ebb_piece_header h = {
-        .plane_words = raw->planes.len / 4,
+        .words = raw->words.len / 4,
         .odd = (uint32_t)dec->odd_count,
+        .version = EBB_PIECE_VERSION,
     };
     ebb_buffer_append(out, &h, sizeof h);
-    ebb_buffer_append(out, raw->widths.data, raw->widths.len);
+    ebb_buffer_append(out, raw->heads.data, raw->heads.len);
     pad(out, start);
-    ebb_buffer_append(out, raw->planes.data, raw->planes.len);
+    ebb_buffer_append(out, raw->words.data, raw->words.len);
     pad(out, start);
     put_misses(dec, raw, &h, out, &images);
     for (size_t i = 0; i < dec->odd_count; i++) {
@@ -117,8 +118,8 @@ int ebb_traj_decoder_next_piece(struct ebb_traj_decoder *dec, struct ebb_buffer 
         put_piece(dec, &raw, piece);
         tell_frame(dec, &raw, frame);
     }
-    ebb_buffer_clean_up(&raw.widths);
-    ebb_buffer_clean_up(&raw.planes);
+    ebb_buffer_clean_up(&raw.heads);
+    ebb_buffer_clean_up(&raw.words);
     ebb_buffer_clean_up(&raw.misses);
     return rc;
 }

@@ -251,7 +251,7 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
         if (n == 0)
             continue;
         if (enc->bit_packed) {
-            ebb_traj_writer_put_packed(&w[k], enc->numbers.of[k], n);
+            ebb_traj_writer_put_tiles(&w[k], enc->numbers.of[k], n, ebb_traj_stream_runs(k));
             continue;
         }
         if (enc->encoded > 0 && n >= WORTH_EXPECTING)
@@ -458,6 +458,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
                  .quantum = enc->quantum},
         .side_len = (uint32_t)side->len,
         .side_packed = (uint32_t)packed->len,
+        .form = enc->bit_packed ? EBB_TRAJ_FORM_TILES : EBB_TRAJ_FORM_CODED,
     };
     ebb_traj_header_write(&h, out->data + start);
     forget_parts(enc);

@@ -70,44 +70,70 @@ static bool sort_list(void *items, size_t count, size_t atoms)
     return true;
 }
 
-static int check_piece(const struct ebb_piece_layout *l, const uint8_t *piece, size_t len,
-                       struct ebb_piece_header *ret, struct ebb_error *err)
+/* A stream of a part in a piece: the heads of its tiles and their words. Streams stand one after
+ * another. */
+struct stream {
+    const uint8_t *heads, *words;
+    size_t head_bytes, word_bytes;
+};
+
+/* The next one, of numbers as many as the part has of this kind; false where a tile is damaged or
+ * leads past the `left` bytes of words. */
+static bool next_stream(const struct ebb_traj_part *p, int kind, size_t left, struct stream *s)
+{
+    const size_t each = 2 * (size_t)ebb_tiles_of(p->n);
+    s->heads += s->head_bytes;
+    s->words += s->word_bytes;
+    s->head_bytes = s->word_bytes = 0;
+    for (size_t at = 0; at < ebb_traj_part_numbers(p, kind); at += p->n, s->head_bytes += each) {
+        const uint8_t *heads = s->heads + s->head_bytes;
+        const size_t bytes = ebb_tiles_bytes(heads, p->n);
+        if (bytes > left - s->word_bytes ||
+            !ebb_tiles_are_whole(heads, s->words + s->word_bytes, p->n))
+            return false;
+        s->word_bytes += bytes;
+    }
+    return true;
+}
+
+static int check_piece(const struct ebb_traj_encoder *enc, const struct ebb_piece_layout *l,
+                       const uint8_t *piece, size_t len, struct ebb_piece_header *ret,
+                       struct ebb_error *err)
 {
     struct ebb_piece_header h;
-    if (len < l->planes)
+    if (len < l->words)
         return refuse(err, "it is cut short");
     memcpy(&h, piece, sizeof h);
-    uint64_t words = 0;
-    for (uint64_t b = 0; b < l->blocks; b++) {
-        const uint8_t width = piece[sizeof h + b];
-        if (width > 32)
-            return refuse(err, "a block is wider than its numbers");
-        words += width;
+    if (h.version != EBB_PIECE_VERSION)
+        return refuse(err, "it is of another version of the kernels");
+    struct stream s = {.heads = piece + sizeof h, .words = piece + l->words};
+    size_t left = len - (size_t)l->words;
+    for (unsigned p = 0; p < enc->part_count; p++) {
+        for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++, left -= s.word_bytes) {
+            if (!next_stream(&enc->parts[p], k, left, &s))
+                return refuse(err, "a tile of numbers is damaged");
+        }
     }
     const uint64_t lists = 16 * ebb_piece_within(h.misses, l->list_limit) +
                            16 * ebb_piece_within(h.odd, l->list_limit) +
                            4 * ebb_piece_within(h.images, l->list_limit);
-    if (words != h.plane_words || h.bytes != ebb_piece_lists(l, words) + lists || h.bytes > len)
+    if (h.words != (len - l->words - left) / 4 || h.bytes != ebb_piece_lists(l, h.words) + lists ||
+        h.bytes > len)
         return refuse(err, "its sizes contradict each other");
     *ret = h;
     return 0;
 }
 
+/* Of a piece that has been checked. */
 static void put_streams(struct ebb_traj_encoder *enc, const struct ebb_piece_layout *l,
                         const uint8_t *piece)
 {
-    const uint8_t *widths = piece + sizeof(struct ebb_piece_header), *planes = piece + l->planes;
+    struct stream s = {.heads = piece + sizeof(struct ebb_piece_header), .words = piece + l->words};
     for (unsigned p = 0; p < enc->part_count; p++) {
         for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-            const size_t blocks = (ebb_traj_part_numbers(&enc->parts[p], k) + 31) / 32;
-            size_t bytes = 0;
-            for (size_t b = 0; b < blocks; b++)
-                bytes += 4 * (size_t)widths[b];
-            if (blocks > 0)
-                ebb_traj_writer_put_blocks(&enc->writers[p].of[1][k], widths, blocks, planes,
-                                           bytes);
-            widths += blocks;
-            planes += bytes;
+            if (next_stream(&enc->parts[p], k, SIZE_MAX, &s) && s.head_bytes > 0)
+                ebb_traj_writer_put_packed(&enc->writers[p].of[1][k], s.heads, s.head_bytes,
+                                           s.words, s.word_bytes);
         }
     }
 }
@@ -153,7 +179,7 @@ int ebb_traj_encoder_add_piece(struct ebb_traj_encoder *enc, const void *piece, 
     struct ebb_piece_header h = {0};
     ebb_traj_encoder_plan(enc, &plan);
     ebb_piece_layout(&plan, &l);
-    int rc = check_piece(&l, piece, len, &h, err);
+    int rc = check_piece(enc, &l, piece, len, &h, err);
     if (rc < 0)
         return rc;
     if (h.misses > l.list_limit || h.odd > l.list_limit || h.images > l.list_limit) {
@@ -164,8 +190,8 @@ int ebb_traj_encoder_add_piece(struct ebb_traj_encoder *enc, const void *piece, 
     struct ebb_traj_box lattice;
     box = box != NULL ? box : no_box;
     ebb_traj_box_make(box, enc->quantum, &lattice);
-    rc = take_lists(enc, (const uint8_t *)piece + ebb_piece_lists(&l, h.plane_words), &h, &lattice,
-                    &odd, err);
+    rc = take_lists(enc, (const uint8_t *)piece + ebb_piece_lists(&l, h.words), &h, &lattice, &odd,
+                    err);
     if (rc < 0)
         return rc;
     const size_t flags_at = ebb_traj_frame_begin(enc, box);

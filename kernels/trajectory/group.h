@@ -20,8 +20,16 @@
  * differences follow. */
 #define EBB_TRAJ_MISS_EXPLICIT 255
 
+/* How numbers stand in the streams: byte 6 of the header. */
+enum ebb_traj_form {
+    EBB_TRAJ_FORM_CODED = 0,
+    EBB_TRAJ_FORM_BLOCKS = 1, /* bit-packed, blocks of 32 with a width each; no longer written */
+    EBB_TRAJ_FORM_TILES = 2,  /* bit-packed, tiles.h */
+};
+
 struct ebb_traj_header {
     struct ebb_traj_group_info info;
+    enum ebb_traj_form form;
     uint32_t side_len, side_packed; /* the same: stored as it is */
     uint64_t hash;
 };

@@ -73,6 +73,11 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p);
 bool ebb_traj_part_allocate(struct ebb_traj_part *p);
 /* Numbers of stream `kind` in a frame; 0: the part has no such stream. */
 size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind);
+/* The runs of equal length that a stream's numbers are: x of all, y of all, z of all. */
+static inline unsigned ebb_traj_stream_runs(int kind)
+{
+    return kind == EBB_TRAJ_STREAM_SITE ? 3 : kind == EBB_TRAJ_STREAM_SPHERE ? 2 : 1;
+}
 /* Whether the stream's numbers are joined of several, so that low bits are as telling as high ones.
  */
 static inline bool ebb_traj_stream_is_joined(int kind)

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "kernels/trajectory/bits.h"
 #include "kernels/trajectory/model.h"
 #include "kernels/trajectory/pieces_layout.h"
 #include "kernels/trajectory/pieces_parts.h"
@@ -22,24 +21,47 @@ void ebb_traj_plan_of(const struct ebb_traj_part *parts, unsigned count, size_t 
     }
 }
 
+/* Vectors of n sites, x of all, y of all, z of all, to the tiles of a state. */
+static void put_vectors(const int32_t *from, size_t n, int32_t *tiles)
+{
+    for (size_t at = 0; at < n; at += EBB_TILE_NUMBERS) {
+        const size_t count = n - at < EBB_TILE_NUMBERS ? n - at : EBB_TILE_NUMBERS;
+        for (size_t k = 0; k < 3; k++, tiles += EBB_TILE_NUMBERS)
+            memcpy(tiles, from + k * n + at, count * sizeof *tiles);
+    }
+}
+
+static void get_vectors(const int32_t *tiles, size_t n, int32_t *to)
+{
+    for (size_t at = 0; at < n; at += EBB_TILE_NUMBERS) {
+        const size_t count = n - at < EBB_TILE_NUMBERS ? n - at : EBB_TILE_NUMBERS;
+        for (size_t k = 0; k < 3; k++, tiles += EBB_TILE_NUMBERS)
+            memcpy(to + k * n + at, tiles, count * sizeof *tiles);
+    }
+}
+
+static void put_part(const struct ebb_traj_part *from, const struct ebb_piece_part *at,
+                     int32_t *state)
+{
+    put_vectors(from->last, from->n, state + at->last);
+    put_vectors(from->behind, from->n, state + at->behind);
+    if (from->type != EBB_TRAJ_PART_WATER)
+        return;
+    put_vectors(from->a, from->n, state + at->a);
+    put_vectors(from->b, from->n, state + at->b);
+}
+
 void ebb_traj_state_of(const struct ebb_kernels_trajectory *plan, const struct ebb_traj_part *parts,
                        const int32_t *q, int32_t *ret)
 {
     struct ebb_piece_layout l;
     ebb_piece_layout(plan, &l);
+    memset(ret, 0, 4 * (size_t)l.state_words);
     if (plan->atoms > 0)
         memcpy(ret + l.q, q, 3 * (size_t)plan->atoms * sizeof *q);
     for (uint32_t p = 0; p < plan->parts; p++) {
-        const struct ebb_traj_part *from = &parts[p];
-        const struct ebb_piece_part *at = &l.part[p];
-        const size_t bytes = 3 * (size_t)from->n * sizeof(int32_t);
-        memcpy(ret + at->first, from->first, from->n * sizeof *from->first);
-        memcpy(ret + at->last, from->last, bytes);
-        memcpy(ret + at->behind, from->behind, bytes);
-        if (from->type == EBB_TRAJ_PART_WATER) {
-            memcpy(ret + at->a, from->a, bytes);
-            memcpy(ret + at->b, from->b, bytes);
-        }
+        memcpy(ret + l.part[p].first, parts[p].first, parts[p].n * sizeof *parts[p].first);
+        put_part(&parts[p], &l.part[p], ret);
     }
 }
 
@@ -50,7 +72,8 @@ struct work {
     struct ebb_piece_layout layout;
     struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
     int32_t *state;
-    uint32_t *numbers;
+    uint32_t *numbers; /* of one part */
+    int32_t *vectors;  /* of one part, in line */
 };
 
 static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
@@ -63,35 +86,56 @@ static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
     ebb_piece_layout(plan, &w->layout);
     ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &w->box);
     ebb_traj_box_make(frame->box, plan->quantum, &w->images);
-    w->numbers = ebb_alloc_array(32 * (size_t)w->layout.blocks + SLACK, sizeof *w->numbers);
+    size_t most = 0;
+    for (uint32_t p = 0; p < plan->parts; p++)
+        most = plan->part[p].sites > most ? plan->part[p].sites : most;
+    w->numbers =
+        ebb_alloc_array(EBB_PIECE_RUNS * most + EBB_TRAJ_STREAM_KINDS * SLACK, sizeof *w->numbers);
+    w->vectors = ebb_alloc_array(4 * (3 * most + SLACK), sizeof *w->vectors);
     return true;
 }
 
-/* The part as the models take it; its memory is the state's. */
-static void part_of(const struct work *w, uint32_t p, struct ebb_traj_part *ret,
-                    struct ebb_traj_frame_context *context, struct ebb_traj_numbers *numbers)
+static void end(struct work *w)
+{
+    free(w->numbers);
+    free(w->vectors);
+}
+
+/* The part as the models take it, its vectors in line. */
+static void open_part(const struct work *w, uint32_t p, struct ebb_traj_part *ret,
+                      struct ebb_traj_frame_context *context, struct ebb_traj_numbers *numbers)
 {
     const struct ebb_kernels_trajectory_part *from = &w->plan->part[p];
     const struct ebb_piece_part *at = &w->layout.part[p];
+    const size_t room = 3 * (size_t)from->sites + SLACK;
     *ret = (struct ebb_traj_part){
         .type = from->atoms_each == 1 ? EBB_TRAJ_PART_FREE : EBB_TRAJ_PART_WATER,
         .n = from->sites,
         .atoms_each = from->atoms_each,
         .first = (uint32_t *)(void *)(w->state + at->first),
         .rigid = {from->a2, from->b2, from->ab, from->virtual_a, from->virtual_b},
-        .last = w->state + at->last,
-        .behind = w->state + at->behind,
-        .a = w->state + at->a,
-        .b = w->state + at->b,
+        .last = w->vectors,
+        .behind = w->vectors + room,
+        .a = w->vectors + 2 * room,
+        .b = w->vectors + 3 * room,
     };
+    get_vectors(w->state + at->last, ret->n, ret->last);
+    get_vectors(w->state + at->behind, ret->n, ret->behind);
+    if (from->atoms_each != 1) {
+        get_vectors(w->state + at->a, ret->n, ret->a);
+        get_vectors(w->state + at->b, ret->n, ret->b);
+    }
     *context = (struct ebb_traj_frame_context){
         .box = &w->box,
         .weights = {w->frame->weights[p].last, w->frame->weights[p].mean,
                     w->frame->weights[p].sphere, w->frame->weights[p].circle},
         .before = w->frame->before,
     };
-    for (unsigned k = 0; k < EBB_PIECE_STREAMS; k++)
-        numbers->of[k] = w->numbers + at->number[k];
+    uint32_t *next = w->numbers;
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        numbers->of[k] = next;
+        next += ebb_traj_part_numbers(ret, k) + SLACK;
+    }
 }
 
 /* Lattice numbers, and the atoms that have coordinates off the lattice: these stand where the frame
@@ -127,17 +171,14 @@ static int by_atom(const void *p, const void *q)
     return a->atom < b->atom ? -1 : a->atom > b->atom;
 }
 
-/* Widths and planes. Returns the words of the planes. */
-static uint64_t put_blocks(const struct work *w, uint8_t *piece)
+/* The heads of a part's tiles, and their words from `words` on. Returns the end of these. */
+static uint8_t *put_tiles(const struct ebb_traj_part *part, const struct ebb_traj_numbers *numbers,
+                          uint8_t *heads, uint8_t *words)
 {
-    uint8_t *widths = piece + sizeof(struct ebb_piece_header), *out = piece + w->layout.planes;
-    uint64_t words = 0;
-    ebb_traj_block_widths(w->numbers, (size_t)w->layout.blocks, widths);
-    memset(widths + w->layout.blocks, 0,
-           (size_t)(w->layout.planes - w->layout.blocks - sizeof(struct ebb_piece_header)));
-    for (uint64_t b = 0; b < w->layout.blocks; b++) {
-        ebb_traj_pack_planes(w->numbers + 32 * b, 1, widths[b], out + 4 * words);
-        words += widths[b];
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        const size_t n = ebb_traj_part_numbers(part, k);
+        for (size_t at = 0; at < n; at += part->n, heads += 2 * ebb_tiles_of(part->n))
+            words += ebb_tiles_pack(numbers->of[k] + at, part->n, heads, words);
     }
     return words;
 }
@@ -181,45 +222,64 @@ bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
     int32_t *q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *q);
     struct ebb_piece_odd *odd = ebb_alloc_array((size_t)w.layout.list_limit, sizeof *odd);
     struct ebb_traj_misses misses = {0};
-    struct ebb_piece_header h = {0};
+    struct ebb_piece_header h = {.version = EBB_PIECE_VERSION};
+    uint8_t *heads = (uint8_t *)piece + sizeof h, *words = (uint8_t *)piece + w.layout.words;
     quantise(&w, xyz, previous, q, odd, &h.odd);
     for (uint32_t p = 0; p < plan->parts; p++) {
         struct ebb_traj_part part;
         struct ebb_traj_frame_context context;
         struct ebb_traj_numbers numbers;
-        part_of(&w, p, &part, &context, &numbers);
+        open_part(&w, p, &part, &context, &numbers);
         ebb_traj_encode_part(&part, q, previous, &context, &numbers, &misses, NULL, NULL);
+        put_part(&part, &w.layout.part[p], w.state);
+        words = put_tiles(&part, &numbers, heads + 2 * w.layout.part[p].tile, words);
     }
     ebb_traj_misses_measure(&misses, q);
     if (plan->atoms > 0)
         memcpy(previous, q, 3 * (size_t)plan->atoms * sizeof *q);
-    h.plane_words = put_blocks(&w, piece);
-    uint8_t *end = (uint8_t *)piece + w.layout.planes + 4 * h.plane_words,
-            *lists = (uint8_t *)piece + ebb_piece_lists(&w.layout, h.plane_words);
-    memset(end, 0, (size_t)(lists - end));
+    memset(heads + 2 * w.layout.tiles, 0, (size_t)(w.layout.words - 2 * w.layout.tiles - sizeof h));
+    h.words = (uint64_t)(words - (uint8_t *)piece - w.layout.words) / 4;
+    uint8_t *lists = (uint8_t *)piece + ebb_piece_lists(&w.layout, h.words);
+    memset(words, 0, (size_t)(lists - words));
     h.bytes = (uint64_t)(lists - (uint8_t *)piece) + put_lists(&w, &misses, odd, &h, lists);
     memcpy(piece, &h, sizeof h);
     free(misses.items);
     free(odd);
     free(q);
-    free(w.numbers);
+    end(&w);
     return true;
 }
 
-/* Damaged widths lead past the end: what is not there is zero. */
-static void get_blocks(const struct work *w, const uint8_t *piece, size_t piece_bytes)
+/* A run of numbers. Damaged heads lead past the end: what is not there is zero; a tile whose head
+ * is none is zeros. */
+static void get_run(const struct work *w, const uint8_t *piece, size_t piece_bytes, uint64_t tile,
+                    size_t n, uint64_t *word, uint32_t *run)
 {
-    const uint8_t *widths = piece + sizeof(struct ebb_piece_header);
-    const uint64_t there = (piece_bytes - w->layout.planes) / 4;
-    uint64_t word = 0;
-    for (uint64_t b = 0; b < w->layout.blocks; b++) {
-        const unsigned width = widths[b] <= 32 ? widths[b] : 0;
-        uint8_t planes[128] = {0};
-        const uint64_t left = word < there ? there - word : 0;
-        memcpy(planes, piece + w->layout.planes + 4 * (left > 0 ? word : 0),
-               4 * (size_t)ebb_piece_within(width, left));
-        ebb_traj_unpack_planes(planes, 1, width, w->numbers + 32 * b);
-        word += width;
+    const uint64_t there = (piece_bytes - w->layout.words) / 4;
+    for (size_t at = 0; at < n; at += EBB_TILE_NUMBERS, tile++) {
+        const uint32_t blocks = ebb_tile_blocks(n, at / EBB_TILE_NUMBERS);
+        uint32_t head = ebb_tile_head_at(piece + sizeof(struct ebb_piece_header) + 2 * tile),
+                 room[EBB_TILE_NUMBERS];
+        head = ebb_tile_is_head(head, blocks) ? head : 0;
+        uint8_t bytes[4 * EBB_TILE_WORDS] = {0};
+        const uint64_t left = *word < there ? there - *word : 0,
+                       words = ebb_tile_words(head, blocks);
+        memcpy(bytes, piece + w->layout.words + 4 * (left > 0 ? *word : 0),
+               4 * (size_t)ebb_piece_within(words, left));
+        (void)ebb_tile_unpack(bytes, head, blocks, room);
+        memcpy(run + at, room, (n - at < EBB_TILE_NUMBERS ? n - at : EBB_TILE_NUMBERS) * 4);
+        *word += words;
+    }
+}
+
+static void get_numbers(const struct work *w, const uint8_t *piece, size_t piece_bytes,
+                        const struct ebb_traj_part *part, uint64_t tile, uint64_t *word,
+                        const struct ebb_traj_numbers *numbers)
+{
+    for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
+        const size_t n = ebb_traj_part_numbers(part, k);
+        for (size_t at = 0; at < n; at += part->n, tile += ebb_tiles_of(part->n))
+            get_run(w, piece, piece_bytes, tile, part->n, word, numbers->of[k] + at);
     }
 }
 
@@ -238,7 +298,7 @@ static void mend(const struct work *w, const uint8_t *piece, size_t piece_bytes,
     struct ebb_piece_header h;
     memcpy(&h, piece, sizeof h);
     const uint64_t lists =
-        ebb_piece_lists(&w->layout, ebb_piece_within(h.plane_words, 32 * w->layout.blocks));
+        ebb_piece_lists(&w->layout, ebb_piece_within(h.words, EBB_TILE_WORDS * w->layout.tiles));
     const uint64_t room = lists < piece_bytes ? piece_bytes - lists : 0;
     const uint64_t misses = ebb_piece_within(h.misses, room / 16),
                    odd = ebb_piece_within(h.odd, room / 16 - misses),
@@ -271,18 +331,19 @@ bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
     struct work w;
     if (!begin(&w, plan, frame, state))
         return false;
-    bool fits = piece_bytes >= w.layout.planes;
-    if (fits) {
-        get_blocks(&w, piece, piece_bytes);
-        for (uint32_t p = 0; p < plan->parts; p++) {
-            struct ebb_traj_part part;
-            struct ebb_traj_frame_context context;
-            struct ebb_traj_numbers numbers;
-            part_of(&w, p, &part, &context, &numbers);
-            ebb_traj_decode_part(&part, &numbers, &context, w.state + w.layout.q, NULL);
-        }
-        mend(&w, piece, piece_bytes, xyz);
+    bool fits = piece_bytes >= w.layout.words;
+    uint64_t word = 0;
+    for (uint32_t p = 0; fits && p < plan->parts; p++) {
+        struct ebb_traj_part part;
+        struct ebb_traj_frame_context context;
+        struct ebb_traj_numbers numbers;
+        open_part(&w, p, &part, &context, &numbers);
+        get_numbers(&w, piece, piece_bytes, &part, w.layout.part[p].tile, &word, &numbers);
+        ebb_traj_decode_part(&part, &numbers, &context, w.state + w.layout.q, NULL);
+        put_part(&part, &w.layout.part[p], w.state);
     }
-    free(w.numbers);
+    if (fits)
+        mend(&w, piece, piece_bytes, xyz);
+    end(&w);
     return fits;
 }

@@ -1,26 +1,30 @@
 /* Where things lie in a piece, and in the state that goes with it (pieces.h). Shared with the
  * device.
  *
- *     piece   header | a width for each block of 32 numbers | planes of all blocks | misses | odd |
- *             images
+ *     piece   header | heads of all tiles | words of all tiles | misses | odd | images
  *     state   first atoms of all sites | coordinates of the frame before | of each part: last
  *             displacements, ways back to the mean, directions a and b     (words of 32 bits)
  *
- * Each stream of numbers begins with a block of its own, its last block padded with zeros. */
+ * Tiles (tiles.h) stand run after run: of each part x, y and z of its sites, then the numbers of
+ * its other streams, each as many as the part has sites; tile t of every run has the same 256
+ * sites. Vectors of the state are tiled alike, 256 times x, y and z for each tile, so that the
+ * sites that a thread block has lie together. */
 #ifndef EBB_KERNELS_TRAJECTORY_PIECES_LAYOUT_H
 #define EBB_KERNELS_TRAJECTORY_PIECES_LAYOUT_H
 
 #include "kernels/device.h"
 #include "kernels/ebb_kernels.h"
 #include "kernels/trajectory/lattice.h"
+#include "kernels/trajectory/tiles.h"
 
-#define EBB_PIECE_STREAMS 6 /* EBB_TRAJ_STREAM_KINDS */
+#define EBB_PIECE_VERSION 2
+#define EBB_PIECE_RUNS    9 /* of a part, at most: site 3, sphere 2, face, circle, arc, virtual */
 
 struct ebb_piece_header {
     uint64_t bytes; /* of the piece; lists as long as there is room */
-    uint64_t plane_words;
+    uint64_t words;
     uint32_t misses, odd, images; /* more than there is room for: the piece is void */
-    uint32_t zero;
+    uint32_t version;
 };
 
 /* An atom that the model alone would not give back: what is to be added. */
@@ -39,15 +43,16 @@ struct ebb_piece_odd {
 };
 
 struct ebb_piece_part {
-    uint64_t number[EBB_PIECE_STREAMS]; /* first number of each stream */
+    uint64_t tiles;                     /* of each run */
+    uint64_t tile;                      /* the first one of the first run */
     uint64_t first, last, behind, a, b; /* words of the state */
 };
 
 struct ebb_piece_layout {
     struct ebb_piece_part part[EBB_KERNELS_TRAJECTORY_PARTS];
-    uint64_t blocks; /* of 32 numbers */
+    uint64_t tiles; /* of all runs */
     uint64_t q, state_words;
-    uint64_t planes;     /* offset in the piece, in bytes */
+    uint64_t words;      /* offset in the piece, in bytes */
     uint64_t list_limit; /* misses, odd atoms and images that a piece has room for, of each */
 };
 
@@ -88,19 +93,15 @@ EBB_HD uint64_t ebb_piece_align(uint64_t at)
     return (at + 15) / 16 * 16;
 }
 
-EBB_HD uint64_t ebb_piece_numbers(const struct ebb_kernels_trajectory_part *p, unsigned kind)
+EBB_HD uint32_t ebb_piece_runs(uint32_t atoms_each)
 {
-    if (kind == 0)
-        return 3 * (uint64_t)p->sites;
-    if (p->atoms_each == 1 || (kind == EBB_PIECE_STREAMS - 1 && p->atoms_each == 3))
-        return 0;
-    return (kind == 1 ? 2 : 1) * (uint64_t)p->sites;
+    return atoms_each == 1 ? 3 : atoms_each == 3 ? EBB_PIECE_RUNS - 1 : EBB_PIECE_RUNS;
 }
 
 /* Bytes of a piece up to its lists. */
-EBB_HD uint64_t ebb_piece_lists(const struct ebb_piece_layout *l, uint64_t plane_words)
+EBB_HD uint64_t ebb_piece_lists(const struct ebb_piece_layout *l, uint64_t words)
 {
-    return ebb_piece_align(l->planes + 4 * plane_words);
+    return ebb_piece_align(l->words + 4 * words);
 }
 
 EBB_HD uint64_t ebb_piece_within(uint64_t count, uint64_t limit)
@@ -123,37 +124,44 @@ static inline int ebb_piece_plan_fits(const struct ebb_kernels_trajectory *plan)
     return atoms == plan->atoms;
 }
 
+/* Words of vectors, and what follows them, begin at whole cache lines. */
+static inline uint64_t ebb_piece_take(uint64_t *word, uint64_t count)
+{
+    const uint64_t at = *word;
+    *word += (count + 31) / 32 * 32;
+    return at;
+}
+
 static inline void ebb_piece_layout(const struct ebb_kernels_trajectory *plan,
                                     struct ebb_piece_layout *ret)
 {
-    uint64_t number = 0, word = 0;
+    uint64_t tile = 0, word = 0;
     for (uint32_t p = 0; p < plan->parts; p++) {
-        for (unsigned k = 0; k < EBB_PIECE_STREAMS; k++) {
-            ret->part[p].number[k] = number;
-            number += (ebb_piece_numbers(&plan->part[p], k) + 31) / 32 * 32;
-        }
-        ret->part[p].first = word;
-        word += plan->part[p].sites;
+        struct ebb_piece_part *part = &ret->part[p];
+        part->tiles = ebb_tiles_of(plan->part[p].sites);
+        part->tile = tile;
+        tile += part->tiles * ebb_piece_runs(plan->part[p].atoms_each);
+        part->first = ebb_piece_take(&word, plan->part[p].sites);
     }
-    ret->blocks = number / 32;
-    ret->q = word;
-    word += 3 * plan->atoms;
+    ret->tiles = tile;
+    ret->q = ebb_piece_take(&word, 3 * plan->atoms);
     for (uint32_t p = 0; p < plan->parts; p++) {
-        const uint64_t vectors = 3 * (uint64_t)plan->part[p].sites;
-        ret->part[p].last = word;
-        ret->part[p].behind = word + vectors;
-        ret->part[p].a = word + 2 * vectors;
-        ret->part[p].b = word + 3 * vectors;
-        word += (plan->part[p].atoms_each == 1 ? 2 : 4) * vectors;
+        struct ebb_piece_part *part = &ret->part[p];
+        const uint64_t vectors = 3 * EBB_TILE_NUMBERS * part->tiles,
+                       directions = plan->part[p].atoms_each == 1 ? 0 : vectors;
+        part->last = ebb_piece_take(&word, vectors);
+        part->behind = ebb_piece_take(&word, vectors);
+        part->a = ebb_piece_take(&word, directions);
+        part->b = ebb_piece_take(&word, directions);
     }
     ret->state_words = word;
-    ret->planes = ebb_piece_align(sizeof(struct ebb_piece_header) + ret->blocks);
+    ret->words = ebb_piece_align(sizeof(struct ebb_piece_header) + 2 * ret->tiles);
     ret->list_limit = plan->atoms / 8 + 8;
 }
 
 static inline uint64_t ebb_piece_bound(const struct ebb_piece_layout *l)
 {
-    return ebb_piece_lists(l, 32 * l->blocks) +
+    return ebb_piece_lists(l, EBB_TILE_WORDS * l->tiles) +
            l->list_limit *
                (sizeof(struct ebb_piece_miss) + sizeof(struct ebb_piece_odd) + sizeof(uint32_t));
 }

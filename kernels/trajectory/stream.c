@@ -6,6 +6,7 @@
 
 #include "kernels/trajectory/bits.h"
 #include "kernels/trajectory/levels.h"
+#include "kernels/trajectory/tiles.h"
 #include "kernels/varint.h"
 
 void ebb_traj_tokens(const uint32_t *values, size_t n, unsigned raw_bits, uint8_t *tokens,
@@ -171,28 +172,23 @@ unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t
     return k;
 }
 
-void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n)
+void ebb_traj_writer_put_tiles(struct ebb_traj_writer *w, const uint32_t *values, size_t n,
+                               unsigned runs)
 {
-    size_t blocks = (n + 31) / 32;
-    for (size_t i = n; i < 32 * blocks; i++)
-        values[i] = 0;
-    uint8_t *widths = planes(&w->low, blocks);
-    ebb_traj_block_widths(values, blocks, widths);
-    size_t total = 0;
-    for (size_t j = 0; j < blocks; j++)
-        total += widths[j];
-    size_t start = w->low.len - blocks;
-    uint8_t *out = planes(&w->low, 4 * total);
-    widths = w->low.data + start;
-    for (size_t j = 0; j < blocks; out += 4 * (size_t)widths[j], j++)
-        ebb_traj_pack_planes(values + 32 * j, 1, widths[j], out);
+    const size_t count = n / runs, tiles = (size_t)ebb_tiles_of(count), start = w->low.len;
+    (void)planes(&w->low, 2 * runs * tiles);
+    for (unsigned r = 0; r < runs; r++) {
+        ebb_buffer_reserve(&w->low, 4 * EBB_TILE_WORDS * tiles);
+        uint8_t *heads = w->low.data + start + 2 * r * tiles, *words = w->low.data + w->low.len;
+        (void)planes(&w->low, ebb_tiles_pack(values + r * count, count, heads, words));
+    }
 }
 
-void ebb_traj_writer_put_blocks(struct ebb_traj_writer *w, const uint8_t *widths, size_t blocks,
-                                const uint8_t *planes, size_t plane_bytes)
+void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, const uint8_t *heads, size_t head_bytes,
+                                const uint8_t *words, size_t word_bytes)
 {
-    ebb_buffer_append(&w->low, widths, blocks);
-    ebb_buffer_append(&w->low, planes, plane_bytes);
+    ebb_buffer_append(&w->low, heads, head_bytes);
+    ebb_buffer_append(&w->low, words, word_bytes);
 }
 
 static void put_section(struct ebb_buffer *side, struct ebb_buffer *out, const void *bytes,
@@ -420,38 +416,60 @@ int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *
     return 0;
 }
 
-int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, size_t n, const uint8_t **ret_widths,
-                               const uint8_t **ret_planes, size_t *ret_plane_bytes,
+int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, size_t n, unsigned runs,
+                               const uint8_t **ret_heads, size_t *ret_head_bytes,
+                               const uint8_t **ret_words, size_t *ret_word_bytes,
                                struct ebb_error *err)
 {
-    const size_t blocks = (n + 31) / 32;
-    if ((size_t)(r->low_end - r->low) < blocks)
-        return corrupt(err, "a frame's widths are cut short");
-    size_t words = 0;
-    for (size_t j = 0; j < blocks; j++) {
-        if (r->low[j] > 32)
-            return corrupt(err, "a block's bits are cut short");
-        words += r->low[j];
+    const size_t count = n / runs, each = 2 * (size_t)ebb_tiles_of(count);
+    const size_t left = (size_t)(r->low_end - r->low), head_bytes = runs * each;
+    if (left < head_bytes)
+        return corrupt(err, "a frame's heads are cut short");
+    size_t bytes = 0;
+    for (unsigned k = 0; k < runs; k++) {
+        const size_t of_run = ebb_tiles_bytes(r->low + k * each, count);
+        if (of_run > left - head_bytes - bytes)
+            return corrupt(err, "a tile is damaged, or cut short");
+        bytes += of_run;
     }
-    if ((size_t)(r->low_end - r->low) - blocks < 4 * words)
-        return corrupt(err, "a block's bits are cut short");
-    *ret_widths = r->low;
-    *ret_planes = r->low + blocks;
-    *ret_plane_bytes = 4 * words;
-    r->low += blocks + 4 * words;
+    *ret_heads = r->low;
+    *ret_head_bytes = head_bytes;
+    *ret_words = r->low + head_bytes;
+    *ret_word_bytes = bytes;
+    r->low += head_bytes + bytes;
     return 0;
 }
 
-int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
+int ebb_traj_reader_get_tiles(struct ebb_traj_reader *r, uint32_t *values, size_t n, unsigned runs,
+                              struct ebb_error *err)
+{
+    const uint8_t *heads = NULL, *words = NULL;
+    size_t head_bytes = 0, word_bytes = 0;
+    int rc = ebb_traj_reader_get_packed(r, n, runs, &heads, &head_bytes, &words, &word_bytes, err);
+    for (unsigned k = 0; rc == 0 && k < runs; k++) {
+        const size_t count = n / runs;
+        if (!ebb_tiles_unpack(heads, words, count, values + k * count))
+            rc = corrupt(err, "a tile's unary code does not end where its numbers do");
+        words += ebb_tiles_bytes(heads, count);
+        heads += head_bytes / runs;
+    }
+    return rc;
+}
+
+int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, uint32_t *values, size_t n,
                                struct ebb_error *err)
 {
-    const uint8_t *widths = NULL, *planes = NULL;
-    size_t bytes = 0;
-    int rc = ebb_traj_reader_get_blocks(r, n, &widths, &planes, &bytes, err);
-    if (rc < 0)
-        return rc;
-    for (size_t j = 0; j < (n + 31) / 32; planes += 4 * (size_t)widths[j], j++)
-        ebb_traj_unpack_planes(planes, 1, widths[j], values + 32 * j);
+    const size_t blocks = (n + 31) / 32;
+    const uint8_t *widths = r->low;
+    if ((size_t)(r->low_end - r->low) < blocks)
+        return corrupt(err, "a frame's widths are cut short");
+    r->low += blocks;
+    for (size_t j = 0; j < blocks; j++) {
+        if (widths[j] > 32 || (size_t)(r->low_end - r->low) < 4 * (size_t)widths[j])
+            return corrupt(err, "a block's bits are cut short");
+        ebb_traj_unpack_planes(r->low, 1, widths[j], values + 32 * j);
+        r->low += 4 * (size_t)widths[j];
+    }
     return 0;
 }
 

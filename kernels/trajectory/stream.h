@@ -1,8 +1,7 @@
 /* Streams of numbers: what the models leave to be stored, one stream for each kind of number of
  * each part. A number v >= 0 of a frame becomes a token v >> k (255 and more: 255, with the rest
  * among the escapes) and k raw bits; k is chosen for each frame. Tokens are coded by rANS with one
- * table for the group's stream. The bit-packed form has no tokens: blocks of 32 numbers with a
- * width each. */
+ * table for the group's stream. The bit-packed form has no tokens, but tiles (tiles.h). */
 #ifndef EBB_KERNELS_TRAJECTORY_STREAM_H
 #define EBB_KERNELS_TRAJECTORY_STREAM_H
 
@@ -29,11 +28,13 @@ void ebb_traj_writer_expect(struct ebb_traj_writer *w, size_t numbers);
 /* The n numbers of one frame. Returns the raw bits chosen (0 for small `joined` numbers). `values`
  * has room for 31 more, which are overwritten. */
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined);
-/* Bit-packed: widths and planes of this frame's numbers. */
-void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, uint32_t *values, size_t n);
-/* The same of numbers that are packed already. */
-void ebb_traj_writer_put_blocks(struct ebb_traj_writer *w, const uint8_t *widths, size_t blocks,
-                                const uint8_t *planes, size_t plane_bytes);
+/* Bit-packed: the n numbers of one frame, in runs of equal length, as tiles (tiles.h): the heads of
+ * all of them, two bytes each, then their words. */
+void ebb_traj_writer_put_tiles(struct ebb_traj_writer *w, const uint32_t *values, size_t n,
+                               unsigned runs);
+/* The same of numbers that are tiles already. */
+void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, const uint8_t *heads, size_t head_bytes,
+                                const uint8_t *words, size_t word_bytes);
 /* The group's stream: what is needed to read it goes to `side`, the bytes to `out`. */
 void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
                             struct ebb_buffer *out);
@@ -59,11 +60,17 @@ int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *
 /* n numbers; `values` has room for 31 more. `raw_bits` as ebb_traj_writer_put returned it. */
 int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
                         struct ebb_error *err);
-int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, uint32_t *values, size_t n,
+/* n numbers, in runs of equal length, that are tiles. */
+int ebb_traj_reader_get_tiles(struct ebb_traj_reader *r, uint32_t *values, size_t n, unsigned runs,
+                              struct ebb_error *err);
+/* Their heads and words as they are. */
+int ebb_traj_reader_get_packed(struct ebb_traj_reader *r, size_t n, unsigned runs,
+                               const uint8_t **ret_heads, size_t *ret_head_bytes,
+                               const uint8_t **ret_words, size_t *ret_word_bytes,
                                struct ebb_error *err);
-/* The widths of n numbers and their planes as they are. */
-int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, size_t n, const uint8_t **ret_widths,
-                               const uint8_t **ret_planes, size_t *ret_plane_bytes,
+/* n numbers as they were packed before there were tiles: for each block of 32 a byte, its width,
+ * and then the planes of all blocks. `values` has room for 31 more. */
+int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, uint32_t *values, size_t n,
                                struct ebb_error *err);
 /* After the last frame: nothing is left over. */
 bool ebb_traj_reader_done(const struct ebb_traj_reader *r);

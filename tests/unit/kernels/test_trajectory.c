@@ -644,8 +644,8 @@ static void any_changed_byte_and_any_cut_is_detected(void **state)
 }
 
 /* tests/golden/trajectory-v1: a group in each form, of the same frames, and their whole numbers.
- * With EBB_WRITE_GOLDEN set in the environment they are made anew, for a new version of the format.
- */
+ * With EBB_WRITE_GOLDEN set in the environment they are made anew, for a new version of the format,
+ * but for the form that is no longer written ("packed": blocks of 32 with a width each). */
 static void golden_path(char *path, size_t len, const char *name)
 {
     (void)snprintf(path, len, EBB_SOURCE_DIR "/tests/golden/trajectory-v1/%s", name);
@@ -667,7 +667,7 @@ static void write_golden(void)
         struct ebb_traj_options o = defaults;
         o.bit_packed = packed != 0;
         encode(&f, &o, &out);
-        golden_path(path, sizeof path, packed ? "packed" : "coded");
+        golden_path(path, sizeof path, packed ? "tiles" : "coded");
         assert_int_equal(ebb_file_write_atomic(path, out.data, out.len, 0644, &err), 0);
         if (packed)
             continue;
@@ -692,9 +692,10 @@ static void groups_of_version_1_stay_readable(void **state)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer numbers = {0};
     golden_path(path, sizeof path, "numbers");
     assert_int_equal(ebb_file_read(path, 1 << 20, &numbers, &err), 0);
-    for (int packed = 0; packed < 2; packed++) {
+    static const char *const forms[] = {"coded", "packed", "tiles"};
+    for (size_t form = 0; form < 3; form++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer group = {0};
-        golden_path(path, sizeof path, packed ? "packed" : "coded");
+        golden_path(path, sizeof path, forms[form]);
         assert_int_equal(ebb_file_read(path, 1 << 20, &group, &err), 0);
         EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
         assert_int_equal(ebb_traj_decoder_open(group.data, group.len, &dec, &err), 0);

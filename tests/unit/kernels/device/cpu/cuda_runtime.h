@@ -2,9 +2,12 @@
  * after another. The kernels' own source is compiled against this, so that what they compute is
  * tested where there is no GPU (what the real compiler makes of it is tested where there is one).
  *
- * A thread runs until it meets a barrier or asks its warp; then the next one runs. A barrier that
- * not every thread of the block (or warp) reaches ends the program. Shared memory is one static
- * object for each declaration: one block runs at a time. */
+ * A thread runs until it meets a barrier or asks its warp; then another one runs, in an order that
+ * a seed shuffles (EBB_DEVICE_SEED; 0: as they are numbered). A barrier that not every thread of
+ * the block (or warp) reaches ends the program, and so does a warp whose lanes meet in different
+ * functions, or by a mask that is not all of them. Shared memory is one static object for each
+ * declaration: one block runs at a time. Built with EBB_DEVICE_WATCHED, every access is watched:
+ * watch.h. */
 #ifndef EBB_TESTS_CUDA_RUNTIME_H
 #define EBB_TESTS_CUDA_RUNTIME_H
 
@@ -29,18 +32,56 @@ struct dim3 {
     {
     }
 };
-struct uint2 {
+
+/* device.cpp */
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+enum ebb_device_meeting {
+    EBB_DEVICE_SYNCWARP,
+    EBB_DEVICE_SHUFFLE,
+    EBB_DEVICE_BALLOT,
+    EBB_DEVICE_ADD,
+    EBB_DEVICE_OR,
+};
+extern "C" void ebb_device_sync_block(void);
+extern "C" void ebb_device_sync_warp(unsigned mask);
+/* Every lane brings a value; ret[32] are those of all. */
+extern "C" const uint64_t *ebb_device_meet(enum ebb_device_meeting what, unsigned mask,
+                                           uint64_t value);
+extern "C" void ebb_device_run(const char *name, void (*thread)(void *), void *arg, dim3 grid,
+                               dim3 block);
+extern "C" uint32_t ebb_device_atomic(char what, uint32_t *to, uint32_t value); /* + | m x */
+/* Vectors of 8 or 16 bytes move in one piece, as on a device. */
+extern "C" void ebb_device_move(void *to, const void *from, unsigned bytes);
+
+#define EBB_DEVICE_VECTOR(name)                                                                    \
+    name() = default;                                                                              \
+    name(const name &from)                                                                         \
+    {                                                                                              \
+        ebb_device_move(this, &from, sizeof *this);                                                \
+    }                                                                                              \
+    name &operator=(const name &from)                                                              \
+    {                                                                                              \
+        ebb_device_move(this, &from, sizeof *this);                                                \
+        return *this;                                                                              \
+    }
+struct alignas(8) uint2 {
     uint32_t x, y;
+    EBB_DEVICE_VECTOR(uint2)
 };
 struct alignas(16) uint4 {
     uint32_t x, y, z, w;
+    EBB_DEVICE_VECTOR(uint4)
+    uint4(uint32_t a, uint32_t b, uint32_t c, uint32_t d) : x(a), y(b), z(c), w(d)
+    {
+    }
 };
 struct alignas(16) ulonglong2 {
     unsigned long long x, y;
+    EBB_DEVICE_VECTOR(ulonglong2)
 };
 static inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w)
 {
-    return uint4{x, y, z, w};
+    return uint4(x, y, z, w);
 }
 
 typedef int cudaError_t;
@@ -67,47 +108,67 @@ static inline cudaError_t cudaMemsetAsync(void *to, int value, size_t len, cudaS
     return cudaSuccess;
 }
 
-/* device.cpp */
-extern dim3 threadIdx, blockIdx, blockDim, gridDim;
-extern "C" void ebb_device_sync_block(void);
-extern "C" void ebb_device_sync_warp(void);
-extern "C" uint64_t ebb_device_exchange(uint64_t value, unsigned from_lane);
-extern "C" void ebb_device_run(void (*thread)(void *), void *arg, dim3 grid, dim3 block);
-
 #define __syncthreads() ebb_device_sync_block()
-#define __syncwarp()    ebb_device_sync_warp()
-#define __threadfence() ((void)0)
+static inline void __syncwarp(unsigned mask = 0xffffffffu)
+{
+    ebb_device_sync_warp(mask);
+}
 static inline unsigned ebb_device_lane()
 {
     return threadIdx.x & 31;
 }
-static inline uint32_t __shfl_sync(unsigned, uint32_t v, int lane)
+static inline uint64_t ebb_device_from(unsigned mask, uint64_t value, unsigned lane)
 {
-    return (uint32_t)ebb_device_exchange(v, (unsigned)lane & 31);
+    return ebb_device_meet(EBB_DEVICE_SHUFFLE, mask, value)[lane & 31];
 }
-static inline uint32_t __shfl_up_sync(unsigned, uint32_t v, unsigned by)
+static inline uint32_t __shfl_sync(unsigned mask, uint32_t v, int lane)
+{
+    return (uint32_t)ebb_device_from(mask, v, (unsigned)lane);
+}
+static inline uint32_t __shfl_up_sync(unsigned mask, uint32_t v, unsigned by)
 {
     unsigned lane = ebb_device_lane();
-    return (uint32_t)ebb_device_exchange(v, lane < by ? lane : lane - by);
+    return (uint32_t)ebb_device_from(mask, v, lane < by ? lane : lane - by);
 }
-static inline uint32_t __shfl_xor_sync(unsigned, uint32_t v, int with)
+static inline uint32_t __shfl_xor_sync(unsigned mask, uint32_t v, int with)
 {
-    return (uint32_t)ebb_device_exchange(v, ebb_device_lane() ^ (unsigned)with);
+    return (uint32_t)ebb_device_from(mask, v, ebb_device_lane() ^ (unsigned)with);
 }
-static inline unsigned long long __shfl_xor_sync(unsigned, unsigned long long v, int with)
+static inline unsigned long long __shfl_xor_sync(unsigned mask, unsigned long long v, int with)
 {
-    return ebb_device_exchange(v, ebb_device_lane() ^ (unsigned)with);
+    return ebb_device_from(mask, v, ebb_device_lane() ^ (unsigned)with);
 }
-static inline unsigned long long __shfl_sync(unsigned, unsigned long long v, int lane)
+static inline unsigned long long __shfl_sync(unsigned mask, unsigned long long v, int lane)
 {
-    return ebb_device_exchange(v, (unsigned)lane & 31);
+    return ebb_device_from(mask, v, (unsigned)lane);
 }
-static inline uint32_t __ballot_sync(unsigned, int predicate)
+static inline uint32_t __ballot_sync(unsigned mask, int predicate)
 {
+    const uint64_t *of = ebb_device_meet(EBB_DEVICE_BALLOT, mask, predicate != 0);
     uint32_t all = 0;
     for (unsigned lane = 0; lane < 32; lane++)
-        all |= (uint32_t)(ebb_device_exchange((uint64_t)(predicate != 0), lane) << lane);
+        all |= (uint32_t)of[lane] << lane;
     return all;
+}
+static inline uint32_t __reduce_add_sync(unsigned mask, uint32_t v)
+{
+    const uint64_t *of = ebb_device_meet(EBB_DEVICE_ADD, mask, v);
+    uint32_t all = 0;
+    for (unsigned lane = 0; lane < 32; lane++)
+        all += (uint32_t)of[lane];
+    return all;
+}
+static inline uint32_t __reduce_or_sync(unsigned mask, uint32_t v)
+{
+    const uint64_t *of = ebb_device_meet(EBB_DEVICE_OR, mask, v);
+    uint32_t all = 0;
+    for (unsigned lane = 0; lane < 32; lane++)
+        all |= (uint32_t)of[lane];
+    return all;
+}
+static inline uint32_t min(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
 }
 static inline int __popc(uint32_t v)
 {
@@ -116,6 +177,10 @@ static inline int __popc(uint32_t v)
 static inline int __clz(int v)
 {
     return v == 0 ? 32 : __builtin_clz((unsigned)v);
+}
+static inline int __ffs(int v)
+{
+    return __builtin_ffs(v);
 }
 static inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector)
 {
@@ -129,23 +194,21 @@ static inline unsigned long long __umul64hi(unsigned long long a, unsigned long 
 {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
-template <class T> static inline T atomicAdd(T *to, T value)
+static inline uint32_t atomicAdd(uint32_t *to, uint32_t value)
 {
-    T was = *to;
-    *to = was + value;
-    return was;
+    return ebb_device_atomic('+', to, value);
 }
-template <class T> static inline T atomicOr(T *to, T value)
+static inline uint32_t atomicOr(uint32_t *to, uint32_t value)
 {
-    T was = *to;
-    *to = was | value;
-    return was;
+    return ebb_device_atomic('|', to, value);
 }
-template <class T> static inline T atomicMax(T *to, T value)
+static inline uint32_t atomicMax(uint32_t *to, uint32_t value)
 {
-    T was = *to;
-    *to = was < value ? value : was;
-    return was;
+    return ebb_device_atomic('m', to, value);
+}
+static inline uint32_t atomicExch(uint32_t *to, uint32_t value)
+{
+    return ebb_device_atomic('x', to, value);
 }
 static inline float __uint_as_float(uint32_t v)
 {
@@ -164,14 +227,15 @@ template <class F> static void ebb_device_thread(void *arg)
 {
     (*(F *)arg)();
 }
-template <class F> static inline void ebb_device_launch(dim3 grid, dim3 block, F thread)
+template <class F>
+static inline void ebb_device_launch(const char *name, dim3 grid, dim3 block, F thread)
 {
-    ebb_device_run(ebb_device_thread<F>, &thread, grid, block);
+    ebb_device_run(name, ebb_device_thread<F>, &thread, grid, block);
 }
 #define EBB_LAUNCH(kernel, grid, block, stream, ...)                                               \
     do {                                                                                           \
         (void)(stream);                                                                            \
-        ebb_device_launch(grid, block, [=]() { kernel(__VA_ARGS__); });                            \
+        ebb_device_launch(#kernel, grid, block, [=]() { kernel(__VA_ARGS__); });                   \
     } while (0)
 
 #endif
