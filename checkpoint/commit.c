@@ -131,9 +131,19 @@ static Ebb__Chunk *take_over(struct commit *c, struct pack_numbers *n, const Ebb
     return chunk;
 }
 
-/* `base`: what it is a delta against, or NULL. */
+static Ebb__Chunk *chunk_of(struct commit *c, struct pack_numbers *n,
+                            const struct ebb_new_chunks *from, size_t k);
+
+/* What a new chunk is packed against: of the base manifest, or new too. */
+static Ebb__Chunk *base_of(struct commit *c, struct pack_numbers *n, const struct ebb_new_base *b)
+{
+    return b->known != NULL ? take_over(c, n, b->known)
+           : b->is_new      ? chunk_of(c, n, &c->upload.new_chunks[b->source], b->number)
+                            : NULL;
+}
+
 static Ebb__Chunk *new_chunk(struct commit *c, struct pack_numbers *n,
-                             const struct ebb_chunk_record *r, const Ebb__Chunk *base)
+                             const struct ebb_chunk_record *r, const struct ebb_new_base *base)
 {
     const struct ebb_new_pack *p = &c->upload.packs[r->pack];
     Ebb__Chunk *chunk = ebb_alloc(sizeof *chunk);
@@ -144,8 +154,15 @@ static Ebb__Chunk *new_chunk(struct commit *c, struct pack_numbers *n,
     chunk->raw_bytes = r->raw_bytes;
     chunk->codec = r->codec;
     set_bytes(&chunk->sha256, r->sha256, EBB_SHA256_SIZE);
-    chunk->base_chunk = base != NULL ? take_over(c, n, base) : NULL;
+    chunk->base_chunk = base_of(c, n, base);
     return chunk;
+}
+
+static Ebb__Chunk *chunk_of(struct commit *c, struct pack_numbers *n,
+                            const struct ebb_new_chunks *from, size_t k)
+{
+    return from->known[k] != NULL ? take_over(c, n, from->known[k])
+                                  : new_chunk(c, n, &from->chunks[k], &from->base[k]);
 }
 
 static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, size_t i)
@@ -173,9 +190,7 @@ static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, siz
     for (size_t k = 0; k < s->keep_chunks; k++)
         f->chunks[f->n_chunks++] = take_over(c, n, s->base->chunks[k]);
     for (size_t k = 0; k < new->count; k++)
-        f->chunks[f->n_chunks++] = new->known[k] != NULL
-                                       ? take_over(c, n, new->known[k])
-                                       : new_chunk(c, n, &new->chunks[k], new->delta[k]);
+        f->chunks[f->n_chunks++] = chunk_of(c, n, new, k);
     return f;
 }
 
@@ -197,11 +212,16 @@ static void build_portability(Ebb__Manifest *m, const char *const *pairs)
 /* An older program must refuse what it would misread, and may read the rest. */
 static uint64_t needed_features(const Ebb__Manifest *m)
 {
+    uint64_t features = 0;
     for (size_t i = 0; i < m->n_files; i++)
         for (size_t k = 0; k < m->files[i]->n_chunks; k++)
-            if (m->files[i]->chunks[k]->codec == EBB_CODEC_PART)
-                return EBB_FEATURE_PARTS;
-    return 0;
+            for (const Ebb__Chunk *c = m->files[i]->chunks[k]; c != NULL; c = c->base_chunk) {
+                if (c->codec == EBB_CODEC_PART)
+                    features |= EBB_FEATURE_PARTS;
+                if (c->base_chunk != NULL && c->base_chunk->raw_bytes != c->raw_bytes)
+                    features |= EBB_FEATURE_BASES;
+            }
+    return features;
 }
 
 static void build_manifest(struct commit *c)
@@ -297,6 +317,17 @@ static int put_head(struct commit *c, struct ebb_error *err)
     return rc;
 }
 
+/* Where the tensors of the file are: as was found out now, or before when it did not change. */
+static struct ebb_cutter *layout_of(struct commit *c, size_t i)
+{
+    struct ebb_cutter **layout = &c->upload.layouts[i];
+    struct ebb_seen_file *before =
+        c->l->seen != NULL ? ebb_map_get(c->l->seen, c->sources[i].want->path) : NULL;
+    if (*layout == NULL && c->sources[i].is_unchanged && before != NULL)
+        layout = &before->layout;
+    return EBB_TAKE(*layout);
+}
+
 /* What is on disk is now as the new manifest says. */
 static void remember(struct commit *c)
 {
@@ -307,7 +338,7 @@ static void remember(struct commit *c)
             continue;
         bool grows = s->want->kind == EBB__FILE_ENTRY__KIND__APPEND;
         ebb_seen_set(seen, s->want->path, &s->stamp, s->stat_wall_ns, i,
-                     grows ? EBB_TAKE(s->prefix) : NULL);
+                     grows ? EBB_TAKE(s->prefix) : NULL, layout_of(c, i));
     }
     ebb_lineage_set_base(c->l, EBB_TAKE(c->manifest), &c->generation, seen);
 }

@@ -49,6 +49,7 @@ static void destroy_seen(void *value)
 {
     struct ebb_seen_file *f = value;
     ebb_prefix_destroy(f->prefix);
+    ebb_cutter_destroy(f->layout);
     free(f);
 }
 
@@ -58,13 +59,15 @@ struct ebb_map *ebb_seen_new(void)
 }
 
 void ebb_seen_set(struct ebb_map *seen, const char *path, const struct ebb_file_stamp *stamp,
-                  int64_t stat_wall_ns, size_t entry, struct ebb_prefix *prefix)
+                  int64_t stat_wall_ns, size_t entry, struct ebb_prefix *prefix,
+                  struct ebb_cutter *layout)
 {
     struct ebb_seen_file *f = ebb_alloc(sizeof *f);
     f->stamp = *stamp;
     f->is_fresh = stamp->ctime_ns > stat_wall_ns - STAMP_TICK_NS;
     f->entry = entry;
     f->prefix = prefix;
+    f->layout = layout;
     ebb_map_set(seen, path, f);
 }
 
@@ -83,6 +86,24 @@ int ebb_read_at(int fd, const char *path, void *out, size_t len, uint64_t offset
         done += (size_t)n;
     }
     return 0;
+}
+
+struct looking {
+    int fd;
+    const char *path;
+};
+
+static int read_looking(void *ctx, uint64_t offset, void *out, size_t len, struct ebb_error *err)
+{
+    const struct looking *k = ctx;
+    return ebb_read_at(k->fd, k->path, out, len, offset, err);
+}
+
+struct ebb_cutter *ebb_cutter_of_file(int fd, const char *path, uint64_t size_bytes)
+{
+    struct looking k = {.fd = fd, .path = path};
+    struct ebb_bytes bytes = {.read_at = read_looking, .ctx = &k, .size_bytes = size_bytes};
+    return ebb_cutter_new(&bytes);
 }
 
 int ebb_source_open(const struct ebb_source *s, int *ret_fd, struct ebb_error *err)

@@ -9,6 +9,7 @@
 
 #include "checkpoint/lineage_state.h"
 #include "checkpoint/prefix.h"
+#include "pack/cutter.h"
 
 /* Files are cut into chunks of this size; only the last one of a read is smaller. */
 #define EBB_CHUNK_BYTES (1u << 20)
@@ -27,12 +28,16 @@ struct ebb_seen_file {
     bool is_fresh; /* changed so recently that the stamp could stay the same at another change */
     size_t entry;  /* index into base->files */
     struct ebb_prefix *prefix; /* APPEND only */
+    struct ebb_cutter *layout; /* of files of tensors with names; else NULL */
 };
 
 struct ebb_file_stamp ebb_file_stamp(const struct stat *st);
-/* Records in `seen` what `path` is now; takes `prefix` (may be NULL). */
+/* Records in `seen` what `path` is now; takes `prefix` and `layout` (may be NULL). */
 void ebb_seen_set(struct ebb_map *seen, const char *path, const struct ebb_file_stamp *stamp,
-                  int64_t stat_wall_ns, size_t entry, struct ebb_prefix *prefix);
+                  int64_t stat_wall_ns, size_t entry, struct ebb_prefix *prefix,
+                  struct ebb_cutter *layout);
+/* What the open file is cut by (pack/cutter.h). */
+struct ebb_cutter *ebb_cutter_of_file(int fd, const char *path, uint64_t size_bytes);
 struct ebb_map *ebb_seen_new(void);
 
 /* One file of a commit.

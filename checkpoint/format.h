@@ -14,9 +14,12 @@
 #include "proto/manifest.pb-c.h"
 
 #define EBB_FORMAT_VERSION 1u
-/* required_features bits of a manifest: chunks that are parts of packed files (codec 2). */
-#define EBB_FEATURE_PARTS   UINT64_C(1)
-#define EBB_FORMAT_FEATURES EBB_FEATURE_PARTS /* those this program understands */
+/* required_features bits of a manifest: chunks that are parts of packed files (codec 2); bases of
+ * another length than their chunk's. */
+#define EBB_FEATURE_PARTS UINT64_C(1)
+#define EBB_FEATURE_BASES UINT64_C(2)
+/* Those this program understands. */
+#define EBB_FORMAT_FEATURES (EBB_FEATURE_PARTS | EBB_FEATURE_BASES)
 
 #define EBB_HEAD_MAX_BYTES     (64u << 10)
 #define EBB_MANIFEST_MAX_BYTES (64u << 20)

@@ -126,8 +126,10 @@ static int check_chunks(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct 
             int rc = check_chunk(m, f, c, err);
             if (rc < 0)
                 return rc;
+            bool any_length = (m->required_features & EBB_FEATURE_BASES) != 0;
             if (c->base_chunk != NULL &&
-                (c->codec != EBB_CODEC_PART || c->base_chunk->raw_bytes != c->raw_bytes))
+                (c->codec != EBB_CODEC_PART ||
+                 (!any_length && c->base_chunk->raw_bytes != c->raw_bytes)))
                 return damaged(err, f->path, "a chunk with a base that is not its own");
             if (++length > EBB_CHUNK_CHAIN_MAX)
                 return damaged(err, f->path, "a chain of bases that is too long");

@@ -76,10 +76,10 @@ int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
     return 0;
 }
 
-static int decode_part(const uint8_t *stored, size_t len, const uint8_t *base, uint8_t *out,
-                       size_t raw_bytes, struct ebb_error *err)
+static int decode_part(const uint8_t *stored, size_t len, const uint8_t *base, size_t base_len,
+                       uint8_t *out, size_t raw_bytes, struct ebb_error *err)
 {
-    struct ebb_memory m = {.data = base, .len = base != NULL ? raw_bytes : 0};
+    struct ebb_memory m = {.data = base, .len = base_len};
     struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
     if (len < PART_CODEC_BYTES)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "a packed chunk without its codec");
@@ -114,7 +114,7 @@ static int verify_zstd(const struct ebb_pack_builder *b, const struct ebb_chunk_
 }
 
 int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutter, uint64_t offset,
-                       const void *raw, size_t len, const struct ebb_bytes *base, bool verify,
+                       const void *raw, size_t len, const struct ebb_cutter_base *base, bool verify,
                        struct ebb_chunk_record *ret, bool *ret_is_delta, struct ebb_error *err)
 {
     size_t at = b->bytes.len;
@@ -174,7 +174,8 @@ int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, const uint8_t *
     else if (c->codec == EBB_CODEC_ZSTD)
         rc = decode_zstd(stored, len, out, raw_bytes, err);
     else
-        rc = decode_part(stored, len, base, out, raw_bytes, err);
+        rc = decode_part(stored, len, base, c->base_chunk != NULL ? c->base_chunk->raw_bytes : 0,
+                         out, raw_bytes, err);
     if (rc < 0)
         return rc;
     uint8_t sha[EBB_SHA256_SIZE];

@@ -41,11 +41,11 @@ void ebb_pack_builder_reset(struct ebb_pack_builder *b); /* an empty pack, memor
 int ebb_pack_add(struct ebb_pack_builder *b, const void *raw, size_t len,
                  struct ebb_chunk_record *ret, struct ebb_error *err);
 /* As above, but by what the file is, where that makes less of it. `cutter` (may be NULL) and
- * `offset`: the file that it is of, and where. `base` (may be NULL): as many bytes, of a chunk that
- * this one may be a delta against; *ret_is_delta says whether it is. `verify`: the packed chunk is
+ * `offset`: the file that it is of, and where. `base` (may be NULL): bytes of a chunk that this one
+ * may be packed against; *ret_is_delta says whether it is. `verify`: the packed chunk is
  * decoded again and compared (what a cutter packs always is). */
 int ebb_pack_add_chunk(struct ebb_pack_builder *b, const struct ebb_cutter *cutter, uint64_t offset,
-                       const void *raw, size_t len, const struct ebb_bytes *base, bool verify,
+                       const void *raw, size_t len, const struct ebb_cutter_base *base, bool verify,
                        struct ebb_chunk_record *ret, bool *ret_is_delta, struct ebb_error *err);
 /* Takes back what was added after the first `bytes`. */
 void ebb_pack_cut(struct ebb_pack_builder *b, uint64_t bytes);
@@ -56,7 +56,7 @@ int ebb_pack_put(struct ebb_pack_builder *b, struct ebb_object_store *store, con
                  uint8_t ret_sha256[EBB_SHA256_SIZE], struct ebb_error *err);
 
 /* Restores one chunk from its stored bytes into out[raw_bytes], verified: EBB_ERR_CORRUPT. `base`:
- * the raw_bytes bytes of its base, where it has one; else NULL. */
+ * the raw bytes of its base chunk, where it has one; else NULL. */
 int ebb_chunk_decode(const Ebb__Chunk *c, const uint8_t *stored, const uint8_t *base, uint8_t *out,
                      struct ebb_error *err);
 

@@ -28,6 +28,7 @@ struct restored_file {
     const Ebb__FileEntry *entry;
     size_t number; /* in the manifest */
     struct ebb_prefix *prefix;
+    struct ebb_cutter *layout;
     struct ebb_file_stamp stamp;
     int64_t stat_wall_ns;
 };
@@ -199,6 +200,17 @@ static int make_parent(const struct restore *r, const char *path, struct ebb_err
     return ebb_mkdir_p(parent, 0777, err);
 }
 
+/* For the deltas of the commits to come; small files are not worth the look. */
+static struct ebb_cutter *layout_of(int fd, const char *path, const Ebb__FileEntry *e)
+{
+    if ((e->kind != EBB__FILE_ENTRY__KIND__STATE && e->kind != EBB__FILE_ENTRY__KIND__OUTPUT) ||
+        e->size_bytes < EBB_CHUNK_BYTES)
+        return NULL;
+    EBB_AUTO(ebb_auto_cutter)
+    struct ebb_cutter *c = ebb_cutter_of_file(fd, path, e->size_bytes);
+    return ebb_cutter_has_names(c) ? EBB_TAKE(c) : NULL;
+}
+
 static int finish_regular(struct restore *r, size_t i, struct ebb_error *err)
 {
     struct restored_file *f = &r->files[i];
@@ -223,6 +235,8 @@ static int finish_regular(struct restore *r, size_t i, struct ebb_error *err)
     f->stat_wall_ns = ebb_wall_ns(NULL);
     if (rc == 0 && fstat(fd, &st) < 0)
         rc = ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot stat %s", to);
+    if (rc == 0)
+        f->layout = layout_of(fd, to, e);
     (void)close(fd);
     if (rc == 0)
         f->stamp = ebb_file_stamp(&st);
@@ -290,7 +304,7 @@ static struct ebb_map *what_is_on_disk(struct restore *r)
         struct restored_file *f = &r->files[i];
         if (f->entry->kind != EBB__FILE_ENTRY__KIND__SYMLINK)
             ebb_seen_set(seen, f->entry->path, &f->stamp, f->stat_wall_ns, f->number,
-                         EBB_TAKE(f->prefix));
+                         EBB_TAKE(f->prefix), EBB_TAKE(f->layout));
     }
     return seen;
 }
@@ -321,8 +335,10 @@ static int restore_manifest(struct ebb_lineage *l, const Ebb__Manifest *m, const
     } else {
         empty_directory(directory);
     }
-    for (size_t i = 0; i < r.file_count; i++)
+    for (size_t i = 0; i < r.file_count; i++) {
         ebb_prefix_destroy(r.files[i].prefix);
+        ebb_cutter_destroy(r.files[i].layout);
+    }
     free(r.files);
     free(r.temporary);
     pthread_mutex_destroy(&r.lock);

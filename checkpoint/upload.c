@@ -19,6 +19,7 @@
 
 #include "base/memory.h"
 #include "base/workers.h"
+#include "checkpoint/chunk_base.h"
 #include "checkpoint/fetch.h"
 
 enum { PIECES_PER_PACK = 4096 };
@@ -27,6 +28,8 @@ enum { PIECES_PER_PACK = 4096 };
 #define SEPARATE_BYTES (1u << 20)
 /* A delta that is more than this of its base's size is not worth keeping the base for. */
 enum { DELTA_PERCENT_MAX = 85 };
+/* So many trajectories are looked at for a state's frame. */
+enum { TRAJECTORIES_MAX = 8 };
 
 /* A run of a source that one task reads, and the chunks it was cut into. */
 struct piece {
@@ -48,6 +51,8 @@ struct reading {
     uint64_t next; /* the offset whose turn it is to be hashed */
     struct ebb_sha256 *overlap;
     struct ebb_cutter *cutter; /* NULL: plain chunks */
+    struct ebb_like like; /* the file of the checkpoint before that it may be a delta against */
+    size_t pieces_left;   /* that are not packed yet */
 };
 
 /* The memory of one task at a time, reused by the next: what bounds a commit. */
@@ -160,7 +165,9 @@ static void add_pieces(struct run *r, size_t source)
         size_t room = (EBB_PACK_RAW_BYTES - t->raw_bytes) / EBB_CHUNK_BYTES * EBB_CHUNK_BYTES;
         uint64_t left = s->length_bytes - at;
         bool fits = left <= EBB_PACK_RAW_BYTES - t->raw_bytes;
-        size_t len = fits ? (size_t)left : room;
+        /* A state that one pack can hold stays in one: its arrays belong together. */
+        bool stays = at == s->keep_bytes && left <= EBB_PACK_RAW_BYTES && is_short_lived(s);
+        size_t len = fits ? (size_t)left : stays ? 0 : room;
         if (len == 0 || t->piece_count == PIECES_PER_PACK) {
             close_task(r);
             continue;
@@ -169,6 +176,7 @@ static void add_pieces(struct run *r, size_t source)
             r->pieces = ebb_realloc_array(r->pieces, r->piece_count == 0 ? 1 : 2 * r->piece_count,
                                           sizeof *r->pieces);
         r->pieces[r->piece_count++] = (struct piece){.source = source, .offset = at, .len = len};
+        r->readings[source].pieces_left++;
         t->piece_count++;
         t->raw_bytes += len;
         at += len;
@@ -205,24 +213,13 @@ static void fail(struct run *r, const struct ebb_error *err)
     pthread_mutex_unlock(&r->lock);
 }
 
-struct looking {
-    int fd;
-    const char *path;
-};
-
-static int read_looking(void *ctx, uint64_t offset, void *out, size_t len, struct ebb_error *err)
-{
-    const struct looking *k = ctx;
-    return ebb_read_at(k->fd, k->path, out, len, offset, err);
-}
-
 /* What the file is decides how it is cut and packed. */
 static void look_at(struct run *r, size_t source)
 {
     const struct ebb_source *s = &r->u->sources[source];
-    struct looking k = {.fd = r->readings[source].fd, .path = s->path};
-    struct ebb_bytes bytes = {.read_at = read_looking, .ctx = &k, .size_bytes = s->length_bytes};
-    r->readings[source].cutter = ebb_cutter_new(&bytes);
+    struct reading *g = &r->readings[source];
+    g->cutter = ebb_cutter_of_file(g->fd, s->path, s->length_bytes);
+    g->like = ebb_like_of(r->u->lineage, s, g->cutter);
 }
 
 static int shared_fd(struct run *r, size_t source, int *ret_fd, struct ebb_error *err)
@@ -314,69 +311,145 @@ static void add_chunk(struct piece *p)
         p->capacity = p->capacity == 0 ? 8 : 2 * p->capacity;
         p->cut.chunks = ebb_realloc_array(p->cut.chunks, p->capacity, sizeof *p->cut.chunks);
         p->cut.known = ebb_realloc_array(p->cut.known, p->capacity, sizeof *p->cut.known);
-        p->cut.delta = ebb_realloc_array(p->cut.delta, p->capacity, sizeof *p->cut.delta);
+        p->cut.base = ebb_realloc_array(p->cut.base, p->capacity, sizeof *p->cut.base);
     }
     p->cut.chunks[p->cut.count] = (struct ebb_chunk_record){0};
-    p->cut.delta[p->cut.count] = NULL;
+    p->cut.base[p->cut.count] = (struct ebb_new_base){0};
     p->cut.known[p->cut.count++] = NULL;
 }
 
-/* The chunk of the checkpoint before at the same place of the same file, or of one of its kind that
- * is as long: engines number their state files. */
-static const Ebb__Chunk *chunk_before(const struct run *r, const struct ebb_source *s,
-                                      uint64_t offset, size_t len)
+static bool may_be_delta(const struct run *r, const struct ebb_source *s)
 {
-    const Ebb__Manifest *base = r->u->lineage->base;
-    const Ebb__FileEntry *before = NULL;
-    for (size_t i = 0; base != NULL && i < base->n_files; i++) {
-        const Ebb__FileEntry *f = base->files[i];
-        bool is_same = strcmp(f->path, s->want->path) == 0;
-        if (f->size_bytes == s->length_bytes && f->kind == s->want->kind &&
-            (is_same || before == NULL))
-            before = f;
-        if (is_same)
-            break;
-    }
-    uint64_t at = 0;
-    for (size_t k = 0; before != NULL && k < before->n_chunks && at <= offset; k++) {
-        if (at == offset && before->chunks[k]->raw_bytes == len)
-            return before->chunks[k];
-        at += before->chunks[k]->raw_bytes;
-    }
-    return NULL;
+    return r->u->deltas && r->u->deadline_ns == 0 && is_short_lived(s);
 }
 
-/* A delta against a delta's own base rather than against it: two generations are kept, and so are
- * their bases, which then are few. Only when it has grown to most of a whole one is it a whole one
- * again. */
-static const Ebb__Chunk *delta_base(const struct run *r, const struct ebb_source *s,
-                                    uint64_t offset, size_t len)
+/* A delta that saves too little of what the chunk would be whole, which the base at the end of the
+ * chain tells, is not worth keeping bases for. */
+static bool is_worth_it(const struct ebb_chunk_record *c, const Ebb__Chunk *base)
 {
-    if (!r->u->deltas || r->u->deadline_ns != 0 || !is_short_lived(s))
-        return NULL;
-    const Ebb__Chunk *c = chunk_before(r, s, offset, len);
-    return c != NULL && c->base_chunk != NULL ? c->base_chunk : c;
+    while (base->base_chunk != NULL)
+        base = base->base_chunk;
+    return c->stored_bytes * base->raw_bytes <
+           base->stored_bytes * c->raw_bytes * DELTA_PERCENT_MAX / 100;
 }
 
+/* Against tensors of the checkpoint before: 1 when it is a delta now, 0 when nothing was added. */
 static int add_delta(struct run *r, const struct piece *p, uint64_t offset, const uint8_t *raw,
-                     size_t len, const Ebb__Chunk *base, struct ebb_pack_builder *b,
-                     struct ebb_chunk_record *c, bool *ret_is_delta, struct ebb_error *err)
+                     size_t len, struct ebb_pack_builder *b, struct ebb_chunk_record *c,
+                     struct ebb_new_base *ret, struct ebb_error *err)
 {
-    const struct ebb_cutter *cutter = r->readings[p->source].cutter;
+    const struct reading *g = &r->readings[p->source];
+    struct ebb_like_chunk like;
+    if (!ebb_like_find(&g->like, g->cutter, offset, len, &like))
+        return 0;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer before = {0};
     /* What cannot be had now (the store may be slow, the base damaged) is done without. */
-    bool has_base = ebb_fetch_chunk(r->u->lineage, r->u->lineage->base, base, &before, NULL) == 0;
+    if (ebb_fetch_chunk(r->u->lineage, r->u->lineage->base, like.chunk, &before, NULL) < 0)
+        return 0;
     struct ebb_memory m = {.data = before.data, .len = before.len};
     struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
+    struct ebb_cutter_base base = {.bytes = &bytes, .old = g->like.layout, .offset = like.offset};
     uint64_t begin = ebb_pack_bytes(b);
-    int rc = ebb_pack_add_chunk(b, cutter, offset, raw, len, has_base ? &bytes : NULL, true, c,
-                                ret_is_delta, err);
-    if (rc < 0 || !*ret_is_delta || c->stored_bytes < base->stored_bytes * DELTA_PERCENT_MAX / 100)
+    bool is_delta = false;
+    int rc = ebb_pack_add_chunk(b, g->cutter, offset, raw, len, &base, true, c, &is_delta, err);
+    if (rc < 0)
         return rc;
+    if (is_delta && is_worth_it(c, like.chunk)) {
+        ret->known = like.chunk;
+        return 1;
+    }
     ebb_pack_cut(b, begin);
-    *ret_is_delta = false;
-    bool unused = false;
-    return ebb_pack_add_chunk(b, cutter, offset, raw, len, NULL, true, c, &unused, err);
+    return 0;
+}
+
+/* ---- over the frames of a trajectory of the same commit ---- */
+
+/* The trajectory's chunks, kept and new, once all of them are packed. Their tasks have begun before
+ * this one (trajectories grow, and what grows comes first), so that waiting ends. */
+static size_t chunks_of(struct run *r, size_t source, struct ebb_chunk_place **ret)
+{
+    const struct ebb_source *s = &r->u->sources[source];
+    pthread_mutex_lock(&r->lock);
+    while (r->readings[source].pieces_left > 0 && !atomic_load(&r->failed))
+        pthread_cond_wait(&r->turn, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+    size_t count = s->keep_chunks, number = 0;
+    for (size_t i = 0; i < r->piece_count; i++)
+        count += r->pieces[i].source == source ? r->pieces[i].cut.count : 0;
+    struct ebb_chunk_place *list = ebb_alloc_array(count + 1, sizeof *list);
+    uint64_t offset = 0;
+    count = 0;
+    for (size_t k = 0; k < s->keep_chunks; k++) {
+        const Ebb__Chunk *c = s->base->chunks[k];
+        list[count++] = (struct ebb_chunk_place){
+            .offset = offset, .len = c->raw_bytes, .sha256 = c->sha256.data, .base.known = c};
+        offset += c->raw_bytes;
+    }
+    for (size_t i = 0; i < r->piece_count && !atomic_load(&r->failed); i++)
+        for (size_t k = 0; r->pieces[i].source == source && k < r->pieces[i].cut.count; k++) {
+            const struct ebb_new_chunks *cut = &r->pieces[i].cut;
+            const Ebb__Chunk *known = cut->known[k];
+            uint64_t len = known != NULL ? known->raw_bytes : cut->chunks[k].raw_bytes;
+            list[count++] = (struct ebb_chunk_place){
+                .offset = offset,
+                .len = len,
+                .sha256 = known != NULL ? known->sha256.data : cut->chunks[k].sha256,
+                .base = {.known = known, .is_new = true, .source = source, .number = number++}};
+            offset += len;
+        }
+    *ret = list;
+    return count;
+}
+
+static int add_over(struct run *r, const struct piece *p, uint64_t offset, const uint8_t *raw,
+                    size_t len, int64_t step, uint64_t atoms, size_t trajectory,
+                    struct ebb_pack_builder *b, struct ebb_chunk_record *c,
+                    struct ebb_new_base *ret, struct ebb_error *err)
+{
+    EBB_AUTO_FREE struct ebb_chunk_place *places = NULL;
+    size_t count = chunks_of(r, trajectory, &places), number = 0;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer frames = {0};
+    if (!ebb_chunk_with_frame(&r->u->sources[trajectory], places, count, atoms, step, &frames,
+                              &number))
+        return 0;
+    struct ebb_memory m = {.data = frames.data, .len = frames.len};
+    struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
+    struct ebb_cutter_base base = {.bytes = &bytes};
+    uint64_t begin = ebb_pack_bytes(b);
+    bool is_over = false;
+    int rc = ebb_pack_add_chunk(b, r->readings[p->source].cutter, offset, raw, len, &base, true, c,
+                                &is_over, err);
+    if (rc == 0 && is_over) {
+        *ret = places[number].base;
+        return 1;
+    }
+    ebb_pack_cut(b, begin);
+    return rc;
+}
+
+/* Over the frame of its step in one of the commit's trajectories: 1, or 0 when nothing was added.
+ */
+static int add_over_frame(struct run *r, const struct piece *p, uint64_t offset, const uint8_t *raw,
+                          size_t len, struct ebb_pack_builder *b, struct ebb_chunk_record *c,
+                          struct ebb_new_base *ret, struct ebb_error *err)
+{
+    uint64_t atoms = 0;
+    int64_t step = 0;
+    /* Past a notice there is no time to wait for the trajectory. */
+    if (r->u->deadline_ns != 0 || !is_short_lived(&r->u->sources[p->source]) ||
+        !ebb_cutter_has_positions(r->readings[p->source].cutter, offset, len, &atoms, &step))
+        return 0;
+    unsigned looks = 0;
+    for (size_t t = 0; t < r->u->source_count && looks < TRAJECTORIES_MAX; t++) {
+        const struct ebb_source *s = &r->u->sources[t];
+        if (s->want->kind != EBB__FILE_ENTRY__KIND__APPEND || !ebb_source_has_frames(s, atoms))
+            continue;
+        looks++;
+        int rc = add_over(r, p, offset, raw, len, step, atoms, t, b, c, ret, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
 }
 
 static int add_new_chunk(struct run *r, struct piece *p, uint64_t offset, const uint8_t *raw,
@@ -384,25 +457,34 @@ static int add_new_chunk(struct run *r, struct piece *p, uint64_t offset, const 
 {
     const struct ebb_cutter *cutter = r->readings[p->source].cutter;
     struct ebb_chunk_record *c = &p->cut.chunks[p->cut.count - 1];
+    struct ebb_new_base *base = &p->cut.base[p->cut.count - 1];
     unsigned sample = r->u->verify_sample;
-    const Ebb__Chunk *base =
-        cutter == NULL ? NULL : delta_base(r, &r->u->sources[p->source], offset, len);
-    bool is_delta = false;
-    int rc = base != NULL
-                 ? add_delta(r, p, offset, raw, len, base, b, c, &is_delta, err)
-                 : ebb_pack_add_chunk(b, cutter, offset, raw, len, NULL,
-                                      sample <= 1 || p->cut.count % sample == 1, c, &is_delta, err);
-    p->cut.delta[p->cut.count - 1] = is_delta ? base : NULL;
-    return rc;
+    int rc = 0;
+    if (cutter != NULL)
+        rc = add_over_frame(r, p, offset, raw, len, b, c, base, err);
+    if (cutter != NULL && rc == 0 && may_be_delta(r, &r->u->sources[p->source]))
+        rc = add_delta(r, p, offset, raw, len, b, c, base, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    bool unused = false;
+    return ebb_pack_add_chunk(b, cutter, offset, raw, len, NULL,
+                              sample <= 1 || p->cut.count % sample == 1, c, &unused, err);
+}
+
+/* Where the next chunk ends: with what it may be a delta against, where that is known. */
+static size_t next_len(const struct run *r, const struct piece *p, size_t at, const uint8_t *raw)
+{
+    const struct reading *g = &r->readings[p->source];
+    if (may_be_delta(r, &r->u->sources[p->source]) && g->like.layout != NULL)
+        return ebb_like_cut(&g->like, g->cutter, p->offset + at, p->len - at, EBB_CHUNK_BYTES);
+    return ebb_cutter_next(g->cutter, raw + at, p->len - at, EBB_CHUNK_BYTES, EBB_PACK_RAW_BYTES);
 }
 
 static int pack_piece(struct run *r, size_t task, struct piece *p, const uint8_t *raw,
                       struct ebb_pack_builder *b, struct ebb_error *err)
 {
-    const struct ebb_cutter *cutter = r->readings[p->source].cutter;
     for (size_t at = 0; at < p->len;) {
-        size_t len =
-            ebb_cutter_next(cutter, raw + at, p->len - at, EBB_CHUNK_BYTES, EBB_PACK_RAW_BYTES);
+        size_t len = next_len(r, p, at, raw);
         add_chunk(p);
         struct ebb_chunk_record *c = &p->cut.chunks[p->cut.count - 1];
         ebb_sha256(raw + at, len, c->sha256);
@@ -414,6 +496,10 @@ static int pack_piece(struct run *r, size_t task, struct piece *p, const uint8_t
             return rc;
         at += len;
     }
+    pthread_mutex_lock(&r->lock);
+    r->readings[p->source].pieces_left--;
+    pthread_cond_broadcast(&r->turn);
+    pthread_mutex_unlock(&r->lock);
     return 0;
 }
 
@@ -440,7 +526,7 @@ static void collect_chunks(struct run *r)
         struct ebb_new_chunks *n = &r->u->new_chunks[i];
         n->chunks = ebb_alloc_array(n->count, sizeof *n->chunks);
         n->known = ebb_alloc_array(n->count, sizeof *n->known);
-        n->delta = ebb_alloc_array(n->count, sizeof *n->delta);
+        n->base = ebb_alloc_array(n->count, sizeof *n->base);
         n->count = 0;
     }
     for (size_t i = 0; i < r->piece_count; i++) {
@@ -449,7 +535,7 @@ static void collect_chunks(struct run *r)
         for (size_t k = 0; k < from->count; k++, n->count++) {
             n->chunks[n->count] = from->chunks[k];
             n->known[n->count] = from->known[k];
-            n->delta[n->count] = from->delta[k];
+            n->base[n->count] = from->base[k];
         }
     }
 }
@@ -522,12 +608,15 @@ static void clean_up(struct run *r)
         if (r->readings[i].fd >= 0)
             (void)close(r->readings[i].fd);
         ebb_sha256_destroy(r->readings[i].overlap);
+        ebb_like_clean_up(&r->readings[i].like);
+        if (ebb_cutter_has_names(r->readings[i].cutter))
+            r->u->layouts[i] = EBB_TAKE(r->readings[i].cutter);
         ebb_cutter_destroy(r->readings[i].cutter);
     }
     for (size_t i = 0; i < r->piece_count; i++) {
         free(r->pieces[i].cut.chunks);
         free(r->pieces[i].cut.known);
-        free(r->pieces[i].cut.delta);
+        free(r->pieces[i].cut.base);
     }
     for (size_t i = 0; i < r->slot_count; i++) {
         free(r->slots[i].raw);
@@ -545,6 +634,7 @@ static void prepare(struct run *r)
 {
     struct ebb_upload *u = r->u;
     u->new_chunks = ebb_alloc_array(u->source_count + 1, sizeof *u->new_chunks);
+    u->layouts = ebb_alloc_array(u->source_count + 1, sizeof(struct ebb_cutter *));
     r->readings = ebb_alloc_array(u->source_count + 1, sizeof *r->readings);
     for (size_t i = 0; i < u->source_count; i++) {
         r->readings[i] = (struct reading){.fd = -1, .next = u->sources[i].keep_bytes};
@@ -581,8 +671,12 @@ void ebb_upload_clean_up(struct ebb_upload *u)
     for (size_t i = 0; u->new_chunks != NULL && i < u->source_count; i++) {
         free(u->new_chunks[i].chunks);
         free(u->new_chunks[i].known);
-        free(u->new_chunks[i].delta);
+        free(u->new_chunks[i].base);
     }
+    for (size_t i = 0; u->layouts != NULL && i < u->source_count; i++)
+        ebb_cutter_destroy(u->layouts[i]);
+    free(u->layouts);
+    u->layouts = NULL;
     free(u->new_chunks);
     free(u->packs);
     u->new_chunks = NULL;

@@ -24,8 +24,12 @@ struct ebb_new_pack {
 /* The new chunks of one source, in the file's order from keep_bytes on. */
 struct ebb_new_chunks {
     struct ebb_chunk_record *chunks;
-    const Ebb__Chunk **known; /* not NULL: that chunk of the base, `chunks[i]` is unset */
-    const Ebb__Chunk **delta; /* not NULL: what chunks[i] is a delta against, of the base */
+    const Ebb__Chunk **known;    /* not NULL: that chunk of the base, `chunks[i]` is unset */
+    struct ebb_new_base {        /* what chunks[i] is packed against */
+        const Ebb__Chunk *known; /* a chunk of the base manifest; NULL: */
+        bool is_new;             /* one of this commit: of new_chunks[source], `number` */
+        size_t source, number;
+    } * base;
     size_t count;
 };
 
@@ -41,6 +45,7 @@ struct ebb_upload {
 
     /* Results: one entry a source; packs as `ebb_chunk_record.pack` numbers them. */
     struct ebb_new_chunks *new_chunks;
+    struct ebb_cutter **layouts; /* of sources that were read and have named tensors, else NULL */
     struct ebb_new_pack *packs;
     size_t pack_count;
     uint64_t read_bytes;

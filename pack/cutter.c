@@ -1,14 +1,18 @@
-/* XTC is cut between frames, and a chunk is a group of them; files of arrays are cut anywhere, and
- * what of an array lies in a chunk, from its first whole element on, is packed as an array. */
+/* XTC is cut between frames, and a chunk is a group of them; a GROMACS checkpoint is one chunk
+ * where it is not too long, so that positions and velocities stay together; other files of arrays
+ * are cut anywhere. What of an array lies in a chunk, from its first whole element on, is packed as
+ * an array. */
 #include "pack/cutter.h"
 
 #include <string.h>
 
+#include "base/map.h"
 #include "formats/frame_length.h"
 #include "formats/ranges.h"
 #include "formats/recognise.h"
 #include "pack/packer_run.h"
 #include "pack/part_arrays.h"
+#include "pack/trajectory.h"
 
 /* A group is at most as many frames; and an array in a chunk, to be worth a blob, at least as many
  * bytes. */
@@ -21,10 +25,18 @@ struct ebb_cutter {
     struct cutter_range {
         struct ebb_range range; /* name unset */
         double box[3];          /* before it in the file; zeros: none */
+        char *name;             /* NULL: it has none that lasts */
     } * ranges;
     size_t count;
     size_t capacity;
+    struct ebb_map *by_name; /* of ranges with a name: number + 1; NULL: none have */
 };
+
+static bool are_names_kept(enum ebb_file_kind kind)
+{
+    return kind == EBB_FILE_SAFETENSORS || kind == EBB_FILE_TORCH || kind == EBB_FILE_NPZ ||
+           kind == EBB_FILE_NPY;
+}
 
 struct looking {
     struct ebb_cutter *cutter;
@@ -48,6 +60,13 @@ static int found(void *ctx, const struct ebb_range *range, struct ebb_error *err
     struct cutter_range *r = &c->ranges[c->count++];
     *r = (struct cutter_range){.range = *range, .box = {k->box[0], k->box[1], k->box[2]}};
     r->range.name = "";
+    if (are_names_kept(c->kind) && range->name[0] != '\0' &&
+        (c->by_name == NULL || ebb_map_get(c->by_name, range->name) == NULL)) {
+        if (c->by_name == NULL)
+            c->by_name = ebb_map_new(NULL);
+        r->name = ebb_strdup(range->name);
+        ebb_map_set(c->by_name, r->name, (void *)(uintptr_t)c->count);
+    }
     return 0;
 }
 
@@ -75,6 +94,9 @@ void ebb_cutter_destroy(struct ebb_cutter *c)
 {
     if (c == NULL)
         return;
+    for (size_t i = 0; i < c->count; i++)
+        free(c->ranges[i].name);
+    ebb_map_destroy(c->by_name);
     free(c->ranges);
     free(c);
 }
@@ -120,13 +142,14 @@ size_t ebb_cutter_next(const struct ebb_cutter *c, const uint8_t *bytes, size_t 
                        size_t usual_bytes, size_t max_bytes)
 {
     if (c == NULL || c->kind != EBB_FILE_XTC)
-        return at_most(len, usual_bytes);
+        return at_most(len, c != NULL && c->kind == EBB_FILE_CPT ? max_bytes : usual_bytes);
     size_t frames = whole_frames(bytes, len, max_bytes);
     return frames > 0 ? frames : at_most(next_frame(bytes, len), max_bytes);
 }
 
-/* ---- packing ---- */
+/* ---- what stands where ---- */
 
+/* The first range that does not end before `offset`. */
 static size_t first_range(const struct ebb_cutter *c, uint64_t offset)
 {
     size_t low = 0, high = c->count;
@@ -140,66 +163,189 @@ static size_t first_range(const struct ebb_cutter *c, uint64_t offset)
     return low;
 }
 
+static const struct ebb_range *range_named(const struct ebb_cutter *c, const char *name)
+{
+    size_t number =
+        c->by_name == NULL || name == NULL ? 0 : (uintptr_t)ebb_map_get(c->by_name, name);
+    return number == 0 ? NULL : &c->ranges[number - 1].range;
+}
+
+uint64_t ebb_cutter_place_in(const struct ebb_cutter *c, const struct ebb_cutter *old,
+                             uint64_t offset, uint64_t *ret_run)
+{
+    size_t i = first_range(c, offset);
+    const struct ebb_range *g = i < c->count ? &c->ranges[i].range : NULL;
+    if (g == NULL || offset < g->offset) {
+        *ret_run = g == NULL ? UINT64_MAX : g->offset - offset;
+        return UINT64_MAX;
+    }
+    const struct ebb_range *o = range_named(old, c->ranges[i].name);
+    uint64_t into = offset - g->offset;
+    *ret_run = g->len - into;
+    if (o == NULL || o->dtype != g->dtype || o->big_endian != g->big_endian ||
+        (o->len != g->len && o->columns != g->columns) || into >= o->len)
+        return UINT64_MAX;
+    /* A tensor that has grown by rows begins as it was. */
+    *ret_run = (o->len < g->len ? o->len : g->len) - into;
+    return o->offset + into;
+}
+
+bool ebb_cutter_has_names(const struct ebb_cutter *c)
+{
+    return c != NULL && c->by_name != NULL;
+}
+
+bool ebb_cutter_has_positions(const struct ebb_cutter *c, uint64_t offset, size_t len,
+                              uint64_t *ret_atoms, int64_t *ret_step)
+{
+    if (c == NULL || (c->kind != EBB_FILE_CPT && c->kind != EBB_FILE_TRR))
+        return false;
+    for (size_t i = first_range(c, offset); i < c->count; i++) {
+        const struct ebb_range *g = &c->ranges[i].range;
+        if (g->offset + g->len > offset + len)
+            break;
+        if (g->role == EBB_ROLE_X && g->offset >= offset) {
+            *ret_atoms = g->rows;
+            *ret_step = g->step;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ebb_cutter_is_trajectory(const struct ebb_cutter *c)
+{
+    return c != NULL && c->kind == EBB_FILE_XTC;
+}
+
+/* ---- packing ---- */
+
 struct sections {
     struct ebb_part_section *list;
     size_t count;
     size_t at; /* bytes that they cover */
+    const struct ebb_cutter *cutter;
+    uint64_t offset; /* of the chunk */
+    const struct ebb_cutter_base *base;
+    struct ebb_trajectory *trajectory; /* the base of restart state, or NULL */
 };
 
-static void add_section(struct sections *s, size_t len, const struct cutter_range *r, bool has_base)
+static struct ebb_part_section *new_section(struct sections *s, size_t len)
 {
-    if (len == 0)
-        return;
     if ((s->count & (s->count + 1)) == 0)
         s->list = ebb_realloc_array(s->list, 2 * s->count + 1, sizeof *s->list);
-    struct ebb_part_section section = {.len = len};
-    if (r != NULL) {
-        const struct ebb_range *g = &r->range;
-        section.is_array = true;
-        section.motion = ebb_part_motion_of(g);
-        memcpy(section.box, r->box, sizeof section.box);
-        section.dtype = g->dtype;
-        section.big_endian = g->big_endian;
-        section.columns = (size_t)g->columns;
-        section.role = g->role == EBB_ROLE_FIRST_MOMENT    ? EBB_TENSOR_FIRST_MOMENT
-                       : g->role == EBB_ROLE_SECOND_MOMENT ? EBB_TENSOR_SECOND_MOMENT
-                                                           : EBB_TENSOR_ANY;
-        section.has_base = has_base;
-        section.base_offset = s->at;
-    }
-    s->list[s->count++] = section;
+    struct ebb_part_section *section = &s->list[s->count++];
+    *section = (struct ebb_part_section){.len = len};
     s->at += len;
+    return section;
 }
 
-/* What of the array lies in [offset, offset + len), in whole elements. */
-static void add_range(struct sections *s, const struct cutter_range *r, uint64_t offset, size_t len,
-                      bool has_base)
+static void add_plain(struct sections *s, size_t len)
+{
+    if (len > 0)
+        (void)new_section(s, len);
+}
+
+static void set_frame(struct sections *s, const struct ebb_range *g, struct ebb_part_section *to)
+{
+    bool is_same = false;
+    to->has_frame =
+        s->trajectory != NULL && g->role == EBB_ROLE_X && to->len == g->len &&
+        ebb_trajectory_find(s->trajectory, g->rows, g->step, &to->frame, &is_same, NULL) > 0;
+}
+
+/* `base_offset`: where its base begins in the base's bytes; UINT64_MAX: it has none. */
+static void add_array(struct sections *s, size_t len, const struct cutter_range *r,
+                      uint64_t base_offset)
 {
     const struct ebb_range *g = &r->range;
-    uint64_t element = ebb_dtype_size(g->dtype);
+    struct ebb_part_section *to = new_section(s, len);
+    to->is_array = true;
+    to->motion = ebb_part_motion_of(g);
+    memcpy(to->box, r->box, sizeof to->box);
+    to->dtype = g->dtype;
+    to->big_endian = g->big_endian;
+    to->columns = (size_t)g->columns;
+    to->role = g->role == EBB_ROLE_FIRST_MOMENT    ? EBB_TENSOR_FIRST_MOMENT
+               : g->role == EBB_ROLE_SECOND_MOMENT ? EBB_TENSOR_SECOND_MOMENT
+                                                   : EBB_TENSOR_ANY;
+    to->has_base = base_offset != UINT64_MAX && to->motion == EBB_PART_OTHER;
+    to->base_offset = to->has_base ? base_offset : 0;
+    set_frame(s, g, to);
+}
+
+/* Bytes [begin, begin + len) of an array whose like in the base's file begins at `there`: in up to
+ * three pieces, the middle one lying in the base. */
+static void add_placed(struct sections *s, const struct cutter_range *r, size_t len, uint64_t there)
+{
+    size_t element = ebb_dtype_size(r->range.dtype);
+    uint64_t from = s->base->offset, to = from + s->base->bytes->size_bytes;
+    uint64_t before = there < from ? (from - there + element - 1) / element * element : 0;
+    uint64_t end = there < to ? (to - there) / element * element : 0;
+    end = end < len ? end : len;
+    if (before >= end || end - before < ARRAY_BYTES_MIN) {
+        add_array(s, len, r, UINT64_MAX);
+        return;
+    }
+    if (before > 0)
+        add_array(s, (size_t)before, r, UINT64_MAX);
+    add_array(s, (size_t)(end - before), r, there + before - from);
+    if (end < len)
+        add_array(s, (size_t)(len - end), r, UINT64_MAX);
+}
+
+static void add_by_name(struct sections *s, const struct cutter_range *r, uint64_t begin,
+                        uint64_t end)
+{
+    while (begin < end) {
+        uint64_t run = 0;
+        uint64_t there = ebb_cutter_place_in(s->cutter, s->base->old, begin, &run);
+        size_t len = run < end - begin ? (size_t)run : (size_t)(end - begin);
+        if (there == UINT64_MAX)
+            add_array(s, len, r, UINT64_MAX);
+        else
+            add_placed(s, r, len, there);
+        begin += len;
+    }
+}
+
+/* What of the array lies in the chunk, in whole elements. */
+static void add_range(struct sections *s, const struct cutter_range *r, size_t chunk_len)
+{
+    const struct ebb_range *g = &r->range;
+    uint64_t element = ebb_dtype_size(g->dtype), offset = s->offset;
     uint64_t begin = g->offset > offset ? g->offset : offset;
-    uint64_t end = g->offset + g->len < offset + len ? g->offset + g->len : offset + len;
+    uint64_t end =
+        g->offset + g->len < offset + chunk_len ? g->offset + g->len : offset + chunk_len;
     begin = g->offset + (begin - g->offset + element - 1) / element * element;
     end = g->offset + (end - g->offset) / element * element;
     if (begin >= end || end - begin < ARRAY_BYTES_MIN || begin - offset < s->at)
         return;
-    add_section(s, (size_t)(begin - offset) - s->at, NULL, false);
-    add_section(s, (size_t)(end - begin), r, has_base);
+    add_plain(s, (size_t)(begin - offset) - s->at);
+    if (s->base != NULL && s->base->old != NULL)
+        add_by_name(s, r, begin, end);
+    else
+        add_array(s, (size_t)(end - begin), r,
+                  s->base != NULL && s->trajectory == NULL ? s->at : UINT64_MAX);
 }
 
 static int pack_arrays(const struct ebb_cutter *c, uint64_t offset, const uint8_t *bytes,
-                       size_t len, const struct ebb_bytes *base, struct ebb_buffer *out,
+                       size_t len, const struct ebb_cutter_base *base, struct ebb_buffer *out,
                        uint32_t *ret_codec, bool *ret_needs_base, struct ebb_error *err)
 {
-    struct sections s = {0};
+    struct sections s = {.cutter = c, .offset = offset, .base = base};
+    if (base != NULL && (c->kind == EBB_FILE_CPT || c->kind == EBB_FILE_TRR))
+        s.trajectory = ebb_trajectory_new(base->bytes, NULL, 0);
     for (size_t i = first_range(c, offset);
          i < c->count && c->ranges[i].range.offset < offset + len; i++)
-        add_range(&s, &c->ranges[i], offset, len, base != NULL);
+        add_range(&s, &c->ranges[i], len);
     int rc = s.count == 0 ? 0 : 1;
-    add_section(&s, len - s.at, NULL, false);
-    if (rc == 1 && (rc = ebb_part_encode_arrays(bytes, s.list, s.count, base, EBB_PACK_FAST, out,
-                                                ret_codec, ret_needs_base, err)) == 0)
+    add_plain(&s, len - s.at);
+    if (rc == 1 &&
+        (rc = ebb_part_encode_arrays(bytes, s.list, s.count, base != NULL ? base->bytes : NULL,
+                                     EBB_PACK_FAST, out, ret_codec, ret_needs_base, err)) == 0)
         rc = 1;
+    ebb_trajectory_destroy(s.trajectory);
     free(s.list);
     return rc;
 }
@@ -217,7 +363,7 @@ static int check(uint32_t codec, const uint8_t *payload, size_t packed, const ui
 }
 
 int ebb_cutter_pack(const struct ebb_cutter *c, uint64_t offset, const uint8_t *bytes, size_t len,
-                    const struct ebb_bytes *base, size_t below, struct ebb_buffer *out,
+                    const struct ebb_cutter_base *base, size_t below, struct ebb_buffer *out,
                     uint32_t *ret_codec, bool *ret_needs_base, struct ebb_error *err)
 {
     if (c == NULL || len < ARRAY_BYTES_MIN)
@@ -231,7 +377,7 @@ int ebb_cutter_pack(const struct ebb_cutter *c, uint64_t offset, const uint8_t *
         rc = 0;
     if (rc > 0)
         rc = check(*ret_codec, out->data + before, out->len - before, bytes, len,
-                   needs_base ? base : NULL, err);
+                   needs_base ? base->bytes : NULL, err);
     if (rc <= 0)
         out->len = before;
     else

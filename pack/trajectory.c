@@ -126,6 +126,18 @@ static struct ebb_random_source source_of(const struct ebb_trajectory *t)
         .read_at = t->bytes.read_at, .ctx = t->bytes.ctx, .size = t->bytes.size_bytes};
 }
 
+bool ebb_trajectory_head(const struct ebb_bytes *file, uint64_t offset, struct ebb_frame_head *ret)
+{
+    struct ebb_random_source source = {
+        .read_at = file->read_at, .ctx = file->ctx, .size = file->size_bytes};
+    struct ebb_frame_place p;
+    if (ebb_frame_place(EBB_FILE_XTC, &source, offset, &p, NULL) != 1 &&
+        ebb_frame_place(EBB_FILE_TRR, &source, offset, &p, NULL) != 1)
+        return false;
+    *ret = (struct ebb_frame_head){.atoms = p.atoms, .step = p.step};
+    return true;
+}
+
 struct ebb_trajectory *ebb_trajectory_new(const struct ebb_bytes *bytes, const uint64_t *anchors,
                                           size_t anchor_count)
 {

@@ -35,6 +35,13 @@ bool ebb_trajectory_is_wanted(const struct ebb_bytes *file, uint64_t *ret_atoms,
 #define EBB_TRAJECTORY_ORDERS 3
 int ebb_trajectory_order(const void *head, size_t len);
 
+struct ebb_frame_head {
+    uint64_t atoms;
+    int64_t step;
+};
+/* True when a frame of a trajectory (XTC, TRR) begins at `offset` of the file. */
+bool ebb_trajectory_head(const struct ebb_bytes *file, uint64_t offset, struct ebb_frame_head *ret);
+
 struct ebb_trajectory;
 /* NULL: `bytes` are no trajectory whose heads can be read. `bytes` is copied, its context borrowed.
  * `anchors` (copied; may be none): offsets at which frames begin, ascending, steps ascending too:

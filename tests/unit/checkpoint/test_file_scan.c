@@ -21,7 +21,7 @@ static void a_stamp_within_a_clock_tick_of_the_last_change_proves_nothing(void *
     struct ebb_map *seen = ebb_seen_new();
     for (size_t i = 0; i < EBB_ARRAY_LEN(cases); i++) {
         struct ebb_file_stamp stamp = {.ctime_ns = now_ns - cases[i].age_ms * EBB_NS_PER_MS};
-        ebb_seen_set(seen, "f", &stamp, now_ns, 0, NULL);
+        ebb_seen_set(seen, "f", &stamp, now_ns, 0, NULL, NULL);
         const struct ebb_seen_file *f = ebb_map_get(seen, "f");
         assert_int_equal(f->is_fresh, cases[i].is_fresh);
     }

@@ -2,10 +2,11 @@
  * or changes to those of the checkpoint before; all of it comes back byte for byte, and an older
  * program is told.
  *
- *     EBB_GOLDEN_WRITE=tests/golden/checkpoint-v1-parts
+ *     EBB_GOLDEN_WRITE=tests/golden/checkpoint-v1-bases
  * build/tests/unit/checkpoint/checkpoint_parts
  *
- * writes a new golden repository (those committed are never rewritten). */
+ * writes a new golden repository (those committed are never rewritten; checkpoint-v1-parts is of
+ * the time before bases could have another length). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@
 #include "job_files.h"
 #include "tests/unit/pack/sample_files.h"
 
-#define GOLDEN EBB_SOURCE_DIR "/tests/golden/checkpoint-v1-parts"
+static const char *const goldens[] = {EBB_SOURCE_DIR "/tests/golden/checkpoint-v1-parts",
+                                      EBB_SOURCE_DIR "/tests/golden/checkpoint-v1-bases"};
 
 struct parts {
     struct job_dir store_dir, work, back;
@@ -212,6 +214,132 @@ static void changed_tensors_are_deltas_whose_bases_are_kept(void **state)
     }
 }
 
+static float noise(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (float)(*state >> 40) / 16777216.0f - 0.5f;
+}
+
+/* Rows of three tensors of f32 in any order, with a header like that of safetensors. */
+static void put_tensors(struct ebb_buffer *out, const char *order, const unsigned rows[26],
+                        unsigned step)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer head = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer data = {0};
+    for (const char *t = order; *t != '\0'; t++) {
+        size_t begin = data.len;
+        uint64_t seed = (uint64_t)*t, change = 1000 * step + (uint64_t)*t;
+        for (unsigned i = 0; i < rows[*t - 'a'] * 64; i++) {
+            float x = 0.05f * noise(&seed) * (1 + 1e-4f * (float)step * noise(&change));
+            ebb_buffer_append(&data, &x, sizeof x);
+        }
+        ebb_buffer_printf(
+            &head, "%s\"%c\":{\"dtype\":\"F32\",\"shape\":[%u,64],\"data_offsets\":[%zu,%zu]}",
+            t == order ? "{" : ",", *t, rows[*t - 'a'], begin, data.len);
+    }
+    ebb_buffer_append(&head, "}", 1);
+    uint64_t len = head.len; /* little-endian, as the machines that run this */
+    ebb_buffer_append(out, &len, 8);
+    ebb_buffer_append(out, head.data, head.len);
+    ebb_buffer_append(out, data.data, data.len);
+}
+
+static void reordered_and_grown_tensors_are_deltas_by_their_names(void **state)
+{
+    struct parts *p = *state;
+    p->deltas = true;
+    add(p, "model.safetensors", EBB__FILE_ENTRY__KIND__STATE);
+    static const struct {
+        const char *order;
+        unsigned more; /* rows of c */
+    } steps[] = {{"abc", 0}, {"cab", 0}, {"bdac", 300}, {"abcd", 300}};
+    uint64_t first = 0;
+    for (unsigned step = 0; step < EBB_ARRAY_LEN(steps); step++) {
+        unsigned rows[26] = {5000, 3001, 4000 + steps[step].more, 500};
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+        put_tensors(&b, steps[step].order, rows, step);
+        put_file(p, "model.safetensors", b.data, b.len);
+        uint64_t sent = commit(p), deleted = 0;
+        first = step == 0 ? sent : first;
+        if (step > 0 && sent * 100 > first * 80)
+            fail_msg("step %u: %llu bytes of %llu", step, (unsigned long long)sent,
+                     (unsigned long long)first);
+        assert_int_equal(ebb_lineage_collect(p->l, 0, &deleted, NULL), 0);
+        assert_comes_back(p);
+        /* After a restore what is on disk is known as well. */
+        if (step == 1) {
+            ebb_lineage_destroy(p->l);
+            p->l = job_open_and_claim(p->store, 2);
+            job_dir_remove(&p->work);
+            assert_int_equal(ebb_lineage_restore(p->l, p->work.path, NULL, 2, NULL, NULL), 0);
+        }
+    }
+}
+
+static const Ebb__FileEntry *entry_of(const Ebb__Manifest *m, const char *path)
+{
+    for (size_t i = 0; i + 1 < m->n_files; i++)
+        if (strcmp(m->files[i]->path, path) == 0)
+            return m->files[i];
+    return m->files[m->n_files - 1];
+}
+
+/* Chunks of the file that are packed against one of the trajectory. */
+static size_t chunks_over(const Ebb__Manifest *m, const char *path, const char *trajectory)
+{
+    const Ebb__FileEntry *state = entry_of(m, path), *traj = entry_of(m, trajectory);
+    size_t count = 0;
+    for (size_t i = 0; i < state->n_chunks; i++)
+        for (size_t k = 0; state->chunks[i]->base_chunk != NULL && k < traj->n_chunks; k++)
+            count += memcmp(state->chunks[i]->base_chunk->sha256.data, traj->chunks[k]->sha256.data,
+                            EBB_SHA256_SIZE) == 0;
+    return count;
+}
+
+static void restart_state_is_stored_over_the_frame_of_its_step(void **state)
+{
+    struct parts *p = *state;
+    /* The state is named first: the trajectory is packed before it all the same. */
+    add(p, "state.trr", EBB__FILE_ENTRY__KIND__STATE);
+    add(p, "traj.xtc", EBB__FILE_ENTRY__KIND__APPEND);
+    add(p, "other.xtc", EBB__FILE_ENTRY__KIND__APPEND);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer other = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer before = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer x = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer s = {0};
+    sample_xtc(&other, 100, 3, 1000);
+    sample_waters_xtc(&before, 2000, 1, -10, 0);
+    sample_waters(&s, 2000);
+    put_file(p, "other.xtc", other.data, other.len);
+    put_file(p, "traj.xtc", before.data, before.len);
+    put_file(p, "state.trr", "not yet", 7);
+    (void)commit(p);
+    /* The frame of step 0 is new in this commit, and in the next one it is there already. */
+    ebb_buffer_append(&x, before.data, before.len);
+    sample_waters_xtc(&x, 2000, 2, 0, 0.01f);
+    put_file(p, "traj.xtc", x.data, x.len);
+    for (unsigned round = 0; round < 2; round++) {
+        s.data[s.len - 1] ^= (uint8_t)round; /* another state of the same step */
+        put_file(p, "state.trr", s.data, s.len);
+        uint64_t sent = commit(p), deleted = 0;
+        if (round == 1 && sent * 100 > s.len * 75)
+            fail_msg("%llu bytes of %zu", (unsigned long long)sent, s.len);
+        EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = manifest_of(p);
+        assert_int_equal(chunks_over(m, "state.trr", "traj.xtc"), 1);
+        assert_int_equal(m->required_features, EBB_FEATURE_PARTS | EBB_FEATURE_BASES);
+        assert_int_equal(ebb_lineage_collect(p->l, 0, &deleted, NULL), 0);
+        assert_comes_back(p);
+    }
+    /* What does not hold the frame's chunk any more is still whole: its pack is kept. */
+    p->count = 1;
+    s.data[s.len - 2] ^= 1;
+    put_file(p, "state.trr", s.data, s.len);
+    (void)commit(p);
+    uint64_t deleted = 0;
+    assert_int_equal(ebb_lineage_collect(p->l, 0, &deleted, NULL), 0);
+    assert_int_equal(ebb_lineage_verify(p->l, NULL, NULL, NULL, NULL), 0);
+}
+
 static void a_manifest_with_a_wrong_base_is_refused(void **state)
 {
     struct parts *p = *state;
@@ -228,8 +356,11 @@ static void a_manifest_with_a_wrong_base_is_refused(void **state)
     Ebb__Chunk *c = m->files[0]->chunks[0], *base = c->base_chunk;
     assert_non_null(base);
     assert_int_equal(ebb_manifest_check(m, NULL), 0);
-    base->raw_bytes++;
+    base->raw_bytes++; /* allowed by a feature of its own */
     assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
+    m->required_features |= EBB_FEATURE_BASES;
+    assert_int_equal(ebb_manifest_check(m, NULL), 0);
+    m->required_features &= ~EBB_FEATURE_BASES;
     base->raw_bytes--;
     base->pack = 77;
     assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
@@ -239,7 +370,7 @@ static void a_manifest_with_a_wrong_base_is_refused(void **state)
     base->base_chunk = NULL;
     m->required_features = 0;
     assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
-    m->required_features = 2;
+    m->required_features = EBB_FORMAT_FEATURES + 1;
     assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_UNSUPPORTED);
 }
 
@@ -256,16 +387,22 @@ static void write_golden(struct parts *p, const char *golden)
     p->l = job_open_and_claim(store, 3);
     p->deltas = true;
     add(p, "traj.xtc", EBB__FILE_ENTRY__KIND__APPEND);
+    add(p, "state.trr", EBB__FILE_ENTRY__KIND__STATE);
     add(p, "model.safetensors", EBB__FILE_ENTRY__KIND__STATE);
-    add(p, "notes.txt", EBB__FILE_ENTRY__KIND__STATE);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer x = {0};
-    sample_xtc(&x, 200, 12, 1000);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer w = {0};
+    for (int step = -20; step <= 0; step += 10)
+        sample_waters_xtc(&x, 150, 1, step, 0);
+    sample_waters(&w, 150);
+    static const char *const orders[] = {"abc", "cab", "bdac"};
     for (unsigned step = 0; step < 3; step++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer s = {0};
-        sample_safetensors(&s, 100, step);
-        put_file(p, "traj.xtc", x.data, x.len / 12 * (4 * step + 4));
+        unsigned rows[26] = {30, 25, 40 + 2 * step, 10};
+        put_tensors(&s, orders[step], rows, step);
+        w.data[w.len - 1] ^= (uint8_t)step;
+        put_file(p, "traj.xtc", x.data, x.len / 3 * (step + 1));
+        put_file(p, "state.trr", w.data, w.len);
         put_file(p, "model.safetensors", s.data, s.len);
-        put_file(p, "notes.txt", "plain text, plain text, plain text\n", 35);
         (void)commit(p);
         EBB_AUTO_FREE char *digest = job_digest(p->work.path);
         assert_int_equal(ebb_file_write_atomic(step == 1 ? before : expected, digest,
@@ -289,15 +426,12 @@ static int copy_one(void *ctx, const char *relative, const char *path, struct eb
     return ebb_file_write_atomic(target, b.data, b.len, 0644, err);
 }
 
-static void the_golden_repository_of_parts_comes_back(void **state)
+static void golden_comes_back(struct parts *p, const char *golden)
 {
-    struct parts *p = *state;
-    if (getenv("EBB_GOLDEN_WRITE") != NULL) {
-        write_golden(p, getenv("EBB_GOLDEN_WRITE"));
-        return;
-    }
+    EBB_AUTO_FREE char *from = ebb_path_join(golden, "store");
+    EBB_AUTO_FREE char *expected = ebb_path_join(golden, "expected-current");
     /* A copy: a store may leave its locks where it is opened. */
-    assert_int_equal(ebb_walk(GOLDEN "/store", copy_one, p->store_dir.path, NULL), 0);
+    assert_int_equal(ebb_walk(from, copy_one, p->store_dir.path, NULL), 0);
     struct ebb_lineage *l = job_open(p->store);
     struct ebb_error err = {0};
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer want = {0};
@@ -305,9 +439,25 @@ static void the_golden_repository_of_parts_comes_back(void **state)
         ebb_lineage_restore(l, p->back.path, NULL, 1, NULL, &err) < 0)
         fail_msg("%s", err.text);
     EBB_AUTO_FREE char *have = job_digest(p->back.path);
-    assert_int_equal(ebb_file_read(GOLDEN "/expected-current", 1u << 20, &want, NULL), 0);
+    assert_int_equal(ebb_file_read(expected, 1u << 20, &want, NULL), 0);
     assert_string_equal(have, ebb_buffer_text(&want));
     ebb_lineage_destroy(l);
+}
+
+static void golden_repositories_of_parts_come_back(void **state)
+{
+    struct parts *p = *state;
+    if (getenv("EBB_GOLDEN_WRITE") != NULL) {
+        write_golden(p, getenv("EBB_GOLDEN_WRITE"));
+        return;
+    }
+    for (size_t i = 0; i < EBB_ARRAY_LEN(goldens); i++) {
+        if (i > 0) {
+            assert_int_equal(tear_down(state), 0);
+            assert_int_equal(set_up(state), 0);
+        }
+        golden_comes_back(*state, goldens[i]);
+    }
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -319,8 +469,10 @@ int main(void)
         T(trajectories_longer_than_a_pack_come_back),
         T(state_of_tensors_is_arrays),
         T(changed_tensors_are_deltas_whose_bases_are_kept),
+        T(reordered_and_grown_tensors_are_deltas_by_their_names),
+        T(restart_state_is_stored_over_the_frame_of_its_step),
         T(a_manifest_with_a_wrong_base_is_refused),
-        T(the_golden_repository_of_parts_comes_back),
+        T(golden_repositories_of_parts_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "kernels/cpu.h"
 #include "kernels/tensor/state.h"
 #include "noise.h"
@@ -319,6 +321,89 @@ static void blocks_end_where_molecules_do(void **state)
     assert_true(24.0 * ATOMS / (double)check(&in, &info) > 1.5);
 }
 
+/* ---- blobs of every version stay readable: tests/golden/state-v<version> ----
+ *
+ * NAME.blob, and NAME.numbers: the positions, the velocities where there are any, and the frame
+ * where one is needed. With EBB_GOLDEN_WRITE=tests/golden/state-v<version> set in the environment
+ * they are made anew, for a new version of the format; those committed are never rewritten. */
+
+static const char *const golden_names[] = {"water",      "same-time", "mixed",
+                                           "over-frame", "positions", "double"};
+
+static void golden_path(char *out, size_t len, const char *folder, const char *name,
+                        const char *suffix)
+{
+    (void)snprintf(out, len, "%s/%s.%s", folder, name, suffix);
+}
+
+static void write_golden(const char *folder, size_t which)
+{
+    EBB_AUTO_FREE struct system *s =
+        water_box(40 + which, which == 2 ? 40 : 3, 40, which == 1 ? 0 : 0.002);
+    EBB_AUTO_FREE double *wide = calloc(6 * s->atoms, sizeof *wide);
+    struct ebb_state_input in = input_of(s, which != 4, which == 3 || which == 4);
+    uint64_t seed = 1;
+    in.big_endian = false;
+    if (which == 5) {
+        for (size_t i = 0; i < 3 * s->atoms; i++) {
+            wide[i] = (double)s->x[i] + noise_unit(&seed) * 1e-9;
+            wide[3 * s->atoms + i] = (double)s->v[i] + noise_unit(&seed) * 1e-9;
+        }
+        in.x = wide;
+        in.v = wide + 3 * s->atoms;
+        in.dtype = EBB_DTYPE_F64;
+    }
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer blob = {0}, numbers = {0};
+    assert_int_equal(ebb_state_encode(&in, &blob, NULL), 0);
+    size_t bytes = 3 * in.atoms * ebb_dtype_size(in.dtype);
+    ebb_buffer_append(&numbers, in.x, bytes);
+    if (in.v != NULL)
+        ebb_buffer_append(&numbers, in.v, bytes);
+    if (in.frame != NULL)
+        ebb_buffer_append(&numbers, in.frame, 12 * in.atoms);
+    char path[512];
+    golden_path(path, sizeof path, folder, golden_names[which], "blob");
+    assert_int_equal(ebb_file_write_atomic(path, blob.data, blob.len, 0644, NULL), 0);
+    golden_path(path, sizeof path, folder, golden_names[which], "numbers");
+    assert_int_equal(ebb_file_write_atomic(path, numbers.data, numbers.len, 0644, NULL), 0);
+}
+
+static void check_golden(const char *folder, const char *name)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer blob = {0}, numbers = {0};
+    char path[512];
+    golden_path(path, sizeof path, folder, name, "blob");
+    assert_int_equal(ebb_file_read(path, 1u << 20, &blob, NULL), 0);
+    golden_path(path, sizeof path, folder, name, "numbers");
+    assert_int_equal(ebb_file_read(path, 1u << 20, &numbers, NULL), 0);
+    struct ebb_state_info info;
+    assert_int_equal(ebb_state_read_info(blob.data, blob.len, &info, NULL), 0);
+    size_t bytes = 3 * info.atoms * ebb_dtype_size(info.dtype),
+           motion = info.has_v ? 2 * bytes : bytes;
+    assert_int_equal(numbers.len, motion + (info.needs_frame ? 12 * info.atoms : 0));
+    EBB_AUTO_FREE uint8_t *x = malloc(motion);
+    struct ebb_error err = {0};
+    for (int cpu = EBB_CPU_REFERENCE; cpu <= EBB_CPU_AVX512; cpu++) {
+        ebb_cpu_level_limit((enum ebb_cpu_level)cpu);
+        const float *frame = (const float *)(const void *)(numbers.data + motion);
+        if (ebb_state_decode(blob.data, blob.len, info.needs_frame ? frame : NULL, info.atoms, x,
+                             info.has_v ? x + bytes : NULL, &err) < 0)
+            fail_msg("%s/%s: %s", folder, name, err.text);
+        assert_memory_equal(x, numbers.data, motion);
+    }
+}
+
+static void blobs_of_every_version_come_back(void **state)
+{
+    (void)state;
+    const char *write_to = getenv("EBB_GOLDEN_WRITE");
+    for (size_t i = 0; i < sizeof golden_names / sizeof *golden_names; i++) {
+        if (write_to != NULL)
+            write_golden(write_to, i);
+        check_golden(EBB_SOURCE_DIR "/tests/golden/state-v1", golden_names[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_frame_of_another_step_is_not_used),
         cmocka_unit_test(every_flip_cut_and_wrong_frame_is_found),
         cmocka_unit_test(blocks_end_where_molecules_do),
+        cmocka_unit_test(blobs_of_every_version_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
