@@ -165,22 +165,19 @@ static void encode_block(struct pass *s, uint32_t count, bool circle, uint32_t a
 static void encode_links(struct pass *s, bool circle)
 {
     const struct ebb_traj_part *p = s->part;
+    const uint32_t spheres = p->n - p->with_angle, all = circle ? p->with_angle : spheres;
+    const uint32_t *places = p->by_kind + (circle ? spheres : 0);
     struct links links = {0};
-    uint32_t count = 0, done = 0;
-    for (uint32_t k = 0; k < p->n; k++) {
-        const uint32_t i = p->order[k];
-        if ((p->bonds[i].reference != 0) != circle)
-            continue;
-        load_link(s, i, count, &links);
-        block_store1(&links.last, count, at_atom(p->last, i));
-        block_store1(&links.seen, count, at_atom(s->arms, p->first[i]));
-        if (++count < EBB_TRAJ_BLOCK)
-            continue;
+    for (uint32_t done = 0; done < all; done += EBB_TRAJ_BLOCK) {
+        const uint32_t count = all - done < EBB_TRAJ_BLOCK ? all - done : EBB_TRAJ_BLOCK;
+        for (uint32_t j = 0; j < count; j++) {
+            const uint32_t i = places[done + j];
+            load_link(s, i, j, &links);
+            block_store1(&links.last, j, at_atom(p->last, i));
+            block_store1(&links.seen, j, at_atom(s->arms, p->first[i]));
+        }
         encode_block(s, count, circle, done, &links);
-        done += count;
-        count = 0;
     }
-    encode_block(s, count, circle, done, &links);
 }
 
 void ebb_traj_chain_encode(struct pass *s)

@@ -48,7 +48,9 @@ bool ebb_traj_chain_order(struct ebb_traj_part *p)
     EBB_AUTO_FREE uint32_t *ends = calloc(2 * (size_t)p->n + 3, sizeof *ends);
     p->order = calloc((size_t)p->n + 1, sizeof *p->order);
     p->batch_end = calloc((size_t)p->n + 1, sizeof *p->batch_end);
-    if (keys == NULL || ends == NULL || p->order == NULL || p->batch_end == NULL)
+    p->by_kind = calloc((size_t)p->n + 1, sizeof *p->by_kind);
+    if (keys == NULL || ends == NULL || p->order == NULL || p->batch_end == NULL ||
+        p->by_kind == NULL)
         return false;
     for (uint32_t i = 0; i < p->n; i++) {
         keys[i] = key_of(p, i, keys);
@@ -60,5 +62,8 @@ bool ebb_traj_chain_order(struct ebb_traj_part *p)
         p->order[ends[keys[i]]++] = i;
     for (uint32_t i = 0; i < p->n; i++)
         p->batch_end[i] = ends[keys[p->order[i]]];
+    uint32_t at[2] = {0, p->n - p->with_angle};
+    for (uint32_t i = 0; i < p->n; i++)
+        p->by_kind[at[p->bonds[p->order[i]].reference != 0]++] = p->order[i];
     return true;
 }

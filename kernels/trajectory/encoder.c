@@ -7,38 +7,10 @@
 #include <zstd.h>
 
 #include "kernels/trajectory/encoder.h"
-#include "kernels/varint.h"
+#include "kernels/trajectory/put.h"
 
 #define WORTH_EXPECTING 4096 /* numbers a frame: of a stream that becomes large */
 #define SLACK           64   /* numbers that vector loops may touch beyond the last */
-
-static void put_varint(struct ebb_buffer *b, uint64_t value)
-{
-    uint8_t bytes[EBB_VARINT_MAX];
-    ebb_buffer_append(b, bytes, ebb_varint_put(bytes, value));
-}
-
-static void put_byte(struct ebb_buffer *b, unsigned value)
-{
-    uint8_t byte = (uint8_t)value;
-    ebb_buffer_append(b, &byte, 1);
-}
-
-static void put_bits32(struct ebb_buffer *b, float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    for (unsigned i = 0; i < 4; i++)
-        put_byte(b, bits >> (8 * i) & 0xff);
-}
-
-static void put_bits64(struct ebb_buffer *b, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    for (unsigned i = 0; i < 8; i++)
-        put_byte(b, (unsigned)(bits >> (8 * i) & 0xff));
-}
 
 static bool allocate(struct ebb_traj_encoder *enc)
 {
@@ -214,16 +186,16 @@ static void put_misses(struct ebb_traj_encoder *enc, const struct ebb_traj_box *
 {
     struct ebb_traj_misses *m = &enc->misses;
     sort_misses(m);
-    put_varint(&enc->frames, m->count);
+    ebb_traj_put_varint(&enc->frames, m->count);
     uint32_t next = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct ebb_traj_miss *e = &m->items[i];
         const int32_t d[3] = {e->x, e->y, e->z};
         unsigned code = miss_code(box, d);
-        put_varint(&enc->frames, e->atom - next);
-        put_byte(&enc->frames, code);
+        ebb_traj_put_varint(&enc->frames, e->atom - next);
+        ebb_traj_put_byte(&enc->frames, code);
         for (unsigned k = 0; k < 3 && code == EBB_TRAJ_MISS_EXPLICIT; k++)
-            put_varint(&enc->frames, ebb_traj_zigzag(d[k]));
+            ebb_traj_put_varint(&enc->frames, ebb_traj_zigzag(d[k]));
         next = e->atom + 1;
     }
 }
@@ -233,12 +205,12 @@ void ebb_traj_frame_put_weights(struct ebb_traj_encoder *enc, unsigned part)
     const struct ebb_traj_part *p = &enc->parts[part];
     const struct ebb_traj_weights *w = &enc->weights[part];
     if (p->type != EBB_TRAJ_PART_CHAIN) {
-        put_byte(&enc->frames, (uint8_t)w->last);
-        put_byte(&enc->frames, (uint8_t)w->mean);
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->last);
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->mean);
     }
     if (p->type != EBB_TRAJ_PART_FREE) {
-        put_byte(&enc->frames, w->sphere);
-        put_byte(&enc->frames, w->circle);
+        ebb_traj_put_byte(&enc->frames, w->sphere);
+        ebb_traj_put_byte(&enc->frames, w->circle);
     }
 }
 
@@ -256,8 +228,8 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
         }
         if (enc->encoded > 0 && n >= WORTH_EXPECTING)
             ebb_traj_writer_expect(&w[k], n * (enc->group_frames - 1));
-        put_byte(&enc->frames,
-                 ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, ebb_traj_stream_is_joined(k)));
+        ebb_traj_put_byte(&enc->frames, ebb_traj_writer_put(&w[k], enc->numbers.of[k], n,
+                                                            ebb_traj_stream_is_joined(k)));
     }
 }
 
@@ -285,18 +257,18 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
 
 void ebb_traj_frame_put_odd(struct ebb_buffer *odd, uint32_t gap, const float x[3])
 {
-    put_varint(odd, gap);
+    ebb_traj_put_varint(odd, gap);
     for (unsigned k = 0; k < 3; k++)
-        put_bits32(odd, x[k]);
+        ebb_traj_put_float(odd, x[k]);
 }
 
 size_t ebb_traj_frame_begin(struct ebb_traj_encoder *enc, const float box[9])
 {
     const bool new_box = enc->encoded == 0 || memcmp(box, enc->last_box, sizeof enc->last_box) != 0;
     const size_t flags_at = enc->frames.len;
-    put_byte(&enc->frames, new_box ? EBB_TRAJ_FRAME_BOX : 0);
+    ebb_traj_put_byte(&enc->frames, new_box ? EBB_TRAJ_FRAME_BOX : 0);
     for (unsigned k = 0; new_box && k < 9; k++)
-        put_bits32(&enc->frames, box[k]);
+        ebb_traj_put_float(&enc->frames, box[k]);
     memcpy(enc->last_box, box, sizeof enc->last_box);
     return flags_at;
 }
@@ -308,7 +280,7 @@ void ebb_traj_frame_end(struct ebb_traj_encoder *enc, size_t flags_at, bool insi
     if (enc->misses.count > 0)
         put_misses(enc, box);
     if (odd_count > 0) {
-        put_varint(&enc->frames, odd_count);
+        ebb_traj_put_varint(&enc->frames, odd_count);
         ebb_buffer_append(&enc->frames, odd->data, odd->len);
     }
     enc->frames.data[flags_at] |= (uint8_t)((inside ? EBB_TRAJ_FRAME_WRAPPED : 0) |
@@ -374,10 +346,10 @@ static int encode_held(struct ebb_traj_encoder *enc, struct ebb_error *err)
 
 static void put_head(struct ebb_traj_encoder *enc, struct ebb_buffer *side)
 {
-    put_varint(side, enc->part_count);
+    ebb_traj_put_varint(side, enc->part_count);
     for (unsigned p = 0; p < enc->part_count; p++)
         ebb_traj_part_write(&enc->parts[p], side);
-    put_varint(side, enc->frames.len);
+    ebb_traj_put_varint(side, enc->frames.len);
     ebb_buffer_append(side, enc->frames.data, enc->frames.len);
 }
 
@@ -531,62 +503,68 @@ static void substitute(const struct ebb_traj_encoder *enc, struct held_frame *f,
     f->q[i] = before != NULL ? before->q[i] : 0;
 }
 
-int ebb_traj_encoder_add(struct ebb_traj_encoder *enc, const float *xyz, const float box[9],
-                         struct ebb_buffer *out, struct ebb_error *err)
+/* As they came; *odd counts those off the lattice. */
+static void quantise(const struct ebb_traj_encoder *enc, const void *xyz, int32_t *q, uint32_t *odd)
 {
-    int rc = begin_frame(enc, EBB_TRAJ_F32, out, err);
+    const double inverse = 1.0 / enc->quantum;
+    if (enc->kind == EBB_TRAJ_F64)
+        ebb_traj_quantise_f64(xyz, 3 * enc->atoms, inverse, q, odd);
+    else
+        ebb_traj_quantise_f32(xyz, 3 * enc->atoms, inverse, q, odd);
+}
+
+/* The atom's entry, if one of its coordinates is off the lattice. */
+static bool put_if_odd(const struct ebb_traj_encoder *enc, struct held_frame *f, const void *xyz,
+                       uint32_t i, uint32_t gap)
+{
+    const double inverse = 1.0 / enc->quantum;
+    const float *narrow = (const float *)xyz + 3 * (size_t)i;
+    const double *wide = (const double *)xyz + 3 * (size_t)i;
+    bool any = false;
+    for (unsigned k = 0; k < 3; k++) {
+        if (ebb_traj_on_lattice(enc->kind == EBB_TRAJ_F64 ? wide[k] : narrow[k], inverse))
+            continue;
+        any = true;
+        substitute(enc, f, 3 * (size_t)i + k);
+    }
+    if (any && enc->kind == EBB_TRAJ_F64) {
+        ebb_traj_put_varint(&f->odd, gap);
+        for (unsigned k = 0; k < 3; k++)
+            ebb_traj_put_double(&f->odd, wide[k]);
+    } else if (any) {
+        ebb_traj_frame_put_odd(&f->odd, gap, narrow);
+    }
+    return any;
+}
+
+static int add_real(struct ebb_traj_encoder *enc, enum ebb_traj_kind kind, const void *xyz,
+                    const float *box, struct ebb_buffer *out, struct ebb_error *err)
+{
+    int rc = begin_frame(enc, kind, out, err);
     if (rc < 0)
         return rc;
     struct held_frame *f = next_frame(enc);
-    const double inverse = 1.0 / enc->quantum;
     uint32_t odd, next = 0;
-    ebb_traj_quantise_f32(xyz, 3 * enc->atoms, inverse, f->q, &odd);
+    quantise(enc, xyz, f->q, &odd);
     for (uint32_t i = 0; odd > 0 && i < enc->atoms; i++) {
-        const float *x = xyz + 3 * (size_t)i;
-        bool any = false;
-        for (unsigned k = 0; k < 3; k++) {
-            if (ebb_traj_on_lattice(x[k], inverse))
-                continue;
-            any = true;
-            substitute(enc, f, 3 * (size_t)i + k);
-        }
-        if (!any)
+        if (!put_if_odd(enc, f, xyz, i, i - next))
             continue;
-        ebb_traj_frame_put_odd(&f->odd, i - next, x);
         f->odd_count++;
         next = i + 1;
     }
     return take_frame(enc, f, box, out, err);
 }
 
+int ebb_traj_encoder_add(struct ebb_traj_encoder *enc, const float *xyz, const float box[9],
+                         struct ebb_buffer *out, struct ebb_error *err)
+{
+    return add_real(enc, EBB_TRAJ_F32, xyz, box, out, err);
+}
+
 int ebb_traj_encoder_add_f64(struct ebb_traj_encoder *enc, const double *xyz, const float box[9],
                              struct ebb_buffer *out, struct ebb_error *err)
 {
-    int rc = begin_frame(enc, EBB_TRAJ_F64, out, err);
-    if (rc < 0)
-        return rc;
-    struct held_frame *f = next_frame(enc);
-    const double inverse = 1.0 / enc->quantum;
-    uint32_t odd, next = 0;
-    ebb_traj_quantise_f64(xyz, 3 * enc->atoms, inverse, f->q, &odd);
-    for (uint32_t i = 0; odd > 0 && i < enc->atoms; i++) {
-        const double *x = xyz + 3 * (size_t)i;
-        bool any = false;
-        for (unsigned k = 0; k < 3; k++) {
-            if (ebb_traj_on_lattice(x[k], inverse))
-                continue;
-            any = true;
-            substitute(enc, f, 3 * (size_t)i + k);
-        }
-        if (!any)
-            continue;
-        put_varint(&f->odd, i - next);
-        for (unsigned k = 0; k < 3; k++)
-            put_bits64(&f->odd, x[k]);
-        f->odd_count++;
-        next = i + 1;
-    }
-    return take_frame(enc, f, box, out, err);
+    return add_real(enc, EBB_TRAJ_F64, xyz, box, out, err);
 }
 
 int ebb_traj_encoder_add_lattice(struct ebb_traj_encoder *enc, const int32_t *q, const float box[9],

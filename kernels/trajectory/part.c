@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernels/varint.h"
+#include "kernels/trajectory/put.h"
 
 /* Vector loops may write past the last number, up to a block. */
 #define SLACK 64
@@ -16,6 +16,7 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->bonds);
     free(p->order);
     free(p->batch_end);
+    free(p->by_kind);
     free(p->a);
     free(p->b);
     memset(p, 0, sizeof *p);
@@ -82,21 +83,6 @@ size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind)
     }
 }
 
-static void put(struct ebb_buffer *out, uint64_t value)
-{
-    uint8_t bytes[EBB_VARINT_MAX];
-    ebb_buffer_append(out, bytes, ebb_varint_put(bytes, value));
-}
-
-static void put_float(struct ebb_buffer *out, float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint8_t bytes[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16),
-                        (uint8_t)(bits >> 24)};
-    ebb_buffer_append(out, bytes, sizeof bytes);
-}
-
 /* Sites from i on that follow each other with one stride. */
 static uint32_t run_length(const struct ebb_traj_part *p, uint32_t i, uint32_t *ret_stride)
 {
@@ -113,9 +99,9 @@ static void put_runs(const struct ebb_traj_part *p, struct ebb_buffer *out)
     for (uint32_t i = 0; i < p->n;) {
         uint32_t stride;
         uint32_t count = run_length(p, i, &stride);
-        put(out, p->first[i] - next);
-        put(out, count);
-        put(out, stride);
+        ebb_traj_put_varint(out, p->first[i] - next);
+        ebb_traj_put_varint(out, count);
+        ebb_traj_put_varint(out, stride);
         next = p->first[i + count - 1] + p->atoms_each;
         i += count;
     }
@@ -155,36 +141,36 @@ static void put_bonds(const struct ebb_traj_part *p, struct ebb_buffer *out)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer places = {0};
     struct lengths lengths = {0};
     for (uint32_t i = 0; i < p->n; i++)
-        put(out, p->first[i] - p->bonds[i].parent);
+        ebb_traj_put_varint(out, p->first[i] - p->bonds[i].parent);
     for (uint32_t i = 0; i < p->n; i++)
-        put(out, p->bonds[i].reference);
+        ebb_traj_put_varint(out, p->bonds[i].reference);
     for (uint32_t i = 0; i < p->n; i++)
-        put(&places, place_of(&lengths, p->bonds[i].b2));
+        ebb_traj_put_varint(&places, place_of(&lengths, p->bonds[i].b2));
     for (uint32_t i = 0; i < p->n; i++) {
         if (p->bonds[i].reference != 0)
-            put(&places, place_of(&lengths, p->bonds[i].c2));
+            ebb_traj_put_varint(&places, place_of(&lengths, p->bonds[i].c2));
     }
-    put(out, lengths.count);
+    ebb_traj_put_varint(out, lengths.count);
     for (size_t i = 0; i < lengths.count; i++)
-        put_float(out, lengths.values[i]);
+        ebb_traj_put_float(out, lengths.values[i]);
     ebb_buffer_append(out, places.data, places.len);
     free(lengths.values);
 }
 
 void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out)
 {
-    put(out, p->type);
-    put(out, p->n);
-    put(out, p->atoms_each);
+    ebb_traj_put_varint(out, p->type);
+    ebb_traj_put_varint(out, p->n);
+    ebb_traj_put_varint(out, p->atoms_each);
     put_runs(p, out);
     if (p->type == EBB_TRAJ_PART_CHAIN)
         put_bonds(p, out);
     if (p->type == EBB_TRAJ_PART_WATER) {
-        put_float(out, p->rigid.a2);
-        put_float(out, p->rigid.b2);
-        put_float(out, p->rigid.ab);
-        put_float(out, p->rigid.virtual_a);
-        put_float(out, p->rigid.virtual_b);
+        ebb_traj_put_float(out, p->rigid.a2);
+        ebb_traj_put_float(out, p->rigid.b2);
+        ebb_traj_put_float(out, p->rigid.ab);
+        ebb_traj_put_float(out, p->rigid.virtual_a);
+        ebb_traj_put_float(out, p->rigid.virtual_b);
     }
 }
 

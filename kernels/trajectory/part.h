@@ -62,6 +62,7 @@ struct ebb_traj_part {
     uint32_t with_angle;         /* chain: bonds with a reference */
     uint32_t *order;             /* chain: places in the order of coding, */
     uint32_t *batch_end;         /* and for each of them where the batch of independent ones ends */
+    uint32_t *by_kind;           /* the same places, those without a reference before those with */
     /* x of all, y of all, z of all */
     int32_t *last;   /* displacement from the frame before; chain: scratch */
     int32_t *behind; /* sum over the frames so far of (position then - position now) */

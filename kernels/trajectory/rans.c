@@ -3,6 +3,7 @@
  */
 #include "kernels/trajectory/rans.h"
 
+#include <float.h>
 #include <string.h>
 
 #include "kernels/trajectory/rans_simd.h"
@@ -28,22 +29,33 @@ void ebb_rans_count(const uint8_t *symbols, size_t n, uint32_t ret_counts[256])
 
 /* What changing the frequency of a symbol by one costs or gains is count / frequency, roughly: the
  * surplus or lack is settled where that is least harmful. */
+static double cost_of(const uint32_t counts[256], const struct ebb_rans_table *t, unsigned s,
+                      bool more)
+{
+    const unsigned f = t->frequency[s];
+    if (more)
+        return -(double)counts[s] / (f + 0.5);
+    return f == 1 ? DBL_MAX : (double)counts[s] / (f - 0.5);
+}
+
 static void settle(const uint32_t counts[256], struct ebb_rans_table *t, int lack)
 {
-    for (; lack != 0; lack += lack > 0 ? -1 : 1) {
-        int best = -1;
-        double best_cost = 0;
-        for (int s = 0; s < 256; s++) {
-            unsigned f = t->frequency[s];
-            if (f == 0 || (lack < 0 && f == 1))
-                continue;
-            double cost = lack > 0 ? -(double)counts[s] / (f + 0.5) : (double)counts[s] / (f - 0.5);
-            if (best < 0 || cost < best_cost) {
-                best = s;
-                best_cost = cost;
-            }
-        }
-        t->frequency[best] = (uint16_t)(t->frequency[best] + (lack > 0 ? 1 : -1));
+    double costs[256];
+    uint8_t used[256];
+    unsigned n = 0;
+    for (unsigned s = 0; s < 256; s++) {
+        if (t->frequency[s] == 0)
+            continue;
+        costs[n] = cost_of(counts, t, s, lack > 0);
+        used[n++] = (uint8_t)s;
+    }
+    for (int left = lack < 0 ? -lack : lack; left > 0; left--) {
+        unsigned best = 0;
+        for (unsigned i = 1; i < n; i++)
+            best = costs[i] < costs[best] ? i : best;
+        const unsigned s = used[best];
+        t->frequency[s] = (uint16_t)(t->frequency[s] + (lack > 0 ? 1 : -1));
+        costs[best] = cost_of(counts, t, s, lack > 0);
     }
 }
 

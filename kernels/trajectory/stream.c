@@ -6,6 +6,7 @@
 
 #include "kernels/trajectory/bits.h"
 #include "kernels/trajectory/levels.h"
+#include "kernels/trajectory/put.h"
 #include "kernels/trajectory/tiles.h"
 #include "kernels/varint.h"
 
@@ -129,17 +130,11 @@ static void put_low(struct ebb_traj_writer *w, const uint32_t *values, size_t n)
         w->pending[w->pending_count++] = values[i];
 }
 
-static void put_varint(struct ebb_buffer *b, uint64_t value)
-{
-    uint8_t bytes[EBB_VARINT_MAX];
-    ebb_buffer_append(b, bytes, ebb_varint_put(bytes, value));
-}
-
 static void put_escapes(struct ebb_traj_writer *w, const uint32_t *values, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (values[i] >> w->raw_bits >= EBB_TRAJ_ESCAPE)
-            put_varint(&w->escapes, (values[i] >> w->raw_bits) - EBB_TRAJ_ESCAPE);
+            ebb_traj_put_varint(&w->escapes, (values[i] >> w->raw_bits) - EBB_TRAJ_ESCAPE);
     }
 }
 
@@ -194,7 +189,7 @@ void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, const uint8_t *heads,
 static void put_section(struct ebb_buffer *side, struct ebb_buffer *out, const void *bytes,
                         size_t len)
 {
-    put_varint(side, len);
+    ebb_traj_put_varint(side, len);
     ebb_buffer_append(out, bytes, len);
 }
 
@@ -209,9 +204,9 @@ static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
     unsigned last = 255;
     while (table.frequency[last] == 0)
         last--;
-    put_varint(side, last);
+    ebb_traj_put_varint(side, last);
     for (unsigned s = 0; s <= last; s++)
-        put_varint(side, table.frequency[s]);
+        ebb_traj_put_varint(side, table.frequency[s]);
     if (table.frequency[last] == EBB_RANS_TOTAL)
         return;
     /* The coder works from the end, then the bytes move down: little room, few pages touched. */
@@ -221,7 +216,7 @@ static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
     uint8_t *coded = ebb_rans_encode(w->tokens, w->count, &table, room, bound);
     size_t len = (size_t)(room + bound - coded);
     memmove(room, coded, len);
-    put_varint(side, len);
+    ebb_traj_put_varint(side, len);
     out->len += len;
     out->data[out->len] = 0;
 }
@@ -231,7 +226,7 @@ void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_b
 {
     if (!packed) {
         flush_pending(w);
-        put_varint(side, w->count);
+        ebb_traj_put_varint(side, w->count);
         if (w->count > 0)
             put_tokens(w, side, out);
         put_section(side, out, w->escapes.data, w->escapes.len);
