@@ -13,6 +13,7 @@
 #include "scheduler/core/profile.h"
 #include "scheduler/core/status.h"
 #include "scheduler/core/sweep.h"
+#include "scheduler/core/time_price.h"
 
 #define VMS      1000
 #define JOBS     100000
@@ -167,7 +168,7 @@ static void run(struct ebb_state *s, uint64_t job)
     apply(s, &e);
 }
 
-static void bench_plan(struct ebb_state *s, const char *when)
+static void bench_plan(struct ebb_state *s, const char *when, struct ebb_time_tables *tables)
 {
     enum { OFFERS = 2000 };
     static Ebb__Offer offers[OFFERS];
@@ -181,6 +182,7 @@ static void bench_plan(struct ebb_state *s, const char *when)
         offers[i].cpus = 1 << (i % 6);
         offers[i].memory_bytes = UINT64_C(64) << 30;
         offers[i].usd_micros_per_hour = 10000 * (1 << (i % 6)) + 7 * i;
+        offers[i].on_demand_usd_micros_per_hour = 3 * offers[i].usd_micros_per_hour;
         list[i] = &offers[i];
     }
     struct ebb_policy policy;
@@ -191,7 +193,8 @@ static void bench_plan(struct ebb_state *s, const char *when)
                                 .offer_count = OFFERS,
                                 .policy = &policy,
                                 .now_wall_ns = clock_ns,
-                                .random = 0.5};
+                                .random = 0.5,
+                                .tables = tables};
     struct ebb_plan plan;
     double start = now_s();
     ebb_plan(&in, &plan);
@@ -233,7 +236,13 @@ static void bench_fold(void)
     double submit = now_s();
     apply(s, &e);
     printf("submission of %d jobs: %.1f ms\n", JOBS, (now_s() - submit) * 1e3);
-    bench_plan(s, "no VM yet");
+    bench_plan(s, "no VM yet", NULL);
+    struct ebb_time_tables *tables = ebb_time_tables_new();
+    s->bags[0]->spec->deadline_s = 50 * 3600;
+    bench_plan(s, "with a deadline", tables);
+    bench_plan(s, "with a deadline, again", tables);
+    s->bags[0]->spec->deadline_s = 0;
+    ebb_time_tables_destroy(tables);
     Ebb__Offer offer;
     ebb__offer__init(&offer);
     offer.type = lit("m");
@@ -254,7 +263,7 @@ static void bench_fold(void)
         for (size_t i = 0; i < n; i++)
             lease(s, &places[i]);
         if (round == 0)
-            bench_plan(s, "all VMs busy");
+            bench_plan(s, "all VMs busy", NULL);
         double go = now_s();
         fold_s += round == 0 ? 0 : go - mid;
         before += round == 0 ? n : 0;

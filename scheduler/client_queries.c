@@ -25,7 +25,8 @@ static struct ebb_plan_input plan_input(struct ebb_daemon *d)
                                    .offer_count = d->offer_count,
                                    .policy = &d->options.policy,
                                    .now_wall_ns = ebb_wall_ns(NULL),
-                                   .random = ebb_random_uniform(&d->random)};
+                                   .random = ebb_random_uniform(&d->random),
+                                   .tables = d->tables};
 }
 
 enum ebb_request_result ebb_request_plan(struct ebb_daemon *d, struct ebb_client_link *c,

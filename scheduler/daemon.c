@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "scheduler/core/intervals.h"
+#include "scheduler/core/time_price.h"
 
 #define WORKERS 8
 
@@ -178,6 +179,7 @@ static int begin(struct ebb_daemon *d, struct ebb_error *err)
     if (rc < 0)
         return rc;
     d->intervals = ebb_intervals_new();
+    d->tables = ebb_time_tables_new();
     configure_cloud(d);
     take_up(d);
     rc = ebb_agents_listen(d, err);
@@ -253,6 +255,7 @@ void ebb_daemon_destroy(struct ebb_daemon *d)
     ebb_stores_clean_up(d);
     ebb_state_destroy(d->state);
     ebb_intervals_destroy(d->intervals);
+    ebb_time_tables_destroy(d->tables);
     ebb_loop_destroy(d->loop);
     free(d->runs);
     free(d->store_url);

@@ -76,6 +76,7 @@ struct ebb_vm_run {
 
 struct ebb_outgoing;
 struct ebb_intervals;
+struct ebb_time_tables;
 
 struct ebb_daemon {
     struct ebb_daemon_options options;
@@ -108,6 +109,7 @@ struct ebb_daemon {
     char **committing; /* kinds in the open batch, for fault points; NULL unless asked for */
     size_t committing_count;
     struct ebb_intervals *intervals;
+    struct ebb_time_tables *tables;
     int64_t warned_wall_ns; /* the last revocation that siblings were warned of */
     bool plan_wanted;
     int64_t plan_not_before_ns, plan_again_ns; /* again: 0 none */

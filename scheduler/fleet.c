@@ -221,7 +221,8 @@ void ebb_fleet_plan(struct ebb_daemon *d)
                                       .offer_count = d->offer_count,
                                       .policy = &d->options.policy,
                                       .now_wall_ns = now_wall_ns,
-                                      .random = ebb_random_uniform(&d->random)};
+                                      .random = ebb_random_uniform(&d->random),
+                                      .tables = d->tables};
     ebb_plan(&in, &plan);
     act_on_plan(d, &plan, now_wall_ns);
     ebb_plan_clean_up(&plan);

@@ -5,6 +5,7 @@
 
 #include "scheduler/core/acts.h"
 #include "scheduler/core/intervals.h"
+#include "scheduler/core/time_price.h"
 #include "simulator/run.h"
 
 /* What the log does not hold of a VM. */
@@ -53,6 +54,7 @@ struct ebb_driver {
     size_t changed_count, changed_capacity;
     size_t *prices_seen; /* by pool */
     struct ebb_intervals *intervals;
+    struct ebb_time_tables *tables;
 
     uint64_t events, plans;
 };

@@ -10,6 +10,7 @@
 #include "scheduler/core/hazards.h"
 #include "scheduler/core/score.h"
 #include "scheduler/core/sweep.h"
+#include "scheduler/core/time_price.h"
 #include "simulator/pools.h"
 #include "simulator/smaller_bag.h"
 
@@ -377,6 +378,8 @@ int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast 
     struct ebb_forecast_options own = *o;
     struct ebb_forecast f = {0};
     w->o = &own;
+    struct ebb_time_tables *tables = own.run.tables == NULL ? ebb_time_tables_new() : NULL;
+    own.run.tables = tables != NULL ? tables : own.run.tables;
     ebb_smaller_bag_make(o->spec, &o->run.policy, &w->bag);
     int rc = learn(w, err);
     if (rc == 0)
@@ -394,6 +397,7 @@ int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast 
         *ret = f;
     else
         ebb_forecast_clean_up(&f);
+    ebb_time_tables_destroy(tables);
     ebb_pools_destroy(w->pools);
     ebb_fleet_destroy(w->fleet);
     ebb_smaller_bag_clean_up(&w->bag);

@@ -141,6 +141,7 @@ static struct ebb_driver *driver_new(const struct ebb_simulation_options *o)
     const struct ebb_agents_handlers agents = {
         .ctx = d, .goodbye = ebb_driver_goodbye, .interval_s = ebb_driver_interval_s};
     d->intervals = ebb_intervals_new();
+    d->tables = o->tables != NULL ? o->tables : ebb_time_tables_new();
     d->agents = ebb_agents_new(d->agenda, &d->actor, &o->jobs, o->seed, &agents);
     if (o->offers != NULL)
         copy_offers(o, &d->offers);
@@ -156,6 +157,8 @@ static void driver_destroy(struct ebb_driver *d)
     ebb_world_destroy(d->world);
     ebb_agents_destroy(d->agents);
     ebb_intervals_destroy(d->intervals);
+    if (d->o->tables == NULL)
+        ebb_time_tables_destroy(d->tables);
     ebb_agenda_destroy(d->agenda);
     ebb_fleet_offers_clean_up(&d->offers);
     free(d->vms);

@@ -35,6 +35,7 @@ struct ebb_simulation_options {
     const Ebb__BagSpec *spec; /* one bag, submitted at the start */
     const char *bag_id;       /* NULL: the bag's name */
     struct ebb_policy policy;
+    struct ebb_time_tables *tables; /* shared by runs one after another; NULL: each its own */
     struct ebb_simulation_times times;
     struct ebb_job_times jobs;
     uint64_t seed;

@@ -148,7 +148,8 @@ static void plan(struct ebb_driver *d)
                                       .offer_count = d->offers.count,
                                       .policy = &d->o->policy,
                                       .now_wall_ns = now_ns,
-                                      .random = ebb_random_uniform(&d->random)};
+                                      .random = ebb_random_uniform(&d->random),
+                                      .tables = d->tables};
     ebb_plan(&in, &p);
     d->plans++;
     act_on(d, &p);

@@ -117,8 +117,6 @@ void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
     ret->need_s = fmax(chain_of(in, g), all_work_s(in, b));
     ret->margin_s = 0.1 * ret->need_s + 2 * (d.boot_s + d.setup_s) + in->policy->interval_least_s;
     ret->must_on_demand = ret->left_s < ret->need_s + ret->margin_s;
-    double share = ret->left_s > 0 ? (ret->need_s + ret->margin_s) / ret->left_s : 1;
-    ret->pressure = fmin(1, fmax(0, 2 * share - 1));
 }
 
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,

@@ -1,5 +1,5 @@
-/* Deadlines: how long what is left takes at least, when only on-demand VMs are safe, and what time
- * is worth before that. */
+/* Deadlines: how long what is left takes at least, and when only on-demand VMs are safe. What time
+ * is worth before that is in time_price.h. */
 #ifndef EBB_SCHEDULER_CORE_DEADLINE_H
 #define EBB_SCHEDULER_CORE_DEADLINE_H
 
@@ -12,9 +12,6 @@ struct ebb_deadline {
     /* Only on-demand is safe: one more loss of a spot VM would make the bag late. The safety net of
      * Uniform Progress (NSDI'24, rule 3) for a chain of groups: left < need + margin. */
     bool must_on_demand;
-    /* Shadow price of a job's second: nothing while half of the time is slack, then rising to the
-     * price of a second on demand where none is (SkyNomad's V is C_OD times the same quotient). */
-    double pressure; /* 0 ... 1, of the price on demand */
 };
 void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
                      struct ebb_deadline *ret);

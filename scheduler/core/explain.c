@@ -17,6 +17,7 @@
 #include "scheduler/core/score.h"
 #include "scheduler/core/status.h"
 #include "scheduler/core/sweep.h"
+#include "scheduler/core/time_price.h"
 
 struct ebb_job_history {
     char *bag;
@@ -334,6 +335,42 @@ static void explain_instead(Ebb__ExplainAnswer *r, const struct ebb_plan_input *
              ebb_format_usd((int64_t)best.usd_micros_per_useful_hour, there));
 }
 
+/* What a second is worth to the job, and from what that follows. */
+static void explain_time(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                         const struct ebb_group *g)
+{
+    struct ebb_demand d;
+    struct ebb_deadline deadline;
+    struct ebb_time_price price;
+    char left[EBB_QUANTITY_TEXT_SIZE], need[EBB_QUANTITY_TEXT_SIZE], usd[EBB_QUANTITY_TEXT_SIZE],
+        restart[EBB_QUANTITY_TEXT_SIZE];
+    ebb_deadline_of(in, g, &deadline);
+    if (isinf(deadline.left_s))
+        return;
+    ebb_demand_of_group(in, g, &d);
+    d.jobs = d.jobs > 0 ? d.jobs : 1;
+    EBB_AUTO_FREE struct ebb_score *scores = ebb_alloc_array(in->offer_count + 1, sizeof *scores);
+    for (size_t i = 0; i < in->offer_count; i++)
+        ebb_score_offer(in, &d, in->offers[i], &scores[i]);
+    struct ebb_time_tables *own = in->tables == NULL ? ebb_time_tables_new() : NULL;
+    ebb_time_price_of(in, &d, &deadline, scores, own != NULL ? own : in->tables, &price);
+    ebb_time_tables_destroy(own);
+    const struct ebb_time_problem *p = &price.problem;
+    line(r,
+         "the deadline is %s away, the chain of jobs to it needs %s on demand with a margin for "
+         "one loss%s",
+         ebb_format_duration(fmax(0, deadline.left_s), left),
+         ebb_format_duration(deadline.need_s + deadline.margin_s, need),
+         deadline.must_on_demand ? ": only on-demand VMs are safe" : "");
+    if (price.on_demand_usd_micros_per_s > 0)
+        line(r,
+             "an hour sooner is worth %s to it, %.2f of the price on demand: spot costs %.2f of "
+             "that, is %s, is taken %.2g and comes back %.2g times an hour, and a restart costs %s",
+             ebb_format_usd((int64_t)(price.usd_micros_per_s * 3600), usd), price.share,
+             p->spot_share, p->is_up ? "to be had" : "out", p->revocation_per_hour[1],
+             p->recovery_per_hour[1], ebb_format_duration(p->restart_s, restart));
+}
+
 static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
                          const struct ebb_bag *b, uint64_t job)
 {
@@ -346,6 +383,7 @@ static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
         line(r, "the VM was chosen for %s", vm->reason);
     explain_age(r, in, b, job, vm);
     explain_instead(r, in, ebb_bag_group_of(b, job), vm);
+    explain_time(r, in, ebb_bag_group_of(b, job));
     if (vm->notice_wall_ns != 0)
         line(r, "the cloud has given notice: the VM ends in %.0f s",
              (double)(vm->notice_deadline_wall_ns - in->now_wall_ns) / 1e9);
@@ -376,6 +414,7 @@ static void explain_state(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in
     case EBB_JOB_READY:
         line(r, "ready, with %llu jobs of its group ahead", (unsigned long long)ahead_of(b, job));
         explain_vms(r, in->state, g);
+        explain_time(r, in, g);
         explain_offers(r, in, g);
         explain_refusals(r, in);
         explain_notes(r, plan);

@@ -103,6 +103,7 @@ struct tenant {
     double per_s;                  /* its price */
     double to_pay;                 /* expected, for the rest of its jobs */
     bool must;                     /* a job of it is safe on demand alone */
+    bool stays;                    /* on demand, for the deadline's sake */
     bool awaited;                  /* room for its jobs boots */
 };
 
@@ -257,7 +258,7 @@ static bool may_take(const struct planning *w, const struct tenant *t, size_t ro
 {
     const struct room *r = &w->rooms[room];
     if (room == t->room || r->emptied || r->vm == EBB_NONE || r->used != occupied ||
-        (t->must && r->offer->market == EBB__MARKET__SPOT))
+        ((t->must || t->stays) && r->offer->market == EBB__MARKET__SPOT))
         return false;
     return !w->in->state->vms[r->vm]->rebalance;
 }
@@ -348,10 +349,20 @@ static void empty(struct planning *w, struct tenant *t, const struct fit *fit, d
     add_end(w, t->vm, true, reason);
 }
 
+/* On demand for the deadline's sake: it leaves when its bag can afford that, not when that happens
+ * to be cheaper for the moment. */
+static bool must_stay(struct planning *w, const struct tenant *t)
+{
+    const struct ebb_bag *b = w->in->state->bags[t->group->bag];
+    return t->vm->offer->market == EBB__MARKET__ON_DEMAND && b->spec->deadline_s > 0 &&
+           !ebb_time_leave_on_demand(w->tables, &ebb_planning_price(w, t->group)->problem);
+}
+
 /* Room in use costs nothing while its own jobs last, so it is tried first; but not while jobs
  * without room wait for it to grow. */
 static bool gather(struct planning *w, struct tenant *t)
 {
+    t->stays = must_stay(w, t);
     t->to_pay = t->per_s * t->left_s * ratio_of(w, t->vm, t->group, t->left_s);
     for (int from = w->backlog && !t->must; from < 2; from++) {
         struct fit fit;
@@ -425,7 +436,7 @@ static void plan_replacements(struct planning *w, const struct tenant *tenants, 
     size_t most = (size_t)ceil(MOST_AT_ONCE * w->vms), under_way = replacements(w);
     for (size_t i = 0; i < count && under_way < most && w->vms < w->in->policy->max_vms; i++) {
         const struct tenant *t = &tenants[i];
-        if (w->rooms[t->room].emptied || t->awaited || t->must ||
+        if (w->rooms[t->room].emptied || t->awaited || t->must || must_stay(w, t) ||
             ebb_vm_age_s(t->vm, w->in->now_wall_ns) * w->in->state->bill_time_scale < LEAST_AGE_S)
             continue;
         if (t->group != g)

@@ -15,6 +15,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/cool_down.h"
 #include "scheduler/core/market.h"
 
 void ebb_planning_note(struct planning *w, const char *text)
@@ -142,50 +143,54 @@ static uint32_t most_launches(const struct planning *w, const Ebb__Offer *offer)
     return under_way > e->granted ? 0 : 1 + e->granted - under_way;
 }
 
-/* The offers that fit, in w->candidates, with their scores. Returns what the cheapest spot offer
- * would cost, also one that is left alone for the moment: on demand is worth it when it beats that,
- * and not for want of patience. */
-static double score_offers(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
+static void score_all(struct planning *w, const struct ebb_demand *d)
 {
-    double patient = INFINITY;
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        w->scores[i] = (struct ebb_score){0};
+        if (is_allowed(w, w->in->offers[i], false))
+            ebb_score_offer(w->in, d, w->in->offers[i], &w->scores[i]);
+    }
+}
+
+/* What the cheapest spot offer would cost, also one that is left alone for the moment: on demand is
+ * worth it when it beats that, and not for want of patience. */
+static double patient_cost(const struct planning *w)
+{
+    double best = INFINITY;
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        if (w->scores[i].slots > 0 && w->in->offers[i]->market == EBB__MARKET__SPOT)
+            best = fmin(best, w->scores[i].rank);
+    }
+    return best;
+}
+
+/* The candidates by the scores that there are. */
+static void find_scored(struct planning *w, bool must_on_demand, bool impatient)
+{
+    double patient = must_on_demand || impatient ? INFINITY : patient_cost(w);
     w->candidate_count = 0;
     for (size_t i = 0; i < w->in->offer_count; i++) {
         const Ebb__Offer *offer = w->in->offers[i];
-        struct candidate *c = &w->candidates[w->candidate_count];
-        if (!is_allowed(w, offer, must_on_demand))
-            continue;
-        *c = (struct candidate){.offer = i};
-        ebb_score_offer(w->in, d, offer, &c->score);
-        if (c->score.slots == 0)
-            continue;
-        if (offer->market == EBB__MARKET__SPOT)
-            patient = fmin(patient, c->score.rank);
-        w->candidate_count++;
-    }
-    return must_on_demand ? INFINITY : patient;
-}
-
-void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
-{
-    double patient = score_offers(w, d, must_on_demand);
-    size_t scored = w->candidate_count;
-    w->candidate_count = 0;
-    for (size_t i = 0; i < scored; i++) {
-        struct candidate c = w->candidates[i];
-        const Ebb__Offer *offer = w->in->offers[c.offer];
-        if (offer->market == EBB__MARKET__ON_DEMAND && c.score.rank >= patient)
+        if (w->scores[i].slots == 0 || !is_allowed(w, offer, must_on_demand) ||
+            (offer->market == EBB__MARKET__ON_DEMAND && w->scores[i].rank >= patient))
             continue;
         int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, offer);
         if (cool > w->in->now_wall_ns) {
             ebb_planning_again(w, cool);
             continue;
         }
-        c.most = most_launches(w, offer);
-        w->candidates[w->candidate_count++] = c;
+        w->candidates[w->candidate_count++] =
+            (struct candidate){.offer = i, .score = w->scores[i], .most = most_launches(w, offer)};
     }
     struct sorting sorting = {w->in};
     if (w->candidate_count > 1)
         qsort_r(w->candidates, w->candidate_count, sizeof *w->candidates, by_cost, &sorting);
+}
+
+void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
+{
+    score_all(w, d);
+    find_scored(w, must_on_demand, false);
 }
 
 static uint32_t vms_in_zone(const struct planning *w, const char *zone)
@@ -237,6 +242,13 @@ static const struct candidate *next_best(const struct planning *w, const struct 
     return NULL;
 }
 
+/* Waiting for spot is expected to cost the group more than on demand does. */
+static bool is_impatient(const struct planning *w, const struct ebb_group *g)
+{
+    size_t i = ebb_planning_group(w, g);
+    return w->priced[i] && ebb_time_take_on_demand(w->tables, &w->prices[i].problem);
+}
+
 static void explain_launch(const struct planning *w, const struct candidate *c,
                            const struct ebb_group *g, bool must_on_demand, char *out, size_t size)
 {
@@ -246,6 +258,8 @@ static void explain_launch(const struct planning *w, const struct candidate *c,
     const char *why = "";
     if (must_on_demand)
         why = "; on demand, as the deadline leaves no choice";
+    else if (o->market == EBB__MARKET__ON_DEMAND && is_impatient(w, g))
+        why = "; on demand, as a wait for spot is expected to cost more before the deadline";
     else if (c != &w->candidates[0])
         why = "; not the cheapest, so that one zone does not hold too many";
     int n = snprintf(
@@ -358,20 +372,31 @@ static uint32_t spread_in_time(struct planning *w, uint32_t vms)
     return (uint32_t)ceil(w->in->random * vms);
 }
 
-/* What a job's second is worth: its share of the cheapest on-demand VM, times the pressure. */
-static double value_of_time(const struct planning *w, const struct ebb_group *g, double pressure)
+/* Scores of all offers, with what a job's second is worth to its bag in their ranks. */
+static void score_in_time(struct planning *w, const struct ebb_group *g, struct ebb_demand *d,
+                          const struct ebb_deadline *deadline)
 {
-    double least = INFINITY;
-    for (size_t i = 0; pressure > 0 && i < w->in->offer_count; i++) {
-        const Ebb__Offer *o = w->in->offers[i];
-        uint32_t slots = ebb_offer_slots(o, g->spec->resources);
-        double price =
-            (double)(o->market == EBB__MARKET__ON_DEMAND ? o->usd_micros_per_hour
-                                                         : o->on_demand_usd_micros_per_hour);
-        if (slots > 0 && price > 0)
-            least = fmin(least, price / slots);
+    size_t i = ebb_planning_group(w, g);
+    score_all(w, d);
+    ebb_time_price_of(w->in, d, deadline, w->scores, w->tables, &w->prices[i]);
+    w->priced[i] = true;
+    d->usd_micros_per_s = w->prices[i].usd_micros_per_s;
+    for (size_t k = 0; d->usd_micros_per_s > 0 && k < w->in->offer_count; k++)
+        ebb_score_rank(d, &w->scores[k]);
+}
+
+const struct ebb_time_price *ebb_planning_price(struct planning *w, const struct ebb_group *g)
+{
+    size_t i = ebb_planning_group(w, g);
+    if (!w->priced[i]) {
+        struct ebb_demand d;
+        struct ebb_deadline deadline;
+        ebb_demand_of_group(w->in, g, &d);
+        d.jobs = fmax(1, d.jobs);
+        ebb_deadline_of(w->in, g, &deadline);
+        score_in_time(w, g, &d, &deadline);
     }
-    return isfinite(least) ? pressure * least * w->in->state->bill_time_scale / 3600 : 0;
+    return &w->prices[i];
 }
 
 static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t jobs,
@@ -380,9 +405,9 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
     struct ebb_demand d;
     ebb_demand_of_group(w->in, g, &d);
     d.jobs = (double)jobs;
-    d.usd_micros_per_s = value_of_time(w, g, deadline->pressure);
     bool must = deadline->must_on_demand;
-    ebb_planning_find(w, &d, must);
+    score_in_time(w, g, &d, deadline);
+    find_scored(w, must, is_impatient(w, g));
     if (w->candidate_count == 0) {
         no_offer(w, g, must);
         return;
@@ -481,8 +506,8 @@ static void plan_rescue(struct planning *w, struct ebb_deadline *deadlines, uint
     if (any)
         ebb_keep_rescue(w);
     for (size_t i = 0; any && i < s->active_count; i++) {
-        if (w->must[i])
-            homeless[i] += jobs_on_spot(w, s->active[i]);
+        if (w->must[i]) /* also those that cannot be moved yet: they want the room that boots */
+            homeless[i] += fill_rooms(w, s->active[i], jobs_on_spot(w, s->active[i]), true);
     }
 }
 
@@ -511,12 +536,21 @@ void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret)
     w.candidates = ebb_alloc_array(in->offer_count + 1, sizeof *w.candidates);
     w.stopped = ebb_alloc_array(in->state->bag_count + 1, sizeof *w.stopped);
     w.must = ebb_alloc_array(in->state->active_count + 1, sizeof *w.must);
+    w.prices = ebb_alloc_array(in->state->active_count + 1, sizeof *w.prices);
+    w.priced = ebb_alloc_array(in->state->active_count + 1, sizeof *w.priced);
+    w.scores = ebb_alloc_array(in->offer_count + 1, sizeof *w.scores);
+    w.tables = in->tables != NULL ? in->tables : ebb_time_tables_new();
     collect_rooms(&w);
     ebb_budget_plan(&w);
     plan_launches(&w);
     ebb_keep_plan(&w);
     ret->notes = ebb_buffer_take_text(&w.notes);
     ebb_buffer_clean_up(&w.notes);
+    if (in->tables == NULL)
+        ebb_time_tables_destroy(w.tables);
+    free(w.scores);
+    free(w.priced);
+    free(w.prices);
     free(w.must);
     free(w.stopped);
     free(w.candidates);

@@ -15,6 +15,8 @@
 #include "scheduler/core/gang.h"
 #include "scheduler/core/state.h"
 
+struct ebb_time_tables;
+
 struct ebb_policy {
     uint32_t max_vms; /* living at once */
     bool use_spot, use_on_demand;
@@ -49,6 +51,8 @@ struct ebb_plan_input {
     const struct ebb_policy *policy;
     int64_t now_wall_ns;
     double random; /* uniform in [0, 1): for jitter; new for each call */
+    /* Memory for what is dear to reckon (time_price.h): changes no plan. NULL: none. */
+    struct ebb_time_tables *tables;
 };
 
 struct ebb_plan_launch {

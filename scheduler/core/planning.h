@@ -8,6 +8,7 @@
 #include "scheduler/core/fold.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/score.h"
+#include "scheduler/core/time_price.h"
 
 /* Room on a VM that lives or is about to be launched. */
 struct room {
@@ -32,11 +33,15 @@ struct planning {
     size_t room_count, room_capacity;
     struct candidate *candidates;
     size_t candidate_count;
-    uint32_t vms;   /* living, and launched by this plan */
-    uint32_t dying; /* noticed or lost */
-    bool *stopped;  /* by bag: its budget is gone */
-    bool *must;     /* by active group: only on-demand is safe for it */
-    bool backlog;   /* some ready job found no room */
+    struct ebb_score *scores; /* by offer, of the demand looked at last */
+    struct ebb_time_tables *tables;
+    struct ebb_time_price *prices; /* of time, by active group ... */
+    bool *priced;                  /* ... where it is known */
+    uint32_t vms;                  /* living, and launched by this plan */
+    uint32_t dying;                /* noticed or lost */
+    bool *stopped;                 /* by bag: its budget is gone */
+    bool *must;                    /* by active group: only on-demand is safe for it */
+    bool backlog;                  /* some ready job found no room */
     struct ebb_buffer notes;
 };
 
@@ -46,6 +51,8 @@ void ebb_planning_note(struct planning *w, const char *text);
 void ebb_planning_again(struct planning *w, int64_t wall_ns);
 /* Offers that can run the demand now, the cheapest first, into w->candidates. */
 void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand);
+/* What time is worth to the group; its offers have been scored for the demand. */
+const struct ebb_time_price *ebb_planning_price(struct planning *w, const struct ebb_group *g);
 /* One more VM of the candidate, with its room. */
 struct room *ebb_planning_launch(struct planning *w, const struct candidate *c, const char *reason);
 /* Its place among the active groups. */

@@ -198,7 +198,12 @@ void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d
     ret->wall_s = vm_s - d->boot_s / terms.jobs;
     ret->usd_micros_per_job = gang * per_s * vm_s / at_once;
     ret->usd_micros_per_useful_hour = ret->usd_micros_per_job / d->work_s * 3600;
-    ret->rank = ret->usd_micros_per_job + d->usd_micros_per_s * (d->boot_s + ret->wall_s);
+    ebb_score_rank(d, ret);
+}
+
+void ebb_score_rank(const struct ebb_demand *d, struct ebb_score *score)
+{
+    score->rank = score->usd_micros_per_job + d->usd_micros_per_s * (d->boot_s + score->wall_s);
 }
 
 double ebb_interval_most_s(const struct ebb_policy *policy, double checkpoint_s)

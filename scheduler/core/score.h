@@ -44,6 +44,9 @@ struct ebb_score {
 void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d,
                      const Ebb__Offer *offer, struct ebb_score *ret);
 
+/* `rank` again, for another price of time in the demand. */
+void ebb_score_rank(const struct ebb_demand *d, struct ebb_score *score);
+
 /* A group's demand from its specification alone, or with what its jobs have shown. */
 void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *spec,
                         const Ebb__Profile *profile, struct ebb_demand *ret);

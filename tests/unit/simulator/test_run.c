@@ -315,6 +315,36 @@ static void what_asks_for_a_plan_again_and_again_is_heard_once(void **state)
     fixture_destroy(f);
 }
 
+/* Spot comes and goes; jobs that must be on demand go there once, and do not go to and fro. */
+static void tight_deadlines_are_kept_with_few_vms(void **state)
+{
+    (void)state;
+    const char *const deadlines[] = {"2h 40m", "3h", "5h"};
+    for (int i = 0; i < 3; i++) {
+        char bag[400];
+        snprintf(bag, sizeof bag,
+                 "name: b\ndeadline: %s\njobs: [{name: g, engine: gromacs, command: x, resources: "
+                 "{time: 2h}, sweep: {i: {from: 1, to: 20}}}]\n",
+                 deadlines[i]);
+        struct fixture *f = fixture_new(
+            bag, CLOUD "zones: [us-east-1a]\ntypes:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, "
+                       "on_demand: 0.085, spot: 0.03}\n"
+                       "lifetimes: [{model: weibull, scale: 2h, shape: 0.6}]\n"
+                       "faults: [{kind: no-capacity, at: 10m, for: 30m}, "
+                       "{kind: no-capacity, at: 80m, for: 15m}]\n");
+        for (f->o.seed = 1; f->o.seed <= 8; f->o.seed++) {
+            struct ebb_simulation s = fixture_run(f);
+            struct ebb_outcome x;
+            ebb_outcome_of(&s, &x);
+            assert_true(x.is_done);
+            assert_true(x.finish_s <= f->spec->deadline_s);
+            assert_true(s.state->vm_count < 120); /* 10 at once, some 30 of them taken */
+            ebb_simulation_clean_up(&s);
+        }
+        fixture_destroy(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +352,7 @@ int main(void)
         cmocka_unit_test(every_job_is_done_whatever_is_revoked),
         cmocka_unit_test(the_ledger_equals_the_clouds_own_bill),
         cmocka_unit_test(without_hazards_time_and_cost_are_what_they_must_be),
+        cmocka_unit_test(tight_deadlines_are_kept_with_few_vms),
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
         cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
