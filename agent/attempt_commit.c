@@ -76,6 +76,9 @@ static void submit(struct ebb_attempt *a)
     w->engine_version = a->prepare.engine_version;
     w->total_steps = ebb_progress_total(a->progress);
     w->deadline_ns = a->deadline_ns;
+    w->part_of_epoch = ebb_task_is_member(a->task) ? a->prepare.epoch : 0;
+    if (a->gang != NULL)
+        w->parts = ebb_gang_parts(a, w->final, &w->part_count);
     w->code = 0;
     ebb_error_clear(&w->err);
     w->stats = (struct ebb_commit_stats){0};
@@ -96,6 +99,18 @@ void ebb_attempt_commit_state(struct ebb_attempt *a, struct ebb_state_set *state
         w->step = ebb_progress_step(a->progress);
     a->commit_run_s = run_s_at(a, &w->state);
     w->run_s = a->prepare.earlier_run_s + a->commit_run_s;
+    submit(a);
+}
+
+void ebb_attempt_make_part(struct ebb_attempt *a, struct ebb_state_set *state)
+{
+    struct ebb_commit_work *w = &a->commit;
+    ebb_state_set_clean_up(&w->state);
+    w->final = state == NULL;
+    if (state != NULL)
+        w->state = *state;
+    w->step = state != NULL ? ebb_state_step(state) : -1;
+    w->run_s = 0;
     submit(a);
 }
 
@@ -206,6 +221,11 @@ static void on_work_done(void *ctx)
     a->lineage_busy = false;
     if (w->code == EBB_ERR_FENCED || (w->code == EBB_ERR_EXISTS && !w->final))
         ebb_attempt_fenced(a);
+    if (ebb_task_is_member(a->task)) {
+        ebb_gang_part_made(a, w);
+        ebb_attempt_on_lineage_idle(a);
+        return;
+    }
     if (a->phase == EBB_PHASE_ENDING) {
         ebb_attempt_on_lineage_idle(a);
         return;
@@ -230,6 +250,15 @@ void ebb_attempt_poll_checkpoint(struct ebb_attempt *a, int64_t now_ns)
         return;
     if (strcmp(spec->trigger, "signal") == 0)
         ebb_attempt_stop_engine(a);
-    else if (!a->lineage_busy && ebb_attempt_new_state(a, true, &state))
-        ebb_attempt_commit_state(a, &state);
+    else if (!a->lineage_busy && !ebb_gang_is_collecting(a) &&
+             ebb_attempt_new_state(a, true, &state))
+        ebb_attempt_commit_or_collect(a, &state);
+}
+
+void ebb_attempt_commit_or_collect(struct ebb_attempt *a, struct ebb_state_set *state)
+{
+    if (ebb_gang_has_parts(a, false))
+        ebb_gang_collect(a, state);
+    else
+        ebb_attempt_commit_state(a, state);
 }

@@ -274,6 +274,11 @@ void ebb_attempt_judge(struct ebb_attempt *a)
     bool done = ebb_done_test(&facts, a->task->profile->done, a->task->group, &why);
     if (a->gang != NULL && !ask_gang(a, &done))
         return;
+    if (done && ebb_gang_has_parts(a, true)) {
+        a->phase = EBB_PHASE_FINISHING;
+        ebb_gang_collect(a, NULL);
+        return;
+    }
     if (done) {
         ebb_attempt_commit_outputs(a);
         return;
@@ -284,7 +289,7 @@ void ebb_attempt_judge(struct ebb_attempt *a)
     bool worth = is_new && (!a->has_verdict || a->outcome != EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
     a->phase = EBB_PHASE_COMMITTING;
     if (worth) {
-        ebb_attempt_commit_state(a, &state);
+        ebb_attempt_commit_or_collect(a, &state);
     } else {
         ebb_state_set_clean_up(&state);
         ebb_attempt_after_commit(a);

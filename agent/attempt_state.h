@@ -95,6 +95,10 @@ double ebb_attempt_run_s(const struct ebb_attempt *a);
  * where the profile has no way to tell a whole file. */
 bool ebb_attempt_new_state(struct ebb_attempt *a, bool at_rest, struct ebb_state_set *ret);
 void ebb_attempt_commit_state(struct ebb_attempt *a, struct ebb_state_set *state); /* takes it */
+/* ... when all ranks have put their parts, where each has files of its own. */
+void ebb_attempt_commit_or_collect(struct ebb_attempt *a, struct ebb_state_set *state);
+/* A member's part of a checkpoint (takes the state) or, without a state, of the outputs. */
+void ebb_attempt_make_part(struct ebb_attempt *a, struct ebb_state_set *state);
 void ebb_attempt_commit_outputs(struct ebb_attempt *a);
 void ebb_attempt_poll_checkpoint(struct ebb_attempt *a, int64_t now_ns);
 double ebb_attempt_interval_s(const struct ebb_attempt *a);

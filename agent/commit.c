@@ -118,10 +118,12 @@ static int add_to_outputs(void *ctx, const char *relative, const char *path, str
     const struct ebb_task *t = l->task;
     const Ebb__JobGroup *g = t->group;
     bool wanted = false;
+    bool is_member = ebb_task_is_member(t);
     for (size_t i = 0; i < g->n_outputs; i++)
-        if (ebb_glob_match(g->outputs[i]->pattern, relative))
+        if ((g->outputs[i]->each_rank || !is_member) &&
+            ebb_glob_match(g->outputs[i]->pattern, relative))
             wanted = l->matched[i] = true;
-    if (g->n_outputs == 0)
+    if (g->n_outputs == 0 && !is_member)
         wanted = !is_ignored(t->profile, relative) && !ebb_stage_is_input(t, relative) &&
                  !ebb_stage_is_upstream(t, relative) &&
                  !ebb_state_matches(t->profile->state, relative);
@@ -138,7 +140,8 @@ int ebb_commit_list_outputs(const struct ebb_task *t, struct ebb_commit_list *re
     struct listing l = {.task = t, .list = &list, .matched = matched};
     int r = ebb_walk(t->work, add_to_outputs, &l, err);
     for (size_t i = 0; r == 0 && i < t->group->n_outputs; i++)
-        if (!matched[i] && !t->group->outputs[i]->optional)
+        if (!matched[i] && !t->group->outputs[i]->optional &&
+            (t->group->outputs[i]->each_rank || !ebb_task_is_member(t)))
             r = ebb_error_set(err, EBB_ERR_NOT_FOUND, "output %s was not written",
                               t->group->outputs[i]->pattern);
     if (r < 0) {
@@ -218,7 +221,11 @@ static int run(struct ebb_commit_work *w)
         .final = w->final,
         .deltas = w->task->profile->state != NULL && w->task->profile->state->deltas,
         .deadline_ns = w->deadline_ns > 0 ? w->deadline_ns - RESERVE_NS : 0,
+        .parts = w->parts,
+        .part_count = w->part_count,
     };
+    if (w->part_of_epoch > 0)
+        return ebb_lineage_put_part(w->lineage, w->part_of_epoch, &q, &w->part, &w->stats, &w->err);
     r = ebb_lineage_commit(w->lineage, &q, &w->stats, &w->err);
     if (r == 0 && w->final)
         r = ebb_commit_read_outputs(w->lineage, &w->outputs, &w->output_count, &w->err);

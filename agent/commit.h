@@ -24,8 +24,9 @@ void ebb_commit_list_clean_up(struct ebb_commit_list *l);
  * other groups. */
 int ebb_commit_list_checkpoint(const struct ebb_task *t, const struct ebb_state_set *state,
                                struct ebb_commit_list *ret, struct ebb_error *err);
-/* The outputs: what the job's patterns match; without patterns, what the job left beyond inputs,
- * state and ignored files. EBB_ERR_NOT_FOUND names a pattern that matches nothing. */
+/* The outputs, of ranks above 0 those that the bag wants of each rank: what the job's patterns
+ * match; without patterns, what the job left beyond inputs, state and ignored files.
+ * EBB_ERR_NOT_FOUND names a pattern that matches nothing. */
 int ebb_commit_list_outputs(const struct ebb_task *t, struct ebb_commit_list *ret,
                             struct ebb_error *err);
 
@@ -38,7 +39,12 @@ struct ebb_commit_work {
     int64_t step, total_steps;
     double run_s;
     int64_t deadline_ns; /* 0: none */
+    /* of a gang: rank 0 commits the parts of the others with its own files; those make one */
+    const struct ebb_commit_part *parts;
+    size_t part_count;
+    uint64_t part_of_epoch; /* > 0: a part for rank 0, whose claim this is */
     /* result */
+    struct ebb_generation part;
     int code;
     struct ebb_error err;
     struct ebb_commit_stats stats;

@@ -26,6 +26,7 @@ void ebb_gang_destroy(struct ebb_gang *g)
             ebb__gang_status__free_unpacked(g->peers[i].status, NULL);
     if (g->wanted != NULL)
         ebb__gang_order__free_unpacked(g->wanted, NULL);
+    ebb_state_set_clean_up(&g->pending);
     free(g);
 }
 

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/commit.h"
 #include "agent/state_files.h"
 #include "base/error.h"
 #include "proto/wire.pb-c.h"
@@ -62,6 +63,19 @@ enum ebb_gang_verdict ebb_gang_judge(struct ebb_attempt *a, bool done);
 /* Every rank has ended its engine well. */
 bool ebb_gang_is_done(const struct ebb_attempt *a);
 void ebb_gang_end_by_member(struct ebb_attempt *a);
+
+/* ---- checkpoints and outputs of several ranks ---- */
+
+/* Other ranks than 0 have state, or outputs, of their own. `a` may be alone. */
+bool ebb_gang_has_parts(const struct ebb_attempt *a, bool outputs);
+/* Rank 0: has every rank put its files of this state's step (taken; NULL: its outputs), then
+ * commits all as one. Ranks that have passed the step, or not reached it, have it given up. */
+void ebb_gang_collect(struct ebb_attempt *a, struct ebb_state_set *state);
+bool ebb_gang_is_collecting(const struct ebb_attempt *a);
+/* Those of the commit that is being made; the gang's until the next. */
+const struct ebb_commit_part *ebb_gang_parts(const struct ebb_attempt *a, bool outputs,
+                                             size_t *ret_count);
+void ebb_gang_part_made(struct ebb_attempt *a, const struct ebb_commit_work *w); /* members */
 
 /* The attempt ends: the others do, too. */
 void ebb_gang_on_end(struct ebb_attempt *a, const char *reason);

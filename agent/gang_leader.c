@@ -327,6 +327,8 @@ void gang_leader_act(struct ebb_attempt *a)
         stop_for_a_failure(a);
     if (a->phase == EBB_PHASE_WAITING)
         pass_barrier(a);
+    if (g->is_collecting)
+        gang_parts_act(a);
     if (a->phase == EBB_PHASE_STOPPED)
         ebb_attempt_judge(a);
 }

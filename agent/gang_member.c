@@ -93,6 +93,8 @@ void gang_member_act(struct ebb_attempt *a)
     default: /* of a later version: rank 0 is of the same program */
         break;
     }
+    if (o->part > g->part && o->round == g->round)
+        gang_parts_answer(a);
 }
 
 bool ebb_gang_on_release(struct ebb_attempt *a, const char *reason)
@@ -166,8 +168,9 @@ void gang_member_tell(struct ebb_attempt *a)
     s.done = g->is_done;
     s.failed = g->failed_ns != 0;
     s.leaving = g->is_leaving;
-    uint64_t digest = s.seen * 1021 + s.round * 131 + (uint64_t)s.phase * 8 + s.done * 4 +
-                      s.failed * 2 + s.leaving;
+    s.part = g->part;
+    uint64_t digest = s.seen * 1000003 + s.part * 10007 + s.round * 131 + (uint64_t)s.phase * 8 +
+                      s.done * 4 + s.failed * 2 + s.leaving;
     if (g->told_ns != 0 && digest == g->told_digest && now_ns - g->told_ns < TELL_AGAIN_NS)
         return;
     if (s.failed) {
@@ -175,6 +178,16 @@ void gang_member_tell(struct ebb_attempt *a)
         s.reason = (char *)ebb_buffer_text(&a->verdict);
         s.exit_status = a->wait_status;
         s.failed_s = (double)(now_ns - g->failed_ns) / 1e9;
+    }
+    s.part_refused = g->part_refused;
+    s.part_step = g->part_step;
+    if (g->part > 0 && g->part_refused) {
+        s.reason = s.failed ? s.reason : g->part_reason;
+    } else if (g->part > 0) {
+        s.part_sequence = g->part_manifest.sequence;
+        s.part_sha256 = (ProtobufCBinaryData){EBB_SHA256_SIZE, g->part_manifest.sha256};
+        s.part_raw_bytes = g->part_stats.raw_bytes;
+        s.part_sent_bytes = g->part_stats.sent_bytes;
     }
     if (g->is_leaving && a->deadline_ns > now_ns)
         s.leaving_within_s = (double)(a->deadline_ns - now_ns) / 1e9;

@@ -31,6 +31,11 @@ struct ebb_gang {
     int64_t failing_ns;      /* since some engine did: who was first, and is everybody alive? */
     uint64_t settle_version; /* of the order that all must have seen for that; 0: not asked yet */
     int64_t ending_ns;       /* since all were told to end */
+    bool is_collecting;
+    struct ebb_state_set pending; /* that is committed when all parts are there */
+    int64_t collecting_ns;
+    struct ebb_commit_part parts[EBB_GANG_MOST];
+    size_t part_count;
 
     /* member */
     Ebb__GangOrder *wanted; /* the newest; NULL: none came */
@@ -38,6 +43,13 @@ struct ebb_gang {
     bool is_ready, is_done;
     int64_t failed_ns; /* 0: not; verdict and outcome are the attempt's */
     bool is_leaving;
+    uint32_t part,
+        part_begun; /* number of the newest that was made or refused; that is being made */
+    bool part_refused;
+    char part_reason[300];
+    int64_t part_step;
+    struct ebb_generation part_manifest;
+    struct ebb_commit_stats part_stats;
     uint64_t told_digest; /* of the last status that was sent, and when */
     int64_t told_ns;
 };
@@ -48,6 +60,9 @@ void gang_send(struct ebb_attempt *a, uint32_t to, Ebb__GangOrder *order, Ebb__G
 void gang_leader_take(struct ebb_attempt *a, uint32_t rank, const Ebb__GangStatus *status);
 void gang_leader_act(struct ebb_attempt *a);
 void gang_leader_tell(struct ebb_attempt *a);
+/* gang_parts.c */
+void gang_parts_act(struct ebb_attempt *a);    /* rank 0 */
+void gang_parts_answer(struct ebb_attempt *a); /* members */
 bool gang_leader_holds_start(struct ebb_attempt *a, bool resume);
 /* gang_member.c */
 void gang_member_take(struct ebb_attempt *a, const Ebb__GangOrder *order);

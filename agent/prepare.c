@@ -39,6 +39,8 @@ static int open_and_claim(struct ebb_prepare *p)
         r = ebb_lineage_open(p->store, t->store_root, &p->lineage, &p->err);
     if (r < 0)
         return ebb_error_wrap(&p->err, r, "store");
+    if (t->gang_size > 1)
+        ebb_lineage_set_rank(p->lineage, t->rank);
     EBB_AUTO_FREE char *owner = ebb_sprintf("%s attempt %u", t->vm, t->attempt);
     p->claimed_ns = ebb_now_ns(NULL);
     r = ebb_lineage_claim(p->lineage, owner, t->attempt, &p->err);
@@ -65,8 +67,10 @@ static int open_and_join(struct ebb_prepare *p)
     if (r == 0 && p->lineage == NULL)
         r = ebb_lineage_open(p->store, t->store_root, &p->lineage, &p->err);
     p->claimed_ns = ebb_now_ns(NULL);
-    if (r == 0)
+    if (r == 0) {
+        ebb_lineage_set_rank(p->lineage, t->rank);
         r = ebb_lineage_check_epoch(p->lineage, p->epoch, &p->err);
+    }
     return r < 0 ? ebb_error_wrap(&p->err, r, "store") : 0;
 }
 
@@ -132,8 +136,8 @@ static int restore(struct ebb_prepare *p)
     struct ebb_restore_result result = {0};
     atomic_store(&p->restoring, true);
     int r = ebb_task_is_member(t)
-                ? ebb_lineage_restore_rank(p->lineage, &p->wanted, t->rank, t->work,
-                                           RESTORE_THREADS, &result, &p->err)
+                ? ebb_lineage_restore_exactly(p->lineage, &p->wanted, t->work, RESTORE_THREADS,
+                                              &result, &p->err)
                 : ebb_lineage_restore(p->lineage, t->work, NULL, RESTORE_THREADS, &result, &p->err);
     if (r < 0)
         return ebb_error_wrap(&p->err, r, "restore");
@@ -187,7 +191,9 @@ static int run(struct ebb_prepare *p)
     if ((r = bring_files(p)) < 0)
         return r;
     begin_ns = ebb_now_ns(NULL);
-    ebb_engine_version(p->task, p->task->directory, p->engine_version, sizeof p->engine_version);
+    if (!ebb_task_is_member(p->task)) /* rank 0's stands for all: the VMs are of one type */
+        ebb_engine_version(p->task, p->task->directory, p->engine_version,
+                           sizeof p->engine_version);
     if (p->resumed && !ebb_task_is_member(p->task))
         compare_portability(p);
     p->staging_s += (double)(ebb_now_ns(NULL) - begin_ns) / 1e9;

@@ -149,11 +149,12 @@ static bool in_newest(const struct ebb_state_set *s, size_t i)
     return true;
 }
 
-void ebb_state_keep_newest(struct ebb_state_set *s)
+/* Keeps those that are of the step, or of the newest generation where `newest`. */
+static void keep(struct ebb_state_set *s, bool newest, int64_t step)
 {
     size_t kept = 0;
     for (size_t i = 0; i < s->count; i++) {
-        if (in_newest(s, i)) {
+        if (newest ? in_newest(s, i) : s->files[i].step == step) {
             struct ebb_state_file f = s->files[i];
             s->files[i].path = NULL;
             s->files[kept++] = f;
@@ -163,6 +164,16 @@ void ebb_state_keep_newest(struct ebb_state_set *s)
         }
     }
     s->count = kept;
+}
+
+void ebb_state_keep_newest(struct ebb_state_set *s)
+{
+    keep(s, true, 0);
+}
+
+void ebb_state_keep_step(struct ebb_state_set *s, int64_t step)
+{
+    keep(s, false, step);
 }
 
 bool ebb_state_equal(const struct ebb_state_set *a, const struct ebb_state_set *b)

@@ -36,6 +36,8 @@ int ebb_state_scan(const char *directory, const Ebb__ProfileState *spec, struct 
                    struct ebb_error *err);
 /* Keeps the newest generation alone. The first file is what ${state} stands for. */
 void ebb_state_keep_newest(struct ebb_state_set *s);
+/* Keeps the files of this step alone. */
+void ebb_state_keep_step(struct ebb_state_set *s, int64_t step);
 /* The same files with the same content, as far as size, mtime and inode tell. */
 bool ebb_state_equal(const struct ebb_state_set *a, const struct ebb_state_set *b);
 int64_t ebb_state_step(const struct ebb_state_set *s);     /* of the first file; -1 unknown */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "checkpoint/file_scan.h"
 #include "checkpoint/lineage_state.h"
 #include "checkpoint/upload.h"
@@ -18,6 +19,8 @@ struct commit {
     struct ebb_commit_stats stats;
     struct ebb_source *sources;
     struct ebb_upload upload;
+    bool is_part;          /* of a member: no head */
+    Ebb__Manifest **parts; /* of other ranks, as q->parts names them */
     Ebb__Manifest *manifest;
     struct ebb_generation generation;
 };
@@ -28,6 +31,9 @@ static void clean_up(struct commit *c)
     for (size_t i = 0; c->sources != NULL && i < c->q->file_count; i++)
         ebb_source_clean_up(&c->sources[i]);
     free(c->sources);
+    for (size_t i = 0; c->parts != NULL && i < c->q->part_count; i++)
+        ebb_manifest_free(c->parts[i]);
+    free(c->parts);
     ebb_manifest_free(c->manifest);
 }
 
@@ -88,7 +94,8 @@ static void set_bytes(ProtobufCBinaryData *to, const uint8_t *bytes, size_t len)
 
 /* Numbers of packs in the new manifest; packs of the base and new ones get one when first used. */
 struct pack_numbers {
-    int64_t *of_base;
+    int64_t *of_base; /* what is taken over is of this one, */
+    const Ebb__Manifest *base;
     int64_t *of_new;
     struct ebb_map *by_hash; /* hex -> number + 1 */
 };
@@ -119,7 +126,7 @@ static uint32_t number_pack(Ebb__Manifest *m, struct pack_numbers *n, int64_t *n
 
 static Ebb__Chunk *take_over(struct commit *c, struct pack_numbers *n, const Ebb__Chunk *old)
 {
-    const Ebb__Pack *p = c->l->base->packs[old->pack];
+    const Ebb__Pack *p = n->base->packs[old->pack];
     Ebb__Chunk *chunk = ebb_alloc(sizeof *chunk);
     *chunk = *old;
     chunk->base.n_unknown_fields = 0;
@@ -194,6 +201,54 @@ static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, siz
     return f;
 }
 
+/* The files of another rank, below its folder; their chunks stand where that rank has put them. */
+static void add_part(struct commit *c, struct pack_numbers *n, size_t i)
+{
+    const Ebb__Manifest *part = c->parts[i];
+    Ebb__Manifest *m = c->manifest;
+    struct pack_numbers of_part = {.base = part, .by_hash = n->by_hash};
+    of_part.of_base = ebb_alloc_array(part->n_packs + 1, sizeof *of_part.of_base);
+    memset(of_part.of_base, 0xff, (part->n_packs + 1) * sizeof *of_part.of_base);
+    for (size_t k = 0; k < part->n_files; k++) {
+        const Ebb__FileEntry *old = part->files[k];
+        Ebb__FileEntry *f = ebb_alloc(sizeof *f);
+        ebb__file_entry__init(f);
+        f->path = ebb_sprintf(EBB_RANKS_FOLDER "%u/%s", c->q->parts[i].rank, old->path);
+        f->kind = old->kind;
+        f->mode = old->mode;
+        f->size_bytes = old->size_bytes;
+        f->mtime_ns = old->mtime_ns;
+        if (old->link_target[0] != '\0')
+            f->link_target = ebb_strdup(old->link_target);
+        if (old->sha256.len > 0)
+            set_bytes(&f->sha256, old->sha256.data, old->sha256.len);
+        f->chunks = ebb_alloc_array(old->n_chunks + 1, sizeof *f->chunks);
+        for (; f->n_chunks < old->n_chunks; f->n_chunks++)
+            f->chunks[f->n_chunks] = take_over(c, &of_part, old->chunks[f->n_chunks]);
+        m->files[m->n_files++] = f;
+    }
+    if (m->last_rank < c->q->parts[i].rank)
+        m->last_rank = c->q->parts[i].rank;
+    free(of_part.of_base);
+}
+
+static int load_parts(struct commit *c, struct ebb_error *err)
+{
+    const struct ebb_commit_request *q = c->q;
+    for (size_t i = 0; q->part_count > 0 && i < q->file_count; i++)
+        if (strncmp(q->files[i].path, EBB_RANKS_FOLDER, sizeof EBB_RANKS_FOLDER - 1) == 0)
+            return ebb_error_set(err, EBB_ERR_INPUT,
+                                 "%s: the name is kept for the files of other ranks",
+                                 q->files[i].path);
+    c->parts = ebb_alloc_array(q->part_count + 1, sizeof(*c->parts));
+    for (size_t i = 0; i < q->part_count; i++) {
+        int rc = ebb_lineage_load_manifest(c->l, &q->parts[i].manifest, &c->parts[i], err);
+        if (rc < 0)
+            return ebb_error_wrap(err, rc, "rank %u", q->parts[i].rank);
+    }
+    return 0;
+}
+
 static void build_portability(Ebb__Manifest *m, const char *const *pairs)
 {
     size_t count = 0;
@@ -212,7 +267,8 @@ static void build_portability(Ebb__Manifest *m, const char *const *pairs)
 /* An older program must refuse what it would misread, and may read the rest. */
 static uint64_t needed_features(const Ebb__Manifest *m)
 {
-    uint64_t features = 0;
+    /* Outputs are read by names alone. */
+    uint64_t features = m->last_rank > 0 && !m->final ? EBB_FEATURE_RANKS : 0;
     for (size_t i = 0; i < m->n_files; i++)
         for (size_t k = 0; k < m->files[i]->n_chunks; k++)
             for (const Ebb__Chunk *c = m->files[i]->chunks[k]; c != NULL; c = c->base_chunk) {
@@ -232,7 +288,7 @@ static void build_manifest(struct commit *c)
     c->manifest = m;
     m->format = EBB_FORMAT_VERSION;
     m->epoch = c->l->epoch;
-    m->sequence = c->l->head->sequence + 1;
+    m->sequence = (c->l->head != NULL ? c->l->head->sequence : 0) + 1;
     m->step = q->step;
     m->total_steps = q->total_steps;
     m->engine_version = ebb_strdup(q->engine_version != NULL ? q->engine_version : "");
@@ -244,14 +300,20 @@ static void build_manifest(struct commit *c)
     size_t of_base = c->l->base != NULL ? c->l->base->n_packs : 0;
     struct pack_numbers n = {
         .of_base = ebb_alloc_array(of_base + 1, sizeof *n.of_base),
+        .base = c->l->base,
         .of_new = ebb_alloc_array(c->upload.pack_count + 1, sizeof *n.of_new),
         .by_hash = ebb_map_new(NULL),
     };
     memset(n.of_base, 0xff, (of_base + 1) * sizeof *n.of_base);
     memset(n.of_new, 0xff, (c->upload.pack_count + 1) * sizeof *n.of_new);
-    m->files = ebb_alloc_array(q->file_count + 1, sizeof *m->files);
+    size_t count = q->file_count;
+    for (size_t i = 0; i < q->part_count; i++)
+        count += c->parts[i]->n_files;
+    m->files = ebb_alloc_array(count + 1, sizeof *m->files);
     for (size_t i = 0; i < q->file_count; i++)
         m->files[m->n_files++] = build_entry(c, &n, i);
+    for (size_t i = 0; i < q->part_count; i++)
+        add_part(c, &n, i);
     m->required_features = needed_features(m);
     ebb_map_destroy(n.by_hash);
     free(n.of_base);
@@ -346,16 +408,18 @@ static void remember(struct commit *c)
 static int commit_once(struct commit *c, struct ebb_error *err)
 {
     ebb_fault_point("commit-begin");
-    int rc = scan(c, err);
+    int rc = load_parts(c, err);
+    if (rc == 0)
+        rc = scan(c, err);
     if (rc == 0)
         rc = upload(c, err);
     if (rc == 0)
         rc = check_deadline(c, "manifest", err);
     if (rc == 0)
         rc = put_manifest(c, err);
-    if (rc == 0)
+    if (rc == 0 && !c->is_part)
         rc = check_deadline(c, "head", err);
-    if (rc == 0)
+    if (rc == 0 && !c->is_part)
         rc = put_head(c, err);
     if (rc < 0)
         return rc;
@@ -381,15 +445,15 @@ static int prepare(struct ebb_lineage *l, const struct ebb_commit_request *q, st
     return ebb_lineage_load_base(l, err);
 }
 
-int ebb_lineage_commit(struct ebb_lineage *l, const struct ebb_commit_request *q,
-                       struct ebb_commit_stats *ret, struct ebb_error *err)
+/* Files that change under our hands are looked at again. */
+static int commit_or_part(struct ebb_lineage *l, const struct ebb_commit_request *q, bool is_part,
+                          struct ebb_generation *ret_generation, struct ebb_commit_stats *ret,
+                          struct ebb_error *err)
 {
     int64_t begin_ns = ebb_now_ns(NULL);
-    int rc = prepare(l, q, err);
-    if (rc < 0)
-        return rc;
+    int rc = 0;
     for (unsigned round = 0; round < SCANS_MAX; round++) {
-        struct commit c = {.l = l, .q = q};
+        struct commit c = {.l = l, .q = q, .is_part = is_part};
         struct ebb_error why = {0};
         rc = commit_once(&c, &why);
         clean_up(&c);
@@ -397,6 +461,8 @@ int ebb_lineage_commit(struct ebb_lineage *l, const struct ebb_commit_request *q
             c.stats.seconds = (double)(ebb_now_ns(NULL) - begin_ns) / (double)EBB_NS_PER_S;
             if (ret != NULL)
                 *ret = c.stats;
+            if (ret_generation != NULL)
+                *ret_generation = c.generation;
             return 0;
         }
         if (err != NULL)
@@ -405,4 +471,24 @@ int ebb_lineage_commit(struct ebb_lineage *l, const struct ebb_commit_request *q
             break;
     }
     return rc;
+}
+
+int ebb_lineage_commit(struct ebb_lineage *l, const struct ebb_commit_request *q,
+                       struct ebb_commit_stats *ret, struct ebb_error *err)
+{
+    int rc = prepare(l, q, err);
+    return rc < 0 ? rc : commit_or_part(l, q, false, NULL, ret, err);
+}
+
+int ebb_lineage_put_part(struct ebb_lineage *l, uint64_t epoch, const struct ebb_commit_request *q,
+                         struct ebb_generation *ret, struct ebb_commit_stats *ret_stats,
+                         struct ebb_error *err)
+{
+    static const uint8_t none[EBB_NONCE_SIZE];
+    if (l->is_owner || epoch == 0)
+        return ebb_error_set(err, EBB_ERR_INPUT, "%s: an owner commits, it makes no part", l->root);
+    l->epoch = epoch;
+    if (memcmp(l->claim_nonce, none, sizeof none) == 0)
+        ebb_random_secret(l->claim_nonce, sizeof l->claim_nonce);
+    return commit_or_part(l, q, true, ret, ret_stats, err);
 }

@@ -15,11 +15,12 @@
 
 #define EBB_FORMAT_VERSION 1u
 /* required_features bits of a manifest: chunks that are parts of packed files (codec 2); bases of
- * another length than their chunk's. */
+ * another length than their chunk's; folders that belong to other ranks than 0 (last_rank). */
 #define EBB_FEATURE_PARTS UINT64_C(1)
 #define EBB_FEATURE_BASES UINT64_C(2)
+#define EBB_FEATURE_RANKS UINT64_C(4)
 /* Those this program understands. */
-#define EBB_FORMAT_FEATURES (EBB_FEATURE_PARTS | EBB_FEATURE_BASES)
+#define EBB_FORMAT_FEATURES (EBB_FEATURE_PARTS | EBB_FEATURE_BASES | EBB_FEATURE_RANKS)
 
 #define EBB_HEAD_MAX_BYTES     (64u << 10)
 #define EBB_MANIFEST_MAX_BYTES (64u << 20)
@@ -68,6 +69,10 @@ int ebb_manifest_check_path(const char *path, struct ebb_error *err);
 /* True when a symbolic link at `path` to `target` stays below the root, whatever other links there
  * are. */
 bool ebb_link_is_contained(const char *path, const char *target);
+
+/* What one rank of a gang has of a manifest, under the names that it has there. */
+void ebb_manifest_keep_rank(Ebb__Manifest *m, uint32_t rank);
+#define EBB_RANKS_FOLDER "ranks/" /* ranks/<k>/... */
 
 void ebb_head_free(Ebb__Head *head);
 void ebb_manifest_free(Ebb__Manifest *m);

@@ -248,6 +248,12 @@ int ebb_lineage_check(struct ebb_lineage *l, struct ebb_error *err)
     return has_nonce(l->head, known) ? 0 : fenced(l, err);
 }
 
+void ebb_lineage_set_rank(struct ebb_lineage *l, uint32_t rank)
+{
+    l->has_rank = true;
+    l->rank = rank;
+}
+
 int ebb_lineage_check_epoch(struct ebb_lineage *l, uint64_t epoch, struct ebb_error *err)
 {
     int rc = ebb_lineage_read_head(l, err);

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "checkpoint/format.h"
 #include "cloud/object_store.h"
 #include "proto/manifest.pb-c.h"
 
@@ -46,6 +47,9 @@ int ebb_lineage_check(struct ebb_lineage *l, struct ebb_error *err);
  * it: 0, or EBB_ERR_FENCED, or the store's failure. */
 int ebb_lineage_check_epoch(struct ebb_lineage *l, uint64_t epoch, struct ebb_error *err);
 
+/* From here on a restore brings what this rank of a gang has of a checkpoint, and no other. */
+void ebb_lineage_set_rank(struct ebb_lineage *l, uint32_t rank);
+
 /* One file of a commit. Paths are relative to the request's directory. */
 struct ebb_commit_file {
     const char *path;
@@ -53,11 +57,19 @@ struct ebb_commit_file {
     uint64_t length_bytes; /* APPEND, STATE: commit this many bytes; UINT64_MAX: all there is now */
 };
 
+/* What another rank of a gang has put (ebb_lineage_put_part), to stand below ranks/<rank>/. */
+struct ebb_commit_part {
+    uint32_t rank;
+    struct ebb_generation manifest;
+};
+
 struct ebb_commit_request {
     const char *directory;
     const struct ebb_commit_file
         *files; /* the whole set: what is not named is not in the manifest */
     size_t file_count;
+    const struct ebb_commit_part *parts;
+    size_t part_count;
     int64_t step;        /* -1: unknown */
     int64_t total_steps; /* -1: unknown */
     double run_s;
@@ -91,6 +103,13 @@ struct ebb_commit_stats {
 int ebb_lineage_commit(struct ebb_lineage *l, const struct ebb_commit_request *q,
                        struct ebb_commit_stats *ret, struct ebb_error *err);
 
+/* A member's share of a checkpoint of the owner with this epoch: packs and a manifest of their own,
+ * which nothing reaches until the owner commits it with its own. For a lineage that has claimed
+ * nothing. */
+int ebb_lineage_put_part(struct ebb_lineage *l, uint64_t epoch, const struct ebb_commit_request *q,
+                         struct ebb_generation *ret, struct ebb_commit_stats *ret_stats,
+                         struct ebb_error *err);
+
 struct ebb_restore_result {
     uint64_t sequence;
     int64_t step;
@@ -107,12 +126,10 @@ struct ebb_restore_result {
 int ebb_lineage_restore(struct ebb_lineage *l, const char *directory, const char *const *patterns,
                         unsigned threads, struct ebb_restore_result *ret, struct ebb_error *err);
 
-struct ebb_generation;
-/* What rank `rank` of a gang gets of exactly this generation: its own part, or where the checkpoint
- * has no parts all of it. EBB_ERR_CORRUPT: it is damaged. */
-int ebb_lineage_restore_rank(struct ebb_lineage *l, const struct ebb_generation *g, uint32_t rank,
-                             const char *directory, unsigned threads,
-                             struct ebb_restore_result *ret, struct ebb_error *err);
+/* Exactly this generation, into an empty directory. EBB_ERR_CORRUPT: it is damaged. */
+int ebb_lineage_restore_exactly(struct ebb_lineage *l, const struct ebb_generation *g,
+                                const char *directory, unsigned threads,
+                                struct ebb_restore_result *ret, struct ebb_error *err);
 
 /* The manifest that a head names (current) or the generation before. The caller frees it with
  * ebb__manifest__free_unpacked. Verified against its hash. */

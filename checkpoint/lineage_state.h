@@ -23,6 +23,8 @@ struct ebb_lineage {
     int64_t head_modified_ns; /* the store's clock; as last read */
     struct ebb_unsettled_head unsettled;
 
+    bool has_rank; /* a restore brings what this rank of a gang has */
+    uint32_t rank;
     bool is_owner;
     uint64_t epoch;                      /* claimed */
     uint8_t claim_nonce[EBB_NONCE_SIZE]; /* stands in the packs of this owner */

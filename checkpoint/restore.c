@@ -352,6 +352,8 @@ static int restore_generation(struct ebb_lineage *l, const struct ebb_generation
     EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = NULL;
     int rc = ebb_lineage_load_manifest(l, g, &m, err);
     struct ebb_map *seen = NULL;
+    if (rc == 0 && l->has_rank)
+        ebb_manifest_keep_rank(m, l->rank);
     if (rc == 0)
         rc = restore_manifest(l, m, directory, patterns, threads, ret, &seen, err);
     if (rc == 0 && seen != NULL)
@@ -428,12 +430,11 @@ int ebb_lineage_restore(struct ebb_lineage *l, const char *directory, const char
     return rc;
 }
 
-int ebb_lineage_restore_rank(struct ebb_lineage *l, const struct ebb_generation *g, uint32_t rank,
-                             const char *directory, unsigned threads,
-                             struct ebb_restore_result *ret, struct ebb_error *err)
+int ebb_lineage_restore_exactly(struct ebb_lineage *l, const struct ebb_generation *g,
+                                const char *directory, unsigned threads,
+                                struct ebb_restore_result *ret, struct ebb_error *err)
 {
     struct ebb_restore_result result = {0};
-    (void)rank;
     int rc = make_empty_directory(directory, err);
     if (rc == 0)
         rc = restore_generation(l, g, directory, NULL, threads, &result, err);

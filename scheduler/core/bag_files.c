@@ -115,7 +115,8 @@ void ebb_bag_read_files(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup
 
 static Ebb__Output *read_output(struct ebb_bag_parser *p, ebb_bag_node *n)
 {
-    static const char *const names[] = {"file", "nondeterministic", "optional"};
+    static const char *const names[] = {"file", "nondeterministic", "optional", "ranks"};
+    static const char *const ranks[] = {"first", "each"};
     Ebb__Output *out = ebb_alloc(sizeof *out);
     ebb__output__init(out);
     ebb_bag_node *file = n;
@@ -131,6 +132,11 @@ static Ebb__Output *read_output(struct ebb_bag_parser *p, ebb_bag_node *n)
         if (ebb_yaml_get(n, "optional") != NULL &&
             ebb_yaml_read_bool(p->y, ebb_yaml_get(n, "optional"), "optional", &flag))
             out->optional = flag;
+        size_t which = 0;
+        if (ebb_yaml_get(n, "ranks") != NULL &&
+            ebb_yaml_read_choice(p->y, ebb_yaml_get(n, "ranks"), "ranks", ranks,
+                                 EBB_ARRAY_LEN(ranks), &which))
+            out->each_rank = which == 1;
     }
     if (file != NULL && ebb_spec_text(p->y, file, "outputs", &out->pattern) &&
         !ebb_spec_is_inside(out->pattern))

@@ -36,6 +36,47 @@ uint32_t ebb_gang_vms(const struct ebb_state *s, const struct ebb_bag *b, uint64
     return found + 1;
 }
 
+static bool is_going(const struct ebb_vm *vm)
+{
+    return vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_LOST;
+}
+
+/* The lowest rank of the lease's gang whose VM goes; the gang's size: none does. */
+static uint32_t first_going(const struct planning *w, const struct ebb_lease *lease)
+{
+    const struct ebb_state *s = w->in->state;
+    uint32_t vms[EBB_GANG_MOST];
+    uint32_t size = ebb_gang_vms(s, s->bags[lease->bag], lease->job, vms);
+    for (uint32_t i = 0; i < size; i++) {
+        if (is_going(s->vms[vms[i]]))
+            return i;
+    }
+    return size;
+}
+
+bool ebb_gang_leaves_here(const struct planning *w, const struct ebb_lease *lease)
+{
+    return lease->gang <= 1 || first_going(w, lease) == lease->rank;
+}
+
+void ebb_gang_free_leaving(struct planning *w)
+{
+    const struct ebb_state *s = w->in->state;
+    for (size_t i = 0; i < w->room_count; i++) {
+        const struct ebb_vm *vm = s->vms[w->rooms[i].vm];
+        for (size_t k = 0; k < vm->lease_count; k++) {
+            const struct ebb_lease *l = &vm->leases[k];
+            if (l->gang <= 1 || first_going(w, l) == l->gang)
+                continue;
+            struct ebb_need need =
+                ebb_need_of(ebb_bag_group_of(s->bags[l->bag], l->job)->spec->resources);
+            w->rooms[i].millicpus += need.millicpus;
+            w->rooms[i].memory_bytes += need.memory_bytes;
+            w->rooms[i].gpus += need.gpus;
+        }
+    }
+}
+
 static bool has_room(const struct planning *w, size_t room, const struct ebb_group *g)
 {
     const struct room *r = &w->rooms[room];

@@ -56,6 +56,8 @@ static void collect_rooms(struct planning *w)
                                      .gpus = vm->free_gpus,
                                      .used = vm->lease_count > 0};
     }
+    if (w->dying > 0)
+        ebb_gang_free_leaving(w);
 }
 
 uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
@@ -445,7 +447,8 @@ static uint64_t leaving_jobs(const struct planning *w, const struct ebb_group *g
             continue;
         for (size_t k = 0; k < vm->lease_count; k++)
             jobs += vm->leases[k].bag == g->bag &&
-                    ebb_bag_group_of(s->bags[g->bag], vm->leases[k].job) == g;
+                    ebb_bag_group_of(s->bags[g->bag], vm->leases[k].job) == g &&
+                    ebb_gang_leaves_here(w, &vm->leases[k]);
     }
     return jobs;
 }
@@ -461,7 +464,7 @@ static uint64_t jobs_on_spot(const struct planning *w, const struct ebb_group *g
             continue;
         const struct ebb_vm *vm = s->vms[r->vm];
         for (size_t k = 0; vm->state == EBB_VM_READY && k < vm->lease_count; k++)
-            jobs += vm->leases[k].bag == g->bag &&
+            jobs += vm->leases[k].bag == g->bag && vm->leases[k].rank == 0 &&
                     ebb_bag_group_of(s->bags[g->bag], vm->leases[k].job) == g;
     }
     return jobs;

@@ -66,6 +66,12 @@ uint64_t ebb_gang_fill(struct planning *w, const struct ebb_group *g, uint64_t j
 /* Launches what is missing for so many, by the candidates; all or none for each. */
 void ebb_gang_launch(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must);
 
+/* Of a gang that loses VMs the others are about to be free: as room they count now. */
+void ebb_gang_free_leaving(struct planning *w);
+/* The lease stands for its job among those that lose their VM: of a gang one does, however many go.
+ */
+bool ebb_gang_leaves_here(const struct planning *w, const struct ebb_lease *lease);
+
 /* keep.c: jobs that are safe on demand alone, from spot VMs into room on demand. */
 void ebb_keep_rescue(struct planning *w);
 /* Which VMs are ended, and which are emptied for others. */

@@ -107,9 +107,10 @@ static bool is_hex(const char *s)
 
 static void read_state(struct reader *r, node *n)
 {
-    static const char *const names[] = {"files",  "exclude", "step_pattern", "tail",  "min_bytes",
-                                        "atomic", "trigger", "keep",         "deltas"};
+    static const char *const names[] = {"files",  "exclude", "step_pattern", "tail",   "min_bytes",
+                                        "atomic", "trigger", "keep",         "deltas", "ranks"};
     static const char *const triggers[] = {"periodic", "signal"};
+    static const char *const ranks[] = {"first", "each"};
     if (n == NULL || !keys(r, n, "state", names, EBB_ARRAY_LEN(names)))
         return;
     Ebb__ProfileState *s = r->p->state = ebb_alloc(sizeof *s);
@@ -128,6 +129,15 @@ static void read_state(struct reader *r, node *n)
         ebb_yaml_read_size(r->y, ebb_yaml_get(n, "min_bytes"), "state.min_bytes", &s->min_bytes);
     choice(r, ebb_yaml_get(n, "trigger"), "state.trigger", triggers, EBB_ARRAY_LEN(triggers),
            &s->trigger);
+    size_t which = 0;
+    if (ebb_yaml_get(n, "ranks") != NULL &&
+        ebb_yaml_read_choice(r->y, ebb_yaml_get(n, "ranks"), "state.ranks", ranks,
+                             EBB_ARRAY_LEN(ranks), &which))
+        s->each_rank = which == 1;
+    if (s->each_rank && s->step_pattern[0] == '\0')
+        ebb_yaml_fault(r->y, ebb_yaml_get(n, "ranks"),
+                       "state.ranks: 'each' needs a step_pattern: a checkpoint holds the states of "
+                       "all ranks of one step, and the file's name must tell it");
     int64_t keep = 0;
     if (ebb_yaml_get(n, "keep") != NULL &&
         ebb_yaml_read_int(r->y, ebb_yaml_get(n, "keep"), "state.keep", 0, 1000, &keep))

@@ -1,6 +1,6 @@
 """Jobs on several VMs at once: a PyTorch training over gloo, which is not ours, on every VM of a gang.
 All ranks start or none does, one checkpoint holds for all, the failure of one is one failure."""
-import json
+import hashlib
 import os
 import shutil
 import socket
@@ -53,6 +53,14 @@ def undisturbed(directory, epochs, size):
         return f.read()
 
 
+def ring_results(steps, size):
+    """What ring.py gives on each rank."""
+    chains = [hashlib.sha256(str(rank).encode()).hexdigest() for rank in range(size)]
+    for _ in range(steps):
+        chains = [hashlib.sha256((own + "".join(chains)).encode()).hexdigest() for own in chains]
+    return [chain + "\n" for chain in chains]
+
+
 class Gang(FlowTest):
     def leased(self, attempt=1):
         lease = self.cloud.wait_event("attempt_leased", where=lambda e: e["attempt"] == attempt)[0]
@@ -62,16 +70,16 @@ class Gang(FlowTest):
         return self.cloud.wait_event("attempt_ended", count, seconds)
 
     @unittest.skipUnless(has_torch(), "no torch here")
-    def test_a_training_on_three_vms_survives_the_notice_to_one_and_ends_as_if_undisturbed(self):
+    def test_a_training_on_two_vms_survives_the_notice_to_one_and_ends_as_if_undisturbed(self):
         shutil.copy(TRAIN, self.cloud.work)
         self.cloud.submit(gang_bag(
-            f"{PYTHON} train.py --epochs 24 --pause 0.25", engine="pytorch", inputs="[train.py]",
+            f"{PYTHON} train.py --epochs 20 --pause 0.2", vms=2, engine="pytorch", inputs="[train.py]",
             outputs="[metrics.json, model.pt]"))
         vms = self.leased()
-        self.assertEqual(3, len(set(vms)))
+        self.assertEqual(2, len(set(vms)))
         self.cloud.wait_event("checkpoint_committed", 2)
-        self.cloud.revoke(self.cloud.vm_of(vms[2])["instance"], "20s")
-        expected = undisturbed(os.path.join(self.cloud.root, "alone"), 24, 3)
+        self.cloud.revoke(self.cloud.vm_of(vms[1])["instance"], "20s")
+        expected = undisturbed(os.path.join(self.cloud.root, "alone"), 20, 2)
         self.cloud.ebb("wait", "last", timeout=90)
         ends = self.ended(2)
         self.assertEqual(["released", "done"], [e["outcome"] for e in ends])
@@ -86,7 +94,7 @@ class Gang(FlowTest):
         self.assertEqual((0, 1), (job["failures"], job["revocations"]))
 
     def test_the_failure_of_one_rank_is_one_failed_attempt_that_names_it(self):
-        self.cloud.submit(gang_bag("'[ $RANK = 1 ] && { sleep 1; echo broken; exit 3; }; sleep 60'"))
+        self.cloud.submit(gang_bag("'[ $RANK = 1 ] && { sleep 0.3; echo broken; exit 3; }; sleep 60'"))
         end = self.ended()[0]
         self.cloud.ebb("wait", "last", check=False, timeout=60)
         self.assertEqual("failed", end["outcome"])
@@ -98,11 +106,13 @@ class Gang(FlowTest):
         self.assertIn("broken", self.cloud.ebb("logs", "last/0", "--rank", "1").stdout)
 
     def test_where_there_is_no_room_for_all_none_starts_and_no_half_is_paid_for_long(self):
-        self.cloud.write("fleet.yaml", harness.FLEET.replace("capacity: 8", "capacity: 2"))
+        self.cloud.write("fleet.yaml", harness.FLEET.replace("capacity: 8", "capacity: 2") + "time_scale: 60\n")
         self.cloud.submit(gang_bag("touch started"))
         self.cloud.wait_event("vm_launch_failed")
         self.cloud.wait_for("no half of a gang is kept", lambda: not self.cloud.live_vms(), 60)
         self.assertNotIn("attempt_leased", self.cloud.kinds())
+        for vm in self.cloud.bill()["vms"]:
+            self.assertLess(vm["billed_s"], 20 * 60)
 
     def test_a_scheduler_killed_and_a_vm_gone_without_a_word_cost_what_was_not_committed(self):
         self.cloud.environment["EBB_SCHEDULER_OPTIONS"] = "--lease-ttl 4"
@@ -127,6 +137,40 @@ class Gang(FlowTest):
         self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
         self.assertEqual(self.cloud.bill()["vm_usd_micros"],
                          round(self.cloud.json("report", "last")["vm_usd"] * 1e6))
+
+    def ring(self, steps, extra=""):
+        engines = os.path.join(harness.HERE, "engines")
+        shutil.copy(os.path.join(engines, "ring.py"), self.cloud.work)
+        with open(os.path.join(engines, "ring.yaml")) as f:
+            self.cloud.write("profiles/ring.yaml", f.read().replace("keep: 4", "keep: 4" + extra))
+        self.cloud.submit(gang_bag(
+            f"{PYTHON} ring.py --steps {steps}", engine="ring", inputs="[ring.py]",
+            outputs="[{file: result.txt, ranks: each}]"))
+
+    def ring_ends(self, steps):
+        self.cloud.ebb("wait", "last", timeout=90)
+        out = os.path.join(self.cloud.root, "out")
+        self.cloud.ebb("fetch", "last", out)
+        for rank, expected in enumerate(ring_results(steps, 3)):
+            with open(os.path.join(out, "train", f"ranks/{rank}" if rank else "", "result.txt")) as f:
+                self.assertEqual(expected, f.read(), f"rank {rank}")
+
+    def test_states_of_all_ranks_are_committed_as_one_step_and_go_on_together(self):
+        self.ring(200)
+        vms = self.leased()
+        self.cloud.wait_event("checkpoint_committed", 2)
+        self.cloud.revoke(self.cloud.vm_of(vms[1])["instance"], "20s")
+        self.ring_ends(200)
+        self.assertEqual(["released", "done"], [e["outcome"] for e in self.ended(2)])
+        resumed = int(self.cloud.wait_event("attempt_started", 2)[1]["resumed_step"])
+        self.assertGreater(resumed, 0)
+        self.assertEqual(0, resumed % 10)  # where every rank had a state
+
+    def test_an_engine_that_saves_when_stopped_is_stopped_on_all_vms_and_goes_on_there(self):
+        self.ring(120, ", trigger: signal")
+        self.ring_ends(120)
+        self.assertEqual(["done"], [e["outcome"] for e in self.ended()])
+        self.assertIn("checkpoint_committed", self.cloud.kinds())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 #include "scheduler/core/acts.h"
 #include "scheduler/core/estimate.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/status.h"
 #include "tests/unit/core/world.h"
 
 #define GANG                                                                                       \
@@ -161,6 +162,67 @@ static void the_loss_of_one_vm_ends_the_attempt_and_frees_the_others(void **stat
     world_destroy(&w);
 }
 
+static void notice(struct world *w, const char *vm)
+{
+    EVENT(e, m, vm_noticed, VM_NOTICED, Ebb__VmNoticed);
+    ebb__vm_noticed__init(&m);
+    m.vm = lit(vm);
+    m.deadline_wall_ns = w->now + 120 * S;
+    emit(w, &e);
+}
+
+/* While the gang still holds them, what is left of it counts as the room that it is about to be. */
+static void a_gang_that_loses_vms_wants_as_many_and_no_more(void **state)
+{
+    (void)state;
+    struct ebb_placement p;
+    struct world w = leased(&p);
+    struct ebb_actor actor = {.state = w.s, .emit = emit, .ctx = &w};
+    struct ebb_policy policy_ = policy();
+    struct ebb_plan r;
+    const Ebb__Offer *offers[] = {w.s->vms[0]->offer};
+    ebb_act_lease(&actor, &p, 0);
+    world_start(&w, "b-1", p.job);
+    policy_.max_vms = 4; /* for the jobs that wait there is none */
+    notice(&w, "v2");
+    plan(&w, &policy_, offers, 1, &r);
+    assert_int_equal(r.launch_count, 1);
+    assert_int_equal(r.launches[0].count, 1);
+    ebb_plan_clean_up(&r);
+    notice(&w, "v3");
+    plan(&w, &policy_, offers, 1, &r);
+    assert_int_equal(r.launches[0].count, 2);
+    ebb_plan_clean_up(&r);
+    world_destroy(&w);
+}
+
+/* Taking a part of a gang is a revocation, though ebb asks for the rest of it. */
+static void a_notice_to_any_vm_of_a_gang_counts_as_one_revocation(void **state)
+{
+    (void)state;
+    struct ebb_placement p;
+    struct world w = leased(&p);
+    struct ebb_actor actor = {.state = w.s, .emit = emit, .ctx = &w};
+    ebb_act_lease(&actor, &p, 0);
+    world_start(&w, "b-1", p.job);
+    notice(&w, "v3");
+    ebb_act_revoke_lease(&actor, w.s->bags[0], p.job, 1, "a VM of its gang is being taken");
+    uint32_t vms[EBB_GANG_MOST];
+    assert_int_equal(ebb_gang_vms(w.s, w.s->bags[0], p.job, vms), 3);
+    assert_int_equal(vms[0], 0);
+    assert_int_equal(vms[1], 2);
+    assert_int_equal(vms[2], 3);
+    Ebb__JobStatus *j = ebb_job_status_new(w.s, w.s->bags[0], p.job);
+    assert_int_equal(j->n_members, 2);
+    assert_string_equal(j->members[1], "v3");
+    ebb__job_status__free_unpacked(j, NULL);
+    world_end(&w, "b-1", p.job, RELEASED, NULL);
+    assert_int_equal(w.s->bags[0]->revocations, 1);
+    assert_int_equal(w.s->bags[0]->jobs[p.job].revocations, 1);
+    assert_int_equal(ebb_gang_vms(w.s, w.s->bags[0], p.job, vms), 0);
+    world_destroy(&w);
+}
+
 /* Every second of the members is accounted for, too. */
 static void the_ledger_counts_all_vms_of_the_gang(void **state)
 {
@@ -250,6 +312,8 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_launched_beside_what_is_there),
         cmocka_unit_test(a_gang_is_leased_at_once_and_freed_at_once),
         cmocka_unit_test(the_loss_of_one_vm_ends_the_attempt_and_frees_the_others),
+        cmocka_unit_test(a_gang_that_loses_vms_wants_as_many_and_no_more),
+        cmocka_unit_test(a_notice_to_any_vm_of_a_gang_counts_as_one_revocation),
         cmocka_unit_test(the_ledger_counts_all_vms_of_the_gang),
         cmocka_unit_test(a_bad_gang_is_refused_and_changes_nothing),
         cmocka_unit_test(a_gang_costs_its_vms_and_is_lost_more_often),
