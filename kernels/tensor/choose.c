@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/planes.h"
+#include "kernels/tensor/step.h"
 
 #define RUNS       8
 #define RUN        ((size_t)2048)
@@ -27,17 +28,35 @@ static size_t sample_size(const struct ebb_tensor_array *a)
     return n < RUN ? RUN : n > SAMPLE ? SAMPLE : n;
 }
 
+static uint64_t load(const uint8_t *at, unsigned stride)
+{
+    uint64_t wide;
+    uint32_t word;
+    uint16_t half;
+    switch (stride) {
+    case 8:
+        memcpy(&wide, at, sizeof wide);
+        return wide;
+    case 4:
+        memcpy(&word, at, sizeof word);
+        return word;
+    case 2:
+        memcpy(&half, at, sizeof half);
+        return half;
+    default:
+        return *at;
+    }
+}
+
 static void take(const struct ebb_tensor_array *a, const uint8_t *from, uint64_t *out)
 {
     size_t n = sample_size(a), runs = n < a->elements ? RUNS : 1, run = n / runs;
+    uint8_t scratch[8 * RUN];
     for (size_t r = 0; r < runs; r++) {
         size_t first = runs == 1 ? 0 : (a->elements - run) / (runs - 1) * r;
-        for (size_t i = 0; i < run; i++) {
-            uint8_t scratch[8];
-            uint64_t w = 0;
-            memcpy(&w, ebb_tensor_chunk(a, from, first + i, 1, scratch), a->stride);
-            *out++ = w;
-        }
+        const uint8_t *in = ebb_tensor_chunk(a, from, first, run, scratch);
+        for (size_t i = 0; i < run; i++)
+            *out++ = load(in + i * a->stride, a->stride);
     }
 }
 
@@ -132,7 +151,7 @@ static double scale_bits(const struct ebb_tensor_array *a, size_t sampled)
 }
 
 int ebb_tensor_choose(struct ebb_tensor_array *a, enum ebb_tensor_role role,
-                      enum ebb_tensor_method *ret, struct ebb_error *err)
+                      enum ebb_tensor_method *ret, double *ret_delta_bytes, struct ebb_error *err)
 {
     size_t bytes = a->elements * a->stride;
     if (a->base != NULL && (bytes == 0 || memcmp(a->data, a->base, bytes) == 0)) {
@@ -160,7 +179,8 @@ int ebb_tensor_choose(struct ebb_tensor_array *a, enum ebb_tensor_role role,
         double bits = delta_bits(a, &s);
         if (bits < best) {
             best = bits;
-            *ret = EBB_TENSOR_DELTA;
+            *ret = ebb_step_applies(a) ? EBB_TENSOR_STEP : EBB_TENSOR_DELTA;
+            *ret_delta_bytes = bits / 8 / (double)s.n * (double)a->elements;
         }
     }
     if (role == EBB_TENSOR_FIRST_MOMENT)

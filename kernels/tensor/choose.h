@@ -6,6 +6,6 @@
 
 /* From a sample of the elements. a->base becomes NULL when the method does without it. */
 int ebb_tensor_choose(struct ebb_tensor_array *a, enum ebb_tensor_role role,
-                      enum ebb_tensor_method *ret, struct ebb_error *err);
+                      enum ebb_tensor_method *ret, double *ret_delta_bytes, struct ebb_error *err);
 
 #endif

@@ -55,6 +55,11 @@ int ebb_tensor_scale_encode(const struct ebb_tensor_array *a, struct ebb_buffer 
 int ebb_tensor_scale_decode(const struct ebb_tensor_array *a, struct ebb_tensor_body *body,
                             uint8_t *out, struct ebb_error *err);
 
+int ebb_tensor_step_encode(const struct ebb_tensor_array *a, struct ebb_buffer *out,
+                           struct ebb_error *err);
+int ebb_tensor_step_decode(const struct ebb_tensor_array *a, struct ebb_tensor_body *body,
+                           uint8_t *out, struct ebb_error *err);
+
 unsigned ebb_tensor_turn(enum ebb_dtype dtype); /* enum ebb_turn of its planes */
 
 int ebb_tensor_no_memory(struct ebb_error *err, size_t bytes);

@@ -136,6 +136,8 @@ static int encode_body(enum ebb_tensor_method method, const struct ebb_tensor_ar
         return ebb_tensor_delta_encode(a, out, err);
     case EBB_TENSOR_SCALE:
         return ebb_tensor_scale_encode(a, out, err);
+    case EBB_TENSOR_STEP:
+        return ebb_tensor_step_encode(a, out, err);
     }
     return ebb_error_set(err, EBB_ERR_INTERNAL, "tensor method %d", method);
 }
@@ -154,6 +156,8 @@ static int decode_body(enum ebb_tensor_method method, const struct ebb_tensor_ar
         return ebb_tensor_delta_decode(a, body, out, err);
     case EBB_TENSOR_SCALE:
         return ebb_tensor_scale_decode(a, body, out, err);
+    case EBB_TENSOR_STEP:
+        return ebb_tensor_step_decode(a, body, out, err);
     }
     return ebb_error_set(err, EBB_ERR_INTERNAL, "tensor method %d", method);
 }
@@ -189,6 +193,25 @@ static void append_head(const struct ebb_tensor_array *a, enum ebb_tensor_method
     ebb_buffer_append(out, head, n + 8);
 }
 
+/* The body of the method of steps, or of differences where that is smaller: `delta_bytes` is about
+ * what those will take, and only when it is less are they made. `start`: where the head is. */
+static int encode_steps(const struct ebb_tensor_array *a, double delta_bytes, size_t start,
+                        struct ebb_buffer *out, struct ebb_error *err)
+{
+    size_t body = out->len;
+    int rc = ebb_tensor_step_encode(a, out, err);
+    if (rc < 0 || (double)(out->len - body) < delta_bytes)
+        return rc;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer other = {0};
+    rc = ebb_tensor_delta_encode(a, &other, err);
+    if (rc < 0 || other.len >= out->len - body)
+        return rc;
+    out->len = body;
+    ebb_buffer_append(out, other.data, other.len);
+    out->data[start + CHECKED_FROM] = EBB_TENSOR_DELTA;
+    return 0;
+}
+
 int ebb_tensor_encode(const struct ebb_tensor_input *in, enum ebb_tensor_level level,
                       struct ebb_buffer *out, struct ebb_error *err)
 {
@@ -197,12 +220,14 @@ int ebb_tensor_encode(const struct ebb_tensor_input *in, enum ebb_tensor_level l
                              (int)in->dtype, in->elements);
     struct ebb_tensor_array a = array_of(in, level);
     enum ebb_tensor_method method;
-    int rc = ebb_tensor_choose(&a, in->role, &method, err);
+    double delta_bytes = 0;
+    int rc = ebb_tensor_choose(&a, in->role, &method, &delta_bytes, err);
     if (rc < 0)
         return rc;
     size_t start = out->len;
     append_head(&a, method, a.base != NULL, out);
-    rc = encode_body(method, &a, out, err);
+    rc = method == EBB_TENSOR_STEP ? encode_steps(&a, delta_bytes, start, out, err)
+                                   : encode_body(method, &a, out, err);
     if (rc < 0) {
         out->len = start;
         return rc;
@@ -225,9 +250,10 @@ static int read_head(const uint8_t *blob, size_t len, struct ebb_tensor_info *re
         return damaged(err);
     unsigned method = blob[CHECKED_FROM], dtype = blob[CHECKED_FROM + 1],
              flags = blob[CHECKED_FROM + 2];
-    if (method > EBB_TENSOR_SCALE || !ebb_dtype_known((int)dtype) || flags > FLAGS || columns < 1 ||
+    if (method > EBB_TENSOR_STEP || !ebb_dtype_known((int)dtype) || flags > FLAGS || columns < 1 ||
         elements > SIZE_MAX / 16 || (elements > 0 ? elements % columns != 0 : columns != 1) ||
-        ((method == EBB_TENSOR_SAME || method == EBB_TENSOR_DELTA) && !(flags & FLAG_BASE)) ||
+        ((method == EBB_TENSOR_SAME || method == EBB_TENSOR_DELTA || method == EBB_TENSOR_STEP) &&
+         !(flags & FLAG_BASE)) ||
         (method == EBB_TENSOR_PLANES && (flags & FLAG_BASE)))
         return ebb_error_set(err, EBB_ERR_CORRUPT, "packed tensor: its head is damaged");
     *ret = (struct ebb_tensor_info){.dtype = (enum ebb_dtype)dtype,

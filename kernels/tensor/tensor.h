@@ -6,6 +6,8 @@
  *     planes    byte planes, turned (kernels/planes.h), each entropy-coded or stored
  *     delta     differences of ordered integers from the base, coded given the base's exponent
  *     scale     logarithms of magnitude against what row and column (and base) predict: Adam's v
+ *     step      differences from where training is expected to have moved the base to: decay, and a
+ *               part of low rank that the blob holds; coded by how far off row and column are
  *
  * The method is chosen for each tensor, by sampling. Thread-safe: no state is kept. */
 #ifndef EBB_KERNELS_TENSOR_TENSOR_H
@@ -31,6 +33,7 @@ enum ebb_tensor_method {
     EBB_TENSOR_PLANES = 1,
     EBB_TENSOR_DELTA = 2,
     EBB_TENSOR_SCALE = 3,
+    EBB_TENSOR_STEP = 4,
 };
 
 struct ebb_tensor_input {

@@ -37,6 +37,24 @@ def safetensors(path, step):
         f.write(struct.pack("<Q", len(head)) + head.encode() + data)
 
 
+def training(path, step):
+    """A matrix that decays and moves along a row times a column; in fp32, bf16 and fp16."""
+    start, rows, columns = random.Random(10), 48, 96
+    u = [start.gauss(0, 1e-4) for _ in range(rows)]
+    v = [start.gauss(0, 1) for _ in range(columns)]
+    f32 = [start.gauss(0, 0.02) * (1 - 1e-4 * step) + step * u[i] * v[j]
+           + 1e-6 * step * rng.gauss(0, 1) for i in range(rows) for j in range(columns)]
+    bits = [struct.unpack("<I", struct.pack("<f", x))[0] >> 16 for x in f32]
+    n, at, head = rows * columns, 0, {}
+    for name, kind, size in [("w", "F32", 4), ("h", "BF16", 2), ("e", "F16", 2)]:
+        head[name] = {"dtype": kind, "shape": [rows, columns], "data_offsets": [at, at + n * size]}
+        at += n * size
+    head = json.dumps(head)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(head)) + head.encode() + struct.pack(f"<{n}f", *f32)
+                + struct.pack(f"<{n}H", *bits) + struct.pack(f"<{n}e", *f32))
+
+
 def trr(path, frames, atoms):
     place = [[rng.uniform(0, 2) for _ in range(3)] for _ in range(atoms)]
     with open(path, "wb") as f:
@@ -114,6 +132,10 @@ run(EBB, "pack", *files, "-o", "../exact.ebbp")
 run(EBB, "pack", "a.trr", "a.xtc", "-o", "../within.ebbp", "--error", "0.005nm", "--group", "3")
 safetensors("w.safetensors", 10)
 run(EBB, "pack", "w.safetensors", "-o", "../delta.ebbp", "--base", "../exact.ebbp")
+training("steps.safetensors", 0)
+run(EBB, "pack", "steps.safetensors", "-o", "../steps-base.ebbp")
+training("steps.safetensors", 10)
+run(EBB, "pack", "steps.safetensors", "-o", "../steps.ebbp", "--base", "../steps-base.ebbp")
 os.chdir("..")
-expect(["exact", "within", "delta"], "w")
+expect(["exact", "within", "delta", "steps-base", "steps"], "w")
 subprocess.run(["rm", "-r", "in"], check=True)

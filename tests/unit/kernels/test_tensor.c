@@ -181,6 +181,10 @@ static void a_small_step_from_the_base_is_coded_as_differences(void **state)
     struct ebb_tensor_input in = {
         .data = data, .elements = N, .columns = 400, .dtype = EBB_DTYPE_F32, .base = base};
     size_t len;
+    enum ebb_tensor_method method = check(&in, EBB_TENSOR_FAST, &len);
+    assert_true(method == EBB_TENSOR_DELTA || method == EBB_TENSOR_STEP);
+    assert_true(4.0 * N / (double)len > 1.9);
+    in.columns = 0;
     assert_int_equal(check(&in, EBB_TENSOR_FAST, &len), EBB_TENSOR_DELTA);
     assert_true(4.0 * N / (double)len > 1.9);
     in.role = EBB_TENSOR_FIRST_MOMENT; /* never against a base */
@@ -242,6 +246,139 @@ static void second_moments_are_coded_by_row_and_column(void **state)
     check(&in, EBB_TENSOR_FAST, NULL);
 }
 
+static uint16_t to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* Small numbers only. */
+static uint16_t to_f16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits >> 31) << 15 | (((bits >> 13) - (112U << 10)) & 0x7fff));
+}
+
+/* What training does: decay, a part of rank two, rows that move more than others, noise. Every so
+ * many elements anything at all stands, in both. */
+static void train(uint64_t *seed, size_t rows, size_t columns, float *base, float *data)
+{
+    EBB_AUTO_FREE double *v = malloc(2 * columns * sizeof *v);
+    for (size_t j = 0; j < 2 * columns; j++)
+        v[j] = noise_gauss(seed);
+    for (size_t i = 0; i < rows; i++) {
+        double u = noise_gauss(seed) * 1e-4, w = noise_gauss(seed) * 5e-5;
+        double moved = i % 5 == 4 ? 0 : 2e-5 * exp(noise_gauss(seed));
+        for (size_t j = 0; j < columns; j++) {
+            size_t at = i * columns + j;
+            base[at] = (float)(noise_gauss(seed) * 0.02);
+            double step = moved > 0 ? u * v[j] + w * v[columns + j] + noise_gauss(seed) * moved : 0;
+            data[at] = (float)((double)base[at] * (1 - 5e-4) + step);
+            uint32_t any = (uint32_t)(noise_next(seed) >> 32);
+            if (at % 997 == 5)
+                memcpy(&base[at], &any, 4);
+            if (at % 991 == 3)
+                memcpy(&data[at], &any, 4);
+        }
+    }
+}
+
+static void a_step_of_training_is_foretold_but_for_its_noise(void **state)
+{
+    (void)state;
+    enum { ROWS = 403, COLUMNS = 517, N = ROWS * COLUMNS };
+    EBB_AUTO_FREE float *data = malloc(4 * N), *base = malloc(4 * N);
+    EBB_AUTO_FREE uint16_t *half = malloc(2 * N), *half_base = malloc(2 * N);
+    uint64_t seed = 10;
+    size_t len, flat;
+    train(&seed, ROWS, COLUMNS, base, data);
+    struct ebb_tensor_input in = {
+        .data = data, .elements = N, .columns = COLUMNS, .dtype = EBB_DTYPE_F32, .base = base};
+    assert_int_equal(check(&in, EBB_TENSOR_FAST, &len), EBB_TENSOR_STEP);
+    in.columns = 0;
+    check(&in, EBB_TENSOR_FAST, &flat);
+    assert_true((double)len < 0.9 * (double)flat);
+    for (int type = 0; type < 2; type++) {
+        for (size_t i = 0; i < N; i++) {
+            half[i] = type == 0 ? to_bf16(data[i]) : to_f16(data[i]);
+            half_base[i] = type == 0 ? to_bf16(base[i]) : to_f16(base[i]);
+        }
+        in = (struct ebb_tensor_input){.data = half,
+                                       .elements = N,
+                                       .columns = COLUMNS,
+                                       .dtype = type == 0 ? EBB_DTYPE_BF16 : EBB_DTYPE_F16,
+                                       .big_endian = type == 1,
+                                       .base = half_base};
+        enum ebb_tensor_method method = check(&in, EBB_TENSOR_FAST, &len);
+        if (type == 0)
+            assert_int_equal(method, EBB_TENSOR_STEP);
+    }
+}
+
+/* Whole tensors at the edges of what the method of steps takes on, of every type that it knows. */
+static void steps_of_every_shape_and_value_come_back(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{16, 256},  {256, 16},  {17, 241},   {64, 64},
+                                       {65, 63},   {33, 1000}, {1000, 33},  {128, 129},
+                                       {16, 4097}, {5, 2000},  {66000, 16}, {16, 66000}};
+    enum { MOST = 66000 * 16 };
+    EBB_AUTO_FREE uint8_t *data = malloc(4 * MOST + 1), *base = malloc(4 * MOST + 1);
+    EBB_AUTO_FREE float *from = malloc(4 * MOST), *to = malloc(4 * MOST);
+    static const enum ebb_dtype types[] = {EBB_DTYPE_F32, EBB_DTYPE_BF16, EBB_DTYPE_F16};
+    uint64_t seed = 11;
+    for (size_t k = 0; k < EBB_ARRAY_LEN(shapes); k++) {
+        size_t n = shapes[k][0] * shapes[k][1], at = k % 2;
+        train(&seed, shapes[k][0], shapes[k][1], from, to);
+        for (size_t t = 0; t < EBB_ARRAY_LEN(types); t++) {
+            if (n > 100000 && t != k % 2)
+                continue;
+            size_t size = ebb_dtype_size(types[t]);
+            for (size_t i = 0; i < n; i++) {
+                uint16_t x = t == 1 ? to_bf16(to[i]) : to_f16(to[i]);
+                uint16_t y = t == 1 ? to_bf16(from[i]) : to_f16(from[i]);
+                memcpy(data + at + i * size, t == 0 ? (const void *)&to[i] : &x, size);
+                memcpy(base + at + i * size, t == 0 ? (const void *)&from[i] : &y, size);
+            }
+            struct ebb_tensor_input in = {.data = data + at,
+                                          .elements = n,
+                                          .columns = shapes[k][1],
+                                          .dtype = types[t],
+                                          .big_endian = (k + t) % 3 == 2,
+                                          .base = base + at};
+            check(&in, EBB_TENSOR_FAST, NULL);
+        }
+    }
+}
+
+/* The model's arithmetic at its ends: numbers that are infinite, tiny, or far from what they were;
+ * a base of zeros; steps that are all equal. */
+static void steps_over_extreme_numbers_come_back(void **state)
+{
+    (void)state;
+    enum { COLUMNS = 96, N = 64 * COLUMNS };
+    EBB_AUTO_FREE float *data = malloc(4 * N), *base = malloc(4 * N);
+    static const double sizes[] = {1e-44, 1e-38, 1e-20, 1, 1e20, 3e38};
+    uint64_t seed = 12;
+    for (size_t s = 0; s < EBB_ARRAY_LEN(sizes); s++)
+        for (int kind = 0; kind < 4; kind++) {
+            for (size_t i = 0; i < N; i++) {
+                double x = kind == 3 ? 0 : noise_gauss(&seed) * sizes[s];
+                double far = kind == 1 ? sizes[s] : sizes[s] * 1e-3;
+                base[i] = (float)x;
+                data[i] = (float)(kind == 2 ? x + far : x + noise_gauss(&seed) * far);
+            }
+            struct ebb_tensor_input in = {.data = data,
+                                          .elements = N,
+                                          .columns = COLUMNS,
+                                          .dtype = EBB_DTYPE_F32,
+                                          .base = base};
+            check(&in, EBB_TENSOR_FAST, NULL);
+        }
+}
+
 /* What a blob of `method` says about each of its bytes' bits turned over, and of each cut. */
 static void check_damage(struct ebb_tensor_input *in, enum ebb_tensor_method method)
 {
@@ -291,6 +428,10 @@ static void every_flip_and_cut_and_a_wrong_base_are_found(void **state)
                                    .dtype = EBB_DTYPE_F32,
                                    .role = EBB_TENSOR_SECOND_MOMENT};
     check_damage(&in, EBB_TENSOR_SCALE);
+    train(&seed, 48, 96, base, data);
+    in = (struct ebb_tensor_input){
+        .data = data, .elements = N, .columns = 96, .dtype = EBB_DTYPE_F32, .base = base};
+    check_damage(&in, EBB_TENSOR_STEP);
 }
 
 static void decoding_in_place_of_the_base_is_right(void **state)
@@ -349,6 +490,9 @@ int main(void)
         cmocka_unit_test(weights_shrink_to_their_exponents_entropy),
         cmocka_unit_test(a_small_step_from_the_base_is_coded_as_differences),
         cmocka_unit_test(second_moments_are_coded_by_row_and_column),
+        cmocka_unit_test(a_step_of_training_is_foretold_but_for_its_noise),
+        cmocka_unit_test(steps_of_every_shape_and_value_come_back),
+        cmocka_unit_test(steps_over_extreme_numbers_come_back),
         cmocka_unit_test(every_flip_and_cut_and_a_wrong_base_are_found),
         cmocka_unit_test(decoding_in_place_of_the_base_is_right),
         cmocka_unit_test(a_later_version_is_refused_as_such),
