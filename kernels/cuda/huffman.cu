@@ -19,7 +19,6 @@ namespace
 
 enum {
     THREADS = 256,
-    WARPS = THREADS / 32,
     STREAMS = 4,
     PIECES = THREADS / STREAMS,
     BLOCK_BYTES = 128 << 10,
@@ -49,15 +48,17 @@ __device__ __forceinline__ uint32_t block_bytes(size_t len, size_t block)
     return left < BLOCK_BYTES ? (uint32_t)left : (uint32_t)BLOCK_BYTES;
 }
 
+/* Lanes that meet the same byte would wait for each other: eight copies of the counts, in banks of
+ * their own, leave four lanes to each. */
 __global__ void __launch_bounds__(THREADS)
     count(const uint8_t *all, size_t all_len, struct table *tables)
 {
-    __shared__ uint32_t by_warp[WARPS][256];
+    enum { COPIES = 8 };
+    __shared__ uint32_t counts[256][COPIES];
     const uint8_t *data = all + (size_t)blockIdx.x * BLOCK_BYTES;
-    uint32_t len = block_bytes(all_len, blockIdx.x);
-    uint32_t *own = by_warp[threadIdx.x / 32];
-    for (uint32_t i = threadIdx.x; i < WARPS * 256; i += THREADS)
-        (&by_warp[0][0])[i] = 0;
+    const uint32_t len = block_bytes(all_len, blockIdx.x), copy = threadIdx.x % COPIES;
+    for (uint32_t i = threadIdx.x; i < 256 * COPIES; i += THREADS)
+        counts[i / COPIES][i % COPIES] = 0;
     __syncthreads();
     uint32_t whole = len / 16;
     for (uint32_t i = threadIdx.x; i < whole; i += THREADS) {
@@ -65,15 +66,15 @@ __global__ void __launch_bounds__(THREADS)
         uint32_t w[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
         for (int k = 0; k < 16; k++)
-            atomicAdd(&own[w[k / 4] >> (8 * (k % 4)) & 255], 1u);
+            atomicAdd(&counts[w[k / 4] >> (8 * (k % 4)) & 255][copy], 1u);
     }
     for (uint32_t i = whole * 16 + threadIdx.x; i < len; i += THREADS)
-        atomicAdd(&own[data[i]], 1u);
+        atomicAdd(&counts[data[i]][copy], 1u);
     __syncthreads();
     for (uint32_t s = threadIdx.x; s < 256; s += THREADS) {
         uint32_t sum = 0;
-        for (int w = 0; w < WARPS; w++)
-            sum += by_warp[w][s];
+        for (int c = 0; c < COPIES; c++)
+            sum += counts[s][c];
         tables[blockIdx.x].counts[s] = sum;
     }
 }
@@ -119,18 +120,81 @@ __device__ void scan_behind(uint32_t *sums)
     __syncthreads();
 }
 
+/* The bytes of a block that a thread encodes: from `first` to before `end`. Inner borders lie at
+ * multiples of 16, so that most are loaded 16 at a time. */
+struct piece {
+    uint32_t first, end;
+};
+
+__device__ __forceinline__ struct piece find_piece(uint32_t begin, uint32_t len, uint32_t piece)
+{
+    const uint32_t each = (len + PIECES - 1) / PIECES;
+    struct piece p;
+    p.first = piece == 0 ? begin : (begin + piece * each + 15) / 16 * 16;
+    p.end = (begin + (piece + 1) * each + 15) / 16 * 16;
+    p.end = p.end < begin + len && piece + 1 < PIECES ? p.end : begin + len;
+    p.first = p.first < p.end ? p.first : p.end;
+    return p;
+}
+
+struct sixteen {
+    uint32_t word[4];
+};
+
+/* The 16 bytes from a multiple of 16 on; what lies outside the piece is not read. */
+__device__ __forceinline__ struct sixteen load_sixteen(const uint8_t *data, struct piece p,
+                                                       uint32_t at)
+{
+    struct sixteen r = {{0, 0, 0, 0}};
+    if (p.first <= at && at + 16 <= p.end) {
+        const uint4 v = *(const uint4 *)(const void *)(data + at);
+        r.word[0] = v.x;
+        r.word[1] = v.y;
+        r.word[2] = v.z;
+        r.word[3] = v.w;
+        return r;
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < 16; i++)
+        r.word[i / 4] |=
+            at + i >= p.first && at + i < p.end ? (uint32_t)data[at + i] << (8 * (i % 4)) : 0;
+    return r;
+}
+
+__device__ __forceinline__ uint32_t count_bits(const uint32_t *codes, const uint8_t *data,
+                                               struct piece p)
+{
+    uint32_t bits = 0;
+    for (uint32_t at = p.first / 16 * 16; at < p.end; at += 16) {
+        const struct sixteen v = load_sixteen(data, p, at);
+#pragma unroll
+        for (uint32_t i = 0; i < 16; i++) {
+            const uint32_t length = codes[v.word[i / 4] >> (8 * (i % 4)) & 255] & 255;
+            bits += at + i >= p.first && at + i < p.end ? length : 0;
+        }
+    }
+    return bits;
+}
+
 /* The piece's symbols, last first, as bits from `at` on. */
-__device__ void put_piece(const uint32_t *codes, const uint8_t *from, uint32_t count, uint64_t at,
-                          bool ends_stream, uint32_t *words)
+__device__ __forceinline__ void put_piece(const uint32_t *codes, const uint8_t *data,
+                                          struct piece p, uint64_t at, bool ends_stream,
+                                          uint32_t *words)
 {
     uint64_t word = at / 32, held = 0;
     uint32_t bits = (uint32_t)(at % 32);
     bool shared_word = bits != 0;
-    for (uint32_t i = count; i-- > 0;) {
-        uint32_t code = codes[from[i]];
-        held |= (uint64_t)(code >> 8) << bits;
-        bits += code & 255;
-        if (bits >= 32) {
+    for (uint32_t from = (p.end + 15) / 16 * 16; from > p.first; from -= 16) {
+        const struct sixteen v = load_sixteen(data, p, from - 16);
+#pragma unroll
+        for (uint32_t i = 16; i-- > 0;) {
+            if (from - 16 + i < p.first || from - 16 + i >= p.end)
+                continue;
+            const uint32_t code = codes[v.word[i / 4] >> (8 * (i % 4)) & 255];
+            held |= (uint64_t)(code >> 8) << bits;
+            bits += code & 255;
+            if (bits < 32)
+                continue;
             if (shared_word)
                 atomicOr(&words[word], (uint32_t)held);
             else
@@ -171,16 +235,8 @@ __global__ void __launch_bounds__(THREADS)
 
     uint32_t stream = threadIdx.x / PIECES, piece = threadIdx.x % PIECES, quarter = (len + 3) / 4;
     uint32_t stream_len = stream < 3 ? quarter : len - 3 * quarter;
-    uint32_t each = (stream_len + PIECES - 1) / PIECES, first = piece * each;
-    uint32_t count = first >= stream_len         ? 0
-                     : stream_len - first < each ? stream_len - first
-                                                 : each;
-    const uint8_t *from = data + stream * quarter + first;
-    uint32_t bits = 0;
-    if (kind == COMPRESSED) {
-        for (uint32_t i = 0; i < count; i++)
-            bits += codes[from[i]] & 255;
-    }
+    const struct piece own = find_piece(stream * quarter, stream_len, piece);
+    const uint32_t bits = kind == COMPRESSED ? count_bits(codes, data, own) : 0;
     sums[threadIdx.x] = bits;
     __syncthreads();
     scan_behind(sums);
@@ -236,7 +292,7 @@ __global__ void __launch_bounds__(THREADS)
     for (uint32_t i = threadIdx.x; i < header_bytes; i += THREADS)
         or_byte(words, i, ((const uint8_t *)(const void *)header)[i]);
     if (kind == COMPRESSED)
-        put_piece(codes, from, count, 8 * (uint64_t)starts[stream] + sums[threadIdx.x], piece == 0,
+        put_piece(codes, data, own, 8 * (uint64_t)starts[stream] + sums[threadIdx.x], piece == 0,
                   words);
 }
 

@@ -50,7 +50,7 @@ struct sites {
     struct sites_of_part part[EBB_KERNELS_TRAJECTORY_PARTS];
     struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
     uint32_t before;
-    uint64_t q, list_limit;
+    uint64_t list_limit;
     double quantum, inverse;
 };
 
@@ -117,24 +117,35 @@ __device__ __forceinline__ void open_numbers(tile_numbers shared, struct ebb_tra
     numbers->of[EBB_TRAJ_STREAM_VIRTUAL] = shared[VIRTUAL];
 }
 
+/* Words from an atom of a site to its next one. */
+enum { ATOM = 3 * EBB_TILE_NUMBERS };
+
+/* Those of this thread's site. */
+__device__ __forceinline__ int32_t *coordinates(const struct sites_of_part &of,
+                                                const struct place &place, int32_t *state)
+{
+    return state + of.at.q + ATOM * (size_t)place.tile * of.atoms_each + threadIdx.x;
+}
+
 __device__ __forceinline__ uint32_t first_atom(const struct sites_of_part &of, const int32_t *state,
                                                uint32_t site)
 {
     return (uint32_t)state[of.at.first + site];
 }
 
+/* Coordinates in the state: 256 words from x to y and from y to z. */
 __device__ __forceinline__ void load_block(const int32_t *q, struct block *ret)
 {
     ret->x[0] = q[0];
-    ret->y[0] = q[1];
-    ret->z[0] = q[2];
+    ret->y[0] = q[EBB_TILE_NUMBERS];
+    ret->z[0] = q[2 * EBB_TILE_NUMBERS];
 }
 
 __device__ __forceinline__ void store_block(const struct block &b, int32_t *q)
 {
     q[0] = b.x[0];
-    q[1] = b.y[0];
-    q[2] = b.z[0];
+    q[EBB_TILE_NUMBERS] = b.y[0];
+    q[2 * EBB_TILE_NUMBERS] = b.z[0];
 }
 
 /* Lattice numbers of an atom; coordinates off the lattice stand where the frame before has them. */
@@ -151,8 +162,8 @@ __device__ __forceinline__ void quantise(const struct sites &a, const float *xyz
     if (in[0] & in[1] & in[2])
         return;
     ret->x[0] = in[0] ? ret->x[0] : q[0];
-    ret->y[0] = in[1] ? ret->y[0] : q[1];
-    ret->z[0] = in[2] ? ret->z[0] : q[2];
+    ret->y[0] = in[1] ? ret->y[0] : q[EBB_TILE_NUMBERS];
+    ret->z[0] = in[2] ? ret->z[0] : q[2 * EBB_TILE_NUMBERS];
     const uint32_t at = atomicAdd(&found.count->odd, 1u);
     if (at >= a.list_limit)
         return;
@@ -193,7 +204,7 @@ __device__ __forceinline__ void encode_site(const struct sites &a, const struct 
 {
     OPEN_SITE(a, of, place, state, shared);
     const uint32_t i = threadIdx.x, atom = first_atom(of, state, place.tile * EBB_TILE_NUMBERS + i);
-    int32_t *q = state + a.q + 3 * (size_t)atom;
+    int32_t *q = coordinates(of, place, state);
     struct block truth, before, site, model;
     load_block(q, &before);
     quantise(a, xyz, atom, q, found, &truth);
@@ -202,19 +213,19 @@ __device__ __forceinline__ void encode_site(const struct sites &a, const struct 
     compare(a, site, truth, atom, found);
     if (part.atoms_each == 1)
         return;
-    quantise(a, xyz, atom + 1, q + 3, found, &truth);
+    quantise(a, xyz, atom + 1, q + ATOM, found, &truth);
     sphere_encode1(&pass, i, 0, &site, &truth, &model);
-    store_block(truth, q + 3);
+    store_block(truth, q + ATOM);
     compare(a, model, truth, atom + 1, found);
-    quantise(a, xyz, atom + 2, q + 6, found, &truth);
+    quantise(a, xyz, atom + 2, q + 2 * ATOM, found, &truth);
     circle_encode1(&pass, i, 0, &site, &truth, &model);
-    store_block(truth, q + 6);
+    store_block(truth, q + 2 * ATOM);
     compare(a, model, truth, atom + 2, found);
     if (part.atoms_each == 3)
         return;
-    quantise(a, xyz, atom + 3, q + 9, found, &truth);
+    quantise(a, xyz, atom + 3, q + 3 * ATOM, found, &truth);
     virtual_encode1(&pass, i, 0, &site, &truth, &model);
-    store_block(truth, q + 9);
+    store_block(truth, q + 3 * ATOM);
     compare(a, model, truth, atom + 3, found);
 }
 
@@ -305,7 +316,7 @@ __device__ __forceinline__ uint32_t pack_tile(uint32_t *tile, uint32_t blocks, u
     return head;
 }
 
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 5)
     pack_sites(const __grid_constant__ struct sites a, const float *xyz, int32_t *state,
                uint16_t *heads, uint16_t *counts, uint32_t *slots, struct found found)
 {
@@ -335,37 +346,66 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-__device__ __forceinline__ void put_atom(const struct block &b, double quantum, uint32_t atom,
-                                         int32_t *q, float *xyz)
+/* Coordinates to the state; as floats to a row of the site in shared memory. */
+__device__ __forceinline__ void put_atom(const struct block &b, double quantum, int32_t *q,
+                                         float *row)
 {
-    float *x = xyz + 3 * (size_t)atom;
     store_block(b, q);
-    x[0] = ebb_traj_dequantise(b.x[0], quantum);
-    x[1] = ebb_traj_dequantise(b.y[0], quantum);
-    x[2] = ebb_traj_dequantise(b.z[0], quantum);
+    row[0] = ebb_traj_dequantise(b.x[0], quantum);
+    row[1] = ebb_traj_dequantise(b.y[0], quantum);
+    row[2] = ebb_traj_dequantise(b.z[0], quantum);
 }
 
 __device__ __forceinline__ void decode_site(const struct sites &a, const struct sites_of_part &of,
                                             const struct place &place, tile_numbers shared,
-                                            int32_t *state, float *xyz)
+                                            int32_t *state, float row[12])
 {
     OPEN_SITE(a, of, place, state, shared);
-    const uint32_t i = threadIdx.x, atom = first_atom(of, state, place.tile * EBB_TILE_NUMBERS + i);
-    int32_t *q = state + a.q + 3 * (size_t)atom;
+    const uint32_t i = threadIdx.x;
+    int32_t *q = coordinates(of, place, state);
     struct block before, site, model;
     load_block(q, &before);
     site_decode1(&pass, i, 0, &before, &site);
-    put_atom(site, a.quantum, atom, q, xyz);
+    put_atom(site, a.quantum, q, row);
     if (part.atoms_each == 1)
         return;
     sphere_decode1(&pass, i, 0, &site, &model);
-    put_atom(model, a.quantum, atom + 1, q + 3, xyz);
+    put_atom(model, a.quantum, q + ATOM, row + 3);
     circle_decode1(&pass, i, 0, &site, &model);
-    put_atom(model, a.quantum, atom + 2, q + 6, xyz);
+    put_atom(model, a.quantum, q + 2 * ATOM, row + 6);
     if (part.atoms_each == 3)
         return;
     virtual_decode1(&pass, i, 0, &site, &model);
-    put_atom(model, a.quantum, atom + 3, q + 9, xyz);
+    put_atom(model, a.quantum, q + 3 * ATOM, row + 9);
+}
+
+/* The rows of a tile's sites to where their atoms are: where these follow one another, as they
+ * nearly always do, side by side; by way of shared memory, as each thread has 3 floats or more of
+ * its own. */
+__device__ __forceinline__ void put_rows(const float row[12], uint32_t floats, uint32_t sites,
+                                         uint32_t atom, float *shared, float *xyz)
+{
+    __shared__ uint32_t first;
+    if (threadIdx.x == 0)
+        first = atom;
+    __syncthreads();
+    const bool there = threadIdx.x < sites;
+    const bool apart = there && atom != first + threadIdx.x * (floats / 3);
+    if (__syncthreads_or(apart)) {
+        for (uint32_t k = 0; k < 12; k++) {
+            if (there && k < floats)
+                xyz[3 * (size_t)atom + k] = row[k];
+        }
+        return;
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < 12; k++) {
+        if (there && k < floats)
+            shared[threadIdx.x * floats + k] = row[k];
+    }
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < sites * floats; i += THREADS)
+        xyz[3 * (size_t)first + i] = shared[i];
 }
 
 /* Words of tiles that may lead past the end. */
@@ -434,7 +474,10 @@ __global__ void __launch_bounds__(THREADS)
     unpack_sites(const __grid_constant__ struct sites a, const uint16_t *heads,
                  const uint64_t *offsets, struct words words, int32_t *state, float *xyz)
 {
-    __shared__ tile_numbers numbers;
+    __shared__ union {
+        tile_numbers numbers;
+        float rows[12 * EBB_TILE_NUMBERS];
+    } space;
     const struct place place = find_place(a);
     const struct sites_of_part &of = a.part[place.part];
     const uint32_t runs = ebb_piece_runs(of.atoms_each), blocks = ebb_tile_blocks(of.n, place.tile);
@@ -442,11 +485,17 @@ __global__ void __launch_bounds__(THREADS)
         const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
         const uint32_t head = heads[tile];
         unpack_tile(words, offsets[tile], ebb_tile_is_head(head, blocks) ? head : 0, blocks,
-                    threadIdx.x % 32, numbers[r]);
+                    threadIdx.x % 32, space.numbers[r]);
     }
     __syncthreads();
-    if (place.tile * EBB_TILE_NUMBERS + threadIdx.x < of.n)
-        decode_site(a, of, place, numbers, state, xyz);
+    const uint32_t before = place.tile * EBB_TILE_NUMBERS,
+                   sites = min(of.n - before, (uint32_t)EBB_TILE_NUMBERS);
+    const bool there = threadIdx.x < sites;
+    float row[12];
+    if (there)
+        decode_site(a, of, place, space.numbers, state, row);
+    put_rows(row, 3 * of.atoms_each, sites, there ? first_atom(of, state, before + threadIdx.x) : 0,
+             space.rows, xyz);
 }
 
 /* Words of each tile as they count: a damaged head tells of none. */
@@ -543,21 +592,23 @@ __device__ __forceinline__ void mend_number(int32_t *q, int32_t by, double quant
 }
 
 __device__ __forceinline__ void mend_atom(const struct ebb_piece_miss &m, uint64_t atoms,
-                                          double quantum, int32_t *q, float *xyz)
+                                          uint64_t place, double quantum, int32_t *state,
+                                          float *xyz)
 {
     if (m.atom >= atoms)
         return;
-    const size_t at = 3 * (size_t)m.atom;
-    mend_number(q + at, m.x, quantum, xyz + at);
-    mend_number(q + at + 1, m.y, quantum, xyz + at + 1);
-    mend_number(q + at + 2, m.z, quantum, xyz + at + 2);
+    int32_t *q = state + (uint32_t)state[place + m.atom];
+    float *x = xyz + 3 * (size_t)m.atom;
+    mend_number(q, m.x, quantum, x);
+    mend_number(q + EBB_TILE_NUMBERS, m.y, quantum, x + 1);
+    mend_number(q + 2 * EBB_TILE_NUMBERS, m.z, quantum, x + 2);
 }
 
 __global__ void __launch_bounds__(THREADS)
     mend(const uint8_t *piece, uint64_t piece_bytes,
          const __grid_constant__ struct ebb_piece_layout l,
          const __grid_constant__ struct ebb_traj_box box, uint64_t atoms, double quantum,
-         int32_t *q, float *xyz)
+         int32_t *state, float *xyz)
 {
     const struct lists of = lists_of(piece, piece_bytes, l);
     const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
@@ -565,10 +616,10 @@ __global__ void __launch_bounds__(THREADS)
     for (uint64_t i = first; i < of.miss_count; i += step) {
         const uint4 v = of.misses[i];
         const struct ebb_piece_miss m = {v.x, (int32_t)v.y, (int32_t)v.z, (int32_t)v.w};
-        mend_atom(m, atoms, quantum, q, xyz);
+        mend_atom(m, atoms, l.place, quantum, state, xyz);
     }
     for (uint64_t i = first; i < of.image_count; i += step)
-        mend_atom(ebb_piece_image(&box, of.images[i]), atoms, quantum, q, xyz);
+        mend_atom(ebb_piece_image(&box, of.images[i]), atoms, l.place, quantum, state, xyz);
 }
 
 /* Atoms that are on no lattice point. */
@@ -625,7 +676,6 @@ uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
                   const struct ebb_piece_layout *l, struct sites *ret)
 {
     uint32_t end = 0;
-    ret->q = l->q;
     ret->list_limit = l->list_limit;
     ret->quantum = plan->quantum;
     ret->inverse = 1.0 / plan->quantum;
@@ -752,7 +802,7 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
                (int32_t *)state, xyz);
     const uint32_t lists_grid = ebb_grid(l.list_limit, 4 * THREADS);
     EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, sites.images,
-               plan->atoms, plan->quantum, (int32_t *)state + l.q, xyz);
+               plan->atoms, plan->quantum, (int32_t *)state, xyz);
     EBB_LAUNCH(put_odd, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
                xyz);
     return ebb_launched();

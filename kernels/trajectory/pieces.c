@@ -51,18 +51,41 @@ static void put_part(const struct ebb_traj_part *from, const struct ebb_piece_pa
     put_vectors(from->b, from->n, state + at->b);
 }
 
+/* Coordinates, x, y, z by atom, to and from a state that has the atoms' places. */
+static void put_q(const struct ebb_piece_layout *l, const int32_t *q, size_t atoms, int32_t *state)
+{
+    for (size_t i = 0; i < atoms; i++) {
+        int32_t *to = state + (uint32_t)state[l->place + i];
+        for (size_t k = 0; k < 3; k++)
+            to[k * EBB_TILE_NUMBERS] = q[3 * i + k];
+    }
+}
+
+static void get_q(const struct ebb_piece_layout *l, const int32_t *state, size_t atoms, int32_t *q)
+{
+    for (size_t i = 0; i < atoms; i++) {
+        const int32_t *from = state + (uint32_t)state[l->place + i];
+        for (size_t k = 0; k < 3; k++)
+            q[3 * i + k] = from[k * EBB_TILE_NUMBERS];
+    }
+}
+
 void ebb_traj_state_of(const struct ebb_kernels_trajectory *plan, const struct ebb_traj_part *parts,
                        const int32_t *q, int32_t *ret)
 {
     struct ebb_piece_layout l;
     ebb_piece_layout(plan, &l);
     memset(ret, 0, 4 * (size_t)l.state_words);
-    if (plan->atoms > 0)
-        memcpy(ret + l.q, q, 3 * (size_t)plan->atoms * sizeof *q);
     for (uint32_t p = 0; p < plan->parts; p++) {
+        const uint32_t each = plan->part[p].atoms_each;
         memcpy(ret + l.part[p].first, parts[p].first, parts[p].n * sizeof *parts[p].first);
+        for (uint32_t i = 0; i < parts[p].n; i++) {
+            for (uint32_t k = 0; k < each; k++)
+                ret[l.place + parts[p].first[i] + k] = (int32_t)ebb_piece_q(&l.part[p], each, i, k);
+        }
         put_part(&parts[p], &l.part[p], ret);
     }
+    put_q(&l, q, (size_t)plan->atoms, ret);
 }
 
 /* One frame at work. */
@@ -74,6 +97,7 @@ struct work {
     int32_t *state;
     uint32_t *numbers; /* of one part */
     int32_t *vectors;  /* of one part, in line */
+    int32_t *q;        /* x, y, z by atom: the frame before, and when unpacked the new one */
 };
 
 static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
@@ -92,6 +116,8 @@ static bool begin(struct work *w, const struct ebb_kernels_trajectory *plan,
     w->numbers =
         ebb_alloc_array(EBB_PIECE_RUNS * most + EBB_TRAJ_STREAM_KINDS * SLACK, sizeof *w->numbers);
     w->vectors = ebb_alloc_array(4 * (3 * most + SLACK), sizeof *w->vectors);
+    w->q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *w->q);
+    get_q(&w->layout, w->state, (size_t)plan->atoms, w->q);
     return true;
 }
 
@@ -99,6 +125,7 @@ static void end(struct work *w)
 {
     free(w->numbers);
     free(w->vectors);
+    free(w->q);
 }
 
 /* The part as the models take it, its vectors in line. */
@@ -218,7 +245,7 @@ bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
     struct work w;
     if (!begin(&w, plan, frame, state))
         return false;
-    int32_t *previous = w.state + w.layout.q;
+    const int32_t *previous = w.q;
     int32_t *q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *q);
     struct ebb_piece_odd *odd = ebb_alloc_array((size_t)w.layout.list_limit, sizeof *odd);
     struct ebb_traj_misses misses = {0};
@@ -235,8 +262,7 @@ bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
         words = put_tiles(&part, &numbers, heads + 2 * w.layout.part[p].tile, words);
     }
     ebb_traj_misses_measure(&misses, q);
-    if (plan->atoms > 0)
-        memcpy(previous, q, 3 * (size_t)plan->atoms * sizeof *q);
+    put_q(&w.layout, q, (size_t)plan->atoms, w.state);
     memset(heads + 2 * w.layout.tiles, 0, (size_t)(w.layout.words - 2 * w.layout.tiles - sizeof h));
     h.words = (uint64_t)(words - (uint8_t *)piece - w.layout.words) / 4;
     uint8_t *lists = (uint8_t *)piece + ebb_piece_lists(&w.layout, h.words);
@@ -287,7 +313,7 @@ static void mend_atom(const struct work *w, const struct ebb_piece_miss *m)
 {
     if (m->atom >= w->plan->atoms)
         return;
-    int32_t *at = w->state + w->layout.q + 3 * (size_t)m->atom;
+    int32_t *at = w->q + 3 * (size_t)m->atom;
     at[0] = ebb_traj_add(at[0], m->x);
     at[1] = ebb_traj_add(at[1], m->y);
     at[2] = ebb_traj_add(at[2], m->z);
@@ -314,8 +340,8 @@ static void mend(const struct work *w, const uint8_t *piece, size_t piece_bytes,
         const struct ebb_piece_miss m = ebb_piece_image(&w->images, image);
         mend_atom(w, &m);
     }
-    const int32_t *q = w->state + w->layout.q;
-    ebb_traj_dequantise_f32(q, 3 * (size_t)w->plan->atoms, w->plan->quantum, xyz);
+    put_q(&w->layout, w->q, (size_t)w->plan->atoms, w->state);
+    ebb_traj_dequantise_f32(w->q, 3 * (size_t)w->plan->atoms, w->plan->quantum, xyz);
     for (uint64_t i = misses; i < misses + odd; i++) {
         struct ebb_piece_odd o;
         memcpy(&o, piece + lists + 16 * i, sizeof o);
@@ -339,7 +365,7 @@ bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
         struct ebb_traj_numbers numbers;
         open_part(&w, p, &part, &context, &numbers);
         get_numbers(&w, piece, piece_bytes, &part, w.layout.part[p].tile, &word, &numbers);
-        ebb_traj_decode_part(&part, &numbers, &context, w.state + w.layout.q, NULL);
+        ebb_traj_decode_part(&part, &numbers, &context, w.q, NULL);
         put_part(&part, &w.layout.part[p], w.state);
     }
     if (fits)

@@ -2,8 +2,9 @@
  * device.
  *
  *     piece   header | heads of all tiles | words of all tiles | misses | odd | images
- *     state   first atoms of all sites | coordinates of the frame before | of each part: last
- *             displacements, ways back to the mean, directions a and b     (words of 32 bits)
+ *     state   of each atom where its coordinates stand | of each part: first atoms of its sites,
+ *             coordinates of the frame before, last displacements, ways back to the mean,
+ * directions a and b     (words of 32 bits)
  *
  * Tiles (tiles.h) stand run after run: of each part x, y and z of its sites, then the numbers of
  * its other streams, each as many as the part has sites; tile t of every run has the same 256
@@ -43,15 +44,15 @@ struct ebb_piece_odd {
 };
 
 struct ebb_piece_part {
-    uint64_t tiles;                     /* of each run */
-    uint64_t tile;                      /* the first one of the first run */
-    uint64_t first, last, behind, a, b; /* words of the state */
+    uint64_t tiles;                        /* of each run */
+    uint64_t tile;                         /* the first one of the first run */
+    uint64_t first, q, last, behind, a, b; /* words of the state */
 };
 
 struct ebb_piece_layout {
     struct ebb_piece_part part[EBB_KERNELS_TRAJECTORY_PARTS];
     uint64_t tiles; /* of all runs */
-    uint64_t q, state_words;
+    uint64_t place, state_words;
     uint64_t words;      /* offset in the piece, in bytes */
     uint64_t list_limit; /* misses, odd atoms and images that a piece has room for, of each */
 };
@@ -124,6 +125,14 @@ static inline int ebb_piece_plan_fits(const struct ebb_kernels_trajectory *plan)
     return atoms == plan->atoms;
 }
 
+/* The word with the x of a site's k-th atom; y and z follow 256 words apart. */
+EBB_HD uint64_t ebb_piece_q(const struct ebb_piece_part *part, uint32_t atoms_each, uint32_t site,
+                            uint32_t k)
+{
+    const uint64_t tile = site / EBB_TILE_NUMBERS;
+    return part->q + (tile * atoms_each + k) * (3 * EBB_TILE_NUMBERS) + site % EBB_TILE_NUMBERS;
+}
+
 /* Words of vectors, and what follows them, begin at whole cache lines. */
 static inline uint64_t ebb_piece_take(uint64_t *word, uint64_t count)
 {
@@ -144,11 +153,12 @@ static inline void ebb_piece_layout(const struct ebb_kernels_trajectory *plan,
         part->first = ebb_piece_take(&word, plan->part[p].sites);
     }
     ret->tiles = tile;
-    ret->q = ebb_piece_take(&word, 3 * plan->atoms);
+    ret->place = ebb_piece_take(&word, plan->atoms);
     for (uint32_t p = 0; p < plan->parts; p++) {
         struct ebb_piece_part *part = &ret->part[p];
         const uint64_t vectors = 3 * EBB_TILE_NUMBERS * part->tiles,
                        directions = plan->part[p].atoms_each == 1 ? 0 : vectors;
+        part->q = ebb_piece_take(&word, vectors * plan->part[p].atoms_each);
         part->last = ebb_piece_take(&word, vectors);
         part->behind = ebb_piece_take(&word, vectors);
         part->a = ebb_piece_take(&word, directions);

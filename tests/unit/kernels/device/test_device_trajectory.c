@@ -451,8 +451,12 @@ static void pieces_of_noise_equal_the_reference(void **state)
         for (uint64_t i = 0; i < l.state_words; i++)
             words[i] = (int32_t)(next() * (i % 5 == 0 ? 2147483647.0 : 3000.0));
         for (uint32_t p = 0, atom = 0; p < 3; p++) {
-            for (uint32_t i = 0; i < plan.part[p].sites; i++, atom += plan.part[p].atoms_each)
+            for (uint32_t i = 0; i < plan.part[p].sites; i++, atom += plan.part[p].atoms_each) {
                 words[l.part[p].first + i] = (int32_t)atom;
+                for (uint32_t k = 0; k < plan.part[p].atoms_each; k++)
+                    words[l.place + atom + k] =
+                        (int32_t)ebb_piece_q(&l.part[p], plan.part[p].atoms_each, i, k);
+            }
             frame.weights[p].last = (int8_t)(60 - 20 * (int)p);
             frame.weights[p].mean = (int8_t)(20 * (int)p - 30);
             frame.weights[p].sphere = (uint8_t)(120 + p);
@@ -464,9 +468,9 @@ static void pieces_of_noise_equal_the_reference(void **state)
         /* Free atoms that go to any image of themselves. */
         for (uint64_t i = 7 * (uint64_t)n; i < plan.atoms; i++) {
             const int a = (int)(i % 3) - 1, b = (int)(i / 3 % 3) - 1, c = (int)(i / 9 % 3) - 1;
-            int32_t *q = words + l.q + 3 * i;
+            int32_t q[3], *at = words + (uint32_t)words[l.place + i];
             for (unsigned k = 0; k < 3; k++)
-                q[k] = 900 + (int32_t)(next() * 300);
+                at[k * EBB_TILE_NUMBERS] = q[k] = 900 + (int32_t)(next() * 300);
             xyz[3 * i] = (float)(q[0] + a * 3000 + b * 1000 - c * 1000) * 0.001f;
             xyz[3 * i + 1] = (float)(q[1] + b * 2500 + c * 500) * 0.001f;
             xyz[3 * i + 2] = (float)(q[2] + c * 2000) * 0.001f;

@@ -41,8 +41,10 @@ enum ebb_device_meeting {
     EBB_DEVICE_BALLOT,
     EBB_DEVICE_ADD,
     EBB_DEVICE_OR,
+    EBB_DEVICE_MAX,
 };
 extern "C" void ebb_device_sync_block(void);
+extern "C" int ebb_device_sync_block_or(int predicate);
 extern "C" void ebb_device_sync_warp(unsigned mask);
 /* Every lane brings a value; ret[32] are those of all. */
 extern "C" const uint64_t *ebb_device_meet(enum ebb_device_meeting what, unsigned mask,
@@ -108,7 +110,8 @@ static inline cudaError_t cudaMemsetAsync(void *to, int value, size_t len, cudaS
     return cudaSuccess;
 }
 
-#define __syncthreads() ebb_device_sync_block()
+#define __syncthreads()             ebb_device_sync_block()
+#define __syncthreads_or(predicate) ebb_device_sync_block_or(predicate)
 static inline void __syncwarp(unsigned mask = 0xffffffffu)
 {
     ebb_device_sync_warp(mask);
@@ -164,6 +167,14 @@ static inline uint32_t __reduce_or_sync(unsigned mask, uint32_t v)
     uint32_t all = 0;
     for (unsigned lane = 0; lane < 32; lane++)
         all |= (uint32_t)of[lane];
+    return all;
+}
+static inline uint32_t __reduce_max_sync(unsigned mask, uint32_t v)
+{
+    const uint64_t *of = ebb_device_meet(EBB_DEVICE_MAX, mask, v);
+    uint32_t all = 0;
+    for (unsigned lane = 0; lane < 32; lane++)
+        all = of[lane] > all ? (uint32_t)of[lane] : all;
     return all;
 }
 static inline uint32_t min(uint32_t a, uint32_t b)

@@ -56,6 +56,7 @@ jmp_buf scheduler_jump;
 char *stacks;
 unsigned current, count;
 unsigned block_generation, block_arrived;
+unsigned any_of[2]; /* the last generation that some thread said yes in, of the odd and the even */
 void (*entry)(void *);
 void *argument;
 const char *kernel;
@@ -154,6 +155,7 @@ void begin_block()
     }
     block_generation = 1;
     block_arrived = 0;
+    any_of[0] = any_of[1] = 0;
     for (unsigned w = 0; w * 32 < count; w++) {
         warps[w] = warp();
         warps[w].generation = 1;
@@ -218,6 +220,15 @@ extern "C" void ebb_device_sync_block(void)
     }
     threads[current].waits_block = block_generation;
     wait();
+}
+
+extern "C" int ebb_device_sync_block_or(int predicate)
+{
+    const unsigned room = block_generation % 2;
+    any_of[room] = predicate ? block_generation : any_of[room];
+    const unsigned generation = block_generation;
+    ebb_device_sync_block();
+    return any_of[room] == generation;
 }
 
 extern "C" void ebb_device_sync_warp(unsigned mask)
@@ -285,6 +296,7 @@ extern "C" void ebb_device_run(const char *name, void (*thread_entry)(void *), v
         blocks[b] = b;
     shuffle(blocks, grid.x);
     ebb_watch_place.launch++;
+    ebb_watch_place.threads = (uint16_t)count;
     WATCH(ebb_watch_launch_begins(name));
     for (unsigned b = 0; b < grid.x; b++) {
         blockIdx.x = ebb_watch_place.block = blocks[b];

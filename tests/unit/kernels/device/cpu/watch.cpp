@@ -163,6 +163,7 @@ bool by_request(const event &a, const event &b)
 void count_requests()
 {
     ebb_watch_counts &c = counts_of(kernel);
+    c.threads += ebb_watch_place.threads;
     std::sort(events.begin(), events.end(), by_request);
     for (size_t i = 0; i < events.size();) {
         const event &first = events[i];
@@ -209,9 +210,8 @@ void ebb_watch_launch_begins(const char *name)
 {
     kernel = name;
     running = true;
-    if (counting) {
+    if (counting)
         counts_of(kernel).launches++;
-    }
 }
 
 void ebb_watch_launch_ends(void)

@@ -28,6 +28,7 @@ struct ebb_watch_place {
     uint32_t launch, block;
     uint16_t thread;
     uint16_t block_epoch, warp_epoch;
+    uint16_t threads;  /* of a block */
     const char *stack; /* this thread's own */
     size_t stack_bytes;
 };
