@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/pack_outputs.h"
 #include "agent/stage.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -173,6 +174,9 @@ int ebb_commit_read_outputs(struct ebb_lineage *l, Ebb__OutputFile ***ret, size_
         ebb__output_file__init(outputs[i]);
         outputs[i]->path = ebb_strdup(f->path);
         outputs[i]->size_bytes = f->size_bytes;
+        outputs[i]->source_bytes = f->packed != NULL ? f->packed->source_bytes : f->size_bytes;
+        for (size_t k = 0; k < f->n_chunks; k++)
+            outputs[i]->stored_bytes += f->chunks[k]->stored_bytes;
         if (f->sha256.len > 0) {
             outputs[i]->sha256.data = ebb_memdup(f->sha256.data, f->sha256.len);
             outputs[i]->sha256.len = f->sha256.len;
@@ -203,6 +207,9 @@ static int run(struct ebb_commit_work *w)
     EBB_AUTO(ebb_commit_list_clean_up) struct ebb_commit_list list = {0};
     int r = w->final ? ebb_commit_list_outputs(w->task, &list, &w->err)
                      : ebb_commit_list_checkpoint(w->task, &w->state, &list, &w->err);
+    EBB_AUTO(ebb_packed_outputs_clean_up) struct ebb_packed_outputs packed = {0};
+    if (r == 0 && w->final)
+        r = ebb_outputs_pack(w->task, &list, w->deadline_ns, &packed, &w->err);
     if (r < 0)
         return r;
     const char *portability[9];

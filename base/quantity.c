@@ -192,6 +192,34 @@ int ebb_parse_double(const char *text, double *ret, struct ebb_error *err)
     return 0;
 }
 
+int ebb_parse_length(const char *text, double *ret, char ret_unit[4], struct ebb_error *err)
+{
+    static const char *const units[] = {"nm", "pm", "A"};
+    const char *unit = "";
+    size_t len = strlen(text);
+    for (size_t i = 0; i < EBB_ARRAY_LEN(units); i++)
+        if (ebb_ends_with(text, units[i])) {
+            unit = units[i];
+            len -= strlen(unit);
+            break;
+        }
+    while (len > 0 && text[len - 1] == ' ')
+        len--;
+    char number[64] = "";
+    double value = 0;
+    if (len < sizeof number)
+        memcpy(number, text, len);
+    if (ebb_parse_double(number, &value, NULL) < 0 || !(value > 0))
+        return ebb_error_set(
+            err, EBB_ERR_INPUT,
+            "'%s' is no positive length: 0.0005nm, 0.005A, 0.5pm, or a bare number "
+            "in the file's own unit",
+            text);
+    *ret = value;
+    (void)snprintf(ret_unit, 4, "%s", unit);
+    return 0;
+}
+
 char *ebb_format_duration(double s, char *out)
 {
     const size_t size = EBB_QUANTITY_TEXT_SIZE;

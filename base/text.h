@@ -23,6 +23,8 @@ int ebb_parse_duration(const char *text, double *ret_s, struct ebb_error *err);
 int ebb_parse_size(const char *text, uint64_t *ret_bytes, struct ebb_error *err);
 /* "25", "25 USD", "$0.35" -> millionths of a dollar. */
 int ebb_parse_usd(const char *text, int64_t *ret_usd_micros, struct ebb_error *err);
+/* "0.0005nm", "0.005 A", "0.5pm", "0.01" -> a positive number and "nm", "A", "pm" or "". */
+int ebb_parse_length(const char *text, double *ret, char ret_unit[4], struct ebb_error *err);
 int ebb_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct ebb_error *err);
 int ebb_parse_double(const char *text, double *ret, struct ebb_error *err); /* finite only */
 

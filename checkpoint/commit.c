@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "checkpoint/file_scan.h"
 #include "checkpoint/lineage_state.h"
+#include "checkpoint/packed_output.h"
 #include "checkpoint/upload.h"
 
 enum { DEFAULT_THREADS = 4, SCANS_MAX = 4 };
@@ -172,6 +173,24 @@ static Ebb__Chunk *chunk_of(struct commit *c, struct pack_numbers *n,
                                   : new_chunk(c, n, &from->chunks[k], &from->base[k]);
 }
 
+/* The chunks are a packed file: the entry speaks of what it unpacks to. */
+static void set_packed(Ebb__FileEntry *f, const struct ebb_packed_output *o)
+{
+    Ebb__Packed *p = ebb_alloc(sizeof *p);
+    ebb__packed__init(p);
+    p->size_bytes = f->size_bytes;
+    p->sha256 = f->sha256;
+    p->error = o->error;
+    p->unit = ebb_strdup(o->unit);
+    p->source_bytes = o->source_bytes;
+    set_bytes(&p->source_sha256, o->source_sha256, EBB_SHA256_SIZE);
+    f->packed = p;
+    f->size_bytes = o->size_bytes;
+    set_bytes(&f->sha256, o->sha256, EBB_SHA256_SIZE);
+    f->mode = o->mode;
+    f->mtime_ns = o->mtime_ns;
+}
+
 static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, size_t i)
 {
     const struct ebb_source *s = &c->sources[i];
@@ -193,12 +212,29 @@ static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, siz
     else
         ebb_prefix_digest(s->prefix, sha);
     set_bytes(&f->sha256, sha, sizeof sha);
+    if (s->want->packed != NULL)
+        set_packed(f, s->want->packed);
     f->chunks = ebb_alloc_array(s->keep_chunks + new->count + 1, sizeof *f->chunks);
     for (size_t k = 0; k < s->keep_chunks; k++)
         f->chunks[f->n_chunks++] = take_over(c, n, s->base->chunks[k]);
     for (size_t k = 0; k < new->count; k++)
         f->chunks[f->n_chunks++] = chunk_of(c, n, new, k);
     return f;
+}
+
+static Ebb__Packed *copy_of_packed(const Ebb__Packed *old)
+{
+    if (old == NULL)
+        return NULL;
+    Ebb__Packed *p = ebb_alloc(sizeof *p);
+    ebb__packed__init(p);
+    p->size_bytes = old->size_bytes;
+    p->error = old->error;
+    p->unit = ebb_strdup(old->unit);
+    p->source_bytes = old->source_bytes;
+    set_bytes(&p->sha256, old->sha256.data, old->sha256.len);
+    set_bytes(&p->source_sha256, old->source_sha256.data, old->source_sha256.len);
+    return p;
 }
 
 /* The files of another rank, below its folder; their chunks stand where that rank has put them. */
@@ -222,6 +258,7 @@ static void add_part(struct commit *c, struct pack_numbers *n, size_t i)
             f->link_target = ebb_strdup(old->link_target);
         if (old->sha256.len > 0)
             set_bytes(&f->sha256, old->sha256.data, old->sha256.len);
+        f->packed = copy_of_packed(old->packed);
         f->chunks = ebb_alloc_array(old->n_chunks + 1, sizeof *f->chunks);
         for (; f->n_chunks < old->n_chunks; f->n_chunks++)
             f->chunks[f->n_chunks] = take_over(c, &of_part, old->chunks[f->n_chunks]);
@@ -269,6 +306,8 @@ static uint64_t needed_features(const Ebb__Manifest *m)
 {
     /* Outputs are read by names alone. */
     uint64_t features = m->last_rank > 0 && !m->final ? EBB_FEATURE_RANKS : 0;
+    for (size_t i = 0; i < m->n_files; i++)
+        features |= m->files[i]->packed != NULL ? EBB_FEATURE_PACKED : 0;
     for (size_t i = 0; i < m->n_files; i++)
         for (size_t k = 0; k < m->files[i]->n_chunks; k++)
             for (const Ebb__Chunk *c = m->files[i]->chunks[k]; c != NULL; c = c->base_chunk) {

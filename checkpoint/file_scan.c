@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "checkpoint/packed_output.h"
 
 /* The kernel's time stamps move in ticks of at most 10 ms. */
 #define STAMP_TICK_NS (20 * EBB_NS_PER_MS)
@@ -282,7 +283,8 @@ static int scan_regular(struct ebb_lineage *l, struct ebb_source *s, struct ebb_
                              "%s has %" PRIu64 " bytes, fewer than the %" PRIu64 " to commit",
                              s->path, s->stamp.size_bytes, s->length_bytes);
     s->base = base_entries != NULL ? ebb_map_get(base_entries, want->path) : NULL;
-    if (s->base != NULL && s->base->kind == EBB__FILE_ENTRY__KIND__SYMLINK)
+    if (s->base != NULL && (s->base->kind == EBB__FILE_ENTRY__KIND__SYMLINK ||
+                            s->base->packed != NULL || want->packed != NULL))
         s->base = NULL;
     const struct ebb_seen_file *seen = l->seen != NULL ? ebb_map_get(l->seen, want->path) : NULL;
     if (s->base != NULL && seen != NULL && !seen->is_fresh && same_stamp(&seen->stamp, &s->stamp) &&
@@ -308,7 +310,8 @@ int ebb_source_scan(struct ebb_lineage *l, const char *directory,
     if (rc < 0)
         return rc;
     ret->want = want;
-    ret->path = ebb_path_join(directory, want->path);
+    ret->path = want->packed != NULL ? ebb_strdup(want->packed->path)
+                                     : ebb_path_join(directory, want->path);
     ret->stat_wall_ns = ebb_wall_ns(NULL);
     struct stat st;
     if (lstat(ret->path, &st) < 0)

@@ -19,8 +19,11 @@
 #define EBB_FEATURE_PARTS UINT64_C(1)
 #define EBB_FEATURE_BASES UINT64_C(2)
 #define EBB_FEATURE_RANKS UINT64_C(4)
+/* Files that are unpacked from packed files. */
+#define EBB_FEATURE_PACKED UINT64_C(8)
 /* Those this program understands. */
-#define EBB_FORMAT_FEATURES (EBB_FEATURE_PARTS | EBB_FEATURE_BASES | EBB_FEATURE_RANKS)
+#define EBB_FORMAT_FEATURES                                                                        \
+    (EBB_FEATURE_PARTS | EBB_FEATURE_BASES | EBB_FEATURE_RANKS | EBB_FEATURE_PACKED)
 
 #define EBB_HEAD_MAX_BYTES     (64u << 10)
 #define EBB_MANIFEST_MAX_BYTES (64u << 20)

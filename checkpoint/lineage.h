@@ -51,10 +51,14 @@ int ebb_lineage_check_epoch(struct ebb_lineage *l, uint64_t epoch, struct ebb_er
 void ebb_lineage_set_rank(struct ebb_lineage *l, uint32_t rank);
 
 /* One file of a commit. Paths are relative to the request's directory. */
+struct ebb_packed_output;
 struct ebb_commit_file {
     const char *path;
     Ebb__FileEntry__Kind kind;
     uint64_t length_bytes; /* APPEND, STATE: commit this many bytes; UINT64_MAX: all there is now */
+    bool plain;            /* not packed by what it is */
+    /* Committed in place of the file, which comes back as that one unpacks (packed_output.h). */
+    const struct ebb_packed_output *packed;
 };
 
 /* What another rank of a gang has put (ebb_lineage_put_part), to stand below ranks/<rank>/. */

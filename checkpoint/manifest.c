@@ -117,6 +117,19 @@ static int check_chunk(const Ebb__Manifest *m, const Ebb__FileEntry *f, const Eb
     return 0;
 }
 
+static int check_packed(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct ebb_error *err)
+{
+    const Ebb__Packed *p = f->packed;
+    if (p == NULL)
+        return 0;
+    if ((m->required_features & EBB_FEATURE_PACKED) == 0)
+        return damaged(err, f->path, "a packed file that its features leave out");
+    if (p->sha256.len != EBB_SHA256_SIZE || p->source_sha256.len != EBB_SHA256_SIZE ||
+        !isfinite(p->error) || p->error <= 0 || strlen(p->unit) > 3)
+        return damaged(err, f->path, "a packed file without hashes or bound");
+    return 0;
+}
+
 static int check_chunks(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct ebb_error *err)
 {
     uint64_t sum = 0;
@@ -136,7 +149,7 @@ static int check_chunks(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct 
         }
         sum += f->chunks[i]->raw_bytes; /* no wrap: counts and sizes are bounded */
     }
-    if (sum != f->size_bytes)
+    if (sum != (f->packed != NULL ? f->packed->size_bytes : f->size_bytes))
         return damaged(err, f->path, "chunks that do not add up to the file's size");
     return 0;
 }
@@ -152,6 +165,8 @@ static int check_file(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct eb
     case EBB__FILE_ENTRY__KIND__SYMLINK:
         if (f->n_chunks != 0 || f->size_bytes != 0 || f->sha256.len != 0)
             return damaged(err, f->path, "a link with content");
+        if (f->packed != NULL)
+            return damaged(err, f->path, "a link that is packed");
         if (!ebb_link_is_contained(f->path, f->link_target))
             return damaged(err, f->path, "a link that leaves its directory");
         return 0;
@@ -161,7 +176,7 @@ static int check_file(const Ebb__Manifest *m, const Ebb__FileEntry *f, struct eb
     case EBB__FILE_ENTRY__KIND__OUTPUT:
         if (f->link_target[0] != '\0' || f->sha256.len != EBB_SHA256_SIZE)
             return damaged(err, f->path, "a file without its hash, or with a link's target");
-        return check_chunks(m, f, err);
+        return check_packed(m, f, err) < 0 ? EBB_ERR_CORRUPT : check_chunks(m, f, err);
     default:
         return damaged(err, f->path, "a kind that does not exist");
     }

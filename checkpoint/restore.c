@@ -21,6 +21,7 @@
 #include "base/workers.h"
 #include "checkpoint/fetch.h"
 #include "checkpoint/file_scan.h"
+#include "checkpoint/packed_output.h"
 
 enum { DEFAULT_THREADS = 4, HEAD_MOVES_MAX = 3 };
 
@@ -200,6 +201,17 @@ static int make_parent(const struct restore *r, const char *path, struct ebb_err
     return ebb_mkdir_p(parent, 0777, err);
 }
 
+/* Content that is a packed file becomes what that holds. */
+static int unpack(const Ebb__FileEntry *e, const char *temporary, struct ebb_error *err)
+{
+    EBB_AUTO_FREE char *whole = ebb_sprintf("%s.whole", temporary);
+    int rc =
+        e->packed == NULL ? 0 : ebb_output_unpack(temporary, e->packed->sha256.data, whole, err);
+    if (rc == 0 && e->packed != NULL && rename(whole, temporary) < 0)
+        rc = ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot restore %s", temporary);
+    return rc < 0 ? ebb_error_wrap(err, rc, "%s", e->path) : 0;
+}
+
 /* For the deltas of the commits to come; small files are not worth the look. */
 static struct ebb_cutter *layout_of(int fd, const char *path, const Ebb__FileEntry *e)
 {
@@ -217,11 +229,14 @@ static int finish_regular(struct restore *r, size_t i, struct ebb_error *err)
     const Ebb__FileEntry *e = f->entry;
     EBB_AUTO_FREE char *from = temporary_path(r, i);
     EBB_AUTO_FREE char *to = ebb_path_join(r->directory, e->path);
+    int rc = unpack(e, from, err);
+    if (rc < 0)
+        return rc;
     int fd = open(from, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot open %s", from);
     f->prefix = ebb_prefix_new();
-    int rc = hash_file(fd, e, f->prefix, err);
+    rc = hash_file(fd, e, f->prefix, err);
     if (rc == 0)
         rc = make_parent(r, e->path, err);
     int64_t second = e->mtime_ns / EBB_NS_PER_S, rest = e->mtime_ns % EBB_NS_PER_S;
@@ -324,6 +339,7 @@ static int restore_manifest(struct ebb_lineage *l, const Ebb__Manifest *m, const
         if (is_wanted(m->files[i]->path, patterns)) {
             r.files[r.file_count++] = (struct restored_file){.entry = m->files[i], .number = i};
             bytes += m->files[i]->size_bytes;
+            bytes += m->files[i]->packed != NULL ? m->files[i]->packed->size_bytes : 0;
         }
     int rc = run(&r, bytes, err);
     if (rc == 0) {

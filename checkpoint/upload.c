@@ -218,6 +218,8 @@ static void look_at(struct run *r, size_t source)
 {
     const struct ebb_source *s = &r->u->sources[source];
     struct reading *g = &r->readings[source];
+    if (s->want->plain || s->want->packed != NULL)
+        return;
     g->cutter = ebb_cutter_of_file(g->fd, s->path, s->length_bytes);
     g->like = ebb_like_of(r->u->lineage, s, g->cutter);
 }

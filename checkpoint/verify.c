@@ -118,7 +118,8 @@ static int verify_file(struct verify *v, const Ebb__Manifest *m, const Ebb__File
     }
     uint8_t sha[EBB_SHA256_SIZE];
     ebb_sha256_final(hash, sha);
-    if (memcmp(sha, f->sha256.data, sizeof sha) != 0)
+    const ProtobufCBinaryData *want = f->packed != NULL ? &f->packed->sha256 : &f->sha256;
+    if (memcmp(sha, want->data, sizeof sha) != 0)
         tell(v, "checkpoint %" PRIu64 ": %s: the file does not match its hash", m->sequence,
              f->path);
     return 0;

@@ -10,27 +10,8 @@
 
 int ebb_pack_parse_error(const char *text, struct ebb_packer_options *ret, struct ebb_error *err)
 {
-    size_t len = strlen(text);
-    const char *unit = "";
-    static const char *const units[] = {"nm", "pm", "A"};
-    for (size_t i = 0; i < EBB_ARRAY_LEN(units); i++)
-        if (ebb_ends_with(text, units[i])) {
-            unit = units[i];
-            len -= strlen(unit);
-            break;
-        }
-    while (len > 0 && text[len - 1] == ' ')
-        len--;
-    EBB_AUTO_FREE char *number = ebb_strndup(text, len);
-    double error = 0;
-    if (ebb_parse_double(number, &error, NULL) < 0 || !(error > 0))
-        return ebb_error_set(err, EBB_ERR_INPUT,
-                             "--error: '%s' is no positive length: 0.0005nm, 0.005A, 0.5pm, or a "
-                             "bare number in the file's own unit",
-                             text);
-    ret->error = error;
-    (void)snprintf(ret->unit, sizeof ret->unit, "%s", unit);
-    return 0;
+    int rc = ebb_parse_length(text, &ret->error, ret->unit, err);
+    return rc < 0 ? ebb_error_wrap(err, rc, "--error") : 0;
 }
 
 static bool take_number(const char **text, uint64_t *ret)

@@ -95,6 +95,21 @@ static void costs(const Ebb__Report *r, struct ebb_buffer *out)
                           r->bill_time_scale);
 }
 
+static void outputs(const Ebb__Report *r, struct ebb_buffer *out)
+{
+    char a[EBB_QUANTITY_TEXT_SIZE], b[EBB_QUANTITY_TEXT_SIZE], c[EBB_QUANTITY_TEXT_SIZE];
+    if (r->output_stored_bytes == 0)
+        return;
+    ebb_buffer_printf(out, "outputs: %llu file%s, %s as written, %s stored",
+                      (unsigned long long)r->output_files, r->output_files == 1 ? "" : "s",
+                      ebb_format_size(r->output_source_bytes, a),
+                      ebb_format_size(r->output_stored_bytes, b));
+    if (r->output_stored_bytes < r->output_source_bytes)
+        ebb_buffer_printf(out, ", %s saved",
+                          ebb_format_size(r->output_source_bytes - r->output_stored_bytes, c));
+    ebb_buffer_append_text(out, "\n");
+}
+
 static void compare(const Ebb__Report *r, struct ebb_buffer *out)
 {
     char a[EBB_QUANTITY_TEXT_SIZE], b[EBB_QUANTITY_TEXT_SIZE];
@@ -121,6 +136,7 @@ static void compare(const Ebb__Report *r, struct ebb_buffer *out)
                       (unsigned long long)r->gets, ebb_format_size(r->bytes_up, a));
     ebb_buffer_printf(out, ", %s down, %s stored\n", ebb_format_size(r->bytes_down, a),
                       ebb_format_size(r->stored_bytes, b));
+    outputs(r, out);
     if (r->verified_against != NULL && r->verified_against[0] != '\0')
         ebb_buffer_printf(out, "%s against %s: %llu jobs, %llu files equal, %llu different\n",
                           r->verified ? "verified" : "NOT VERIFIED", r->verified_against,

@@ -289,6 +289,27 @@ static void check_templates(struct ebb_bag_parser *p, size_t g)
     }
 }
 
+/* A bound on what the profile calls state would lose what a restart needs. */
+static void check_packing(struct ebb_bag_parser *p, size_t g)
+{
+    const Ebb__JobGroup *group = p->spec->groups[g];
+    ebb_bag_node *n = ebb_yaml_get(p->group_nodes[g], "outputs");
+    const Ebb__Profile *profile = NULL;
+    for (size_t i = 0; i < p->spec->n_profiles; i++)
+        if (strcmp(p->spec->profiles[i]->name, group->engine) == 0)
+            profile = p->spec->profiles[i];
+    for (size_t i = 0; i < group->n_outputs && profile != NULL && profile->state != NULL; i++) {
+        const Ebb__Output *o = group->outputs[i];
+        for (size_t k = 0; o->pack != NULL && o->pack->error > 0 && k < profile->state->n_files;
+             k++)
+            if (ebb_glob_match(profile->state->files[k], o->pattern))
+                ebb_yaml_fault(p->y, ebb_yaml_item(n, i),
+                               "outputs.pack.error: '%s' is restart state of profile %s ('%s'), "
+                               "which must come back bit for bit",
+                               o->pattern, profile->name, profile->state->files[k]);
+    }
+}
+
 static void check_profile_use(struct ebb_bag_parser *p, size_t g)
 {
     static const char *const keys[] = {"resume_command", "checkpoint_interval"};
@@ -335,6 +356,7 @@ void ebb_bag_check_groups(struct ebb_bag_parser *p)
         check_needs(p, g);
         check_inputs(p, g);
         check_profile_use(p, g);
+        check_packing(p, g);
         check_templates(p, g);
     }
     number_jobs(p);

@@ -113,9 +113,81 @@ void ebb_bag_read_files(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup
     check_places(p, n, g);
 }
 
+/* Suffixes of what must come back bit for bit. */
+static bool is_exact_file(const char *pattern)
+{
+    static const char *const suffixes[] = {".cpt", ".pt",  ".pth",     ".safetensors", ".ckpt",
+                                           ".npy", ".npz", ".restart", ".tpr",         ".edr",
+                                           ".chk", ".rst", ".rst7",    ".h5",          ".hdf5"};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(suffixes); i++)
+        if (ebb_ends_with(pattern, suffixes[i]))
+            return true;
+    return false;
+}
+
+static void read_error(struct ebb_bag_parser *p, ebb_bag_node *n, const char *pattern,
+                       Ebb__Packing *pack)
+{
+    EBB_AUTO_FREE char *text = NULL;
+    char unit[4];
+    double error = 0;
+    struct ebb_error why = {0};
+    if (n == NULL || !ebb_spec_text(p->y, n, "outputs.pack.error", &text))
+        return;
+    if (ebb_parse_length(text, &error, unit, &why) < 0) {
+        ebb_yaml_fault(p->y, n, "outputs.pack.error: %s", why.text);
+        return;
+    }
+    if (is_exact_file(pattern)) {
+        ebb_yaml_fault(p->y, n,
+                       "outputs.pack.error: '%s' is no trajectory; restart state, weights and "
+                       "energies come back bit for bit",
+                       pattern);
+        return;
+    }
+    pack->error = error;
+    ebb_spec_set_text(&pack->unit, unit);
+}
+
+static void read_level(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__Packing *pack)
+{
+    EBB_AUTO_FREE char *level = NULL;
+    if (n == NULL || !ebb_spec_text(p->y, n, "outputs.pack.level", &level))
+        return;
+    pack->small = strcmp(level, "small") == 0;
+    if (!pack->small && strcmp(level, "fast") != 0)
+        ebb_yaml_fault(p->y, n, "outputs.pack.level: '%s' is neither fast nor small", level);
+}
+
+/* `pack: none`, `pack: lossless`, `pack: {error: 0.0005 nm, level: small}`. */
+static Ebb__Packing *read_packing(struct ebb_bag_parser *p, ebb_bag_node *n, const char *pattern)
+{
+    static const char *const names[] = {"error", "level"};
+    Ebb__Packing *pack = ebb_alloc(sizeof *pack);
+    ebb__packing__init(pack);
+    if (ebb_yaml_kind(n) != EBB_YAML_SCALAR) {
+        if (!ebb_yaml_check_keys_in(p->y, n, "outputs.pack", names, EBB_ARRAY_LEN(names)))
+            return pack;
+        read_error(p, ebb_bag_need(p, n, "outputs.pack", "error"), pattern, pack);
+        read_level(p, ebb_yaml_get(n, "level"), pack);
+        return pack;
+    }
+    EBB_AUTO_FREE char *word = NULL;
+    if (!ebb_spec_text(p->y, n, "outputs.pack", &word))
+        return pack;
+    pack->none = strcmp(word, "none") == 0;
+    if (!pack->none && strcmp(word, "lossless") != 0)
+        ebb_yaml_fault(
+            p->y, n,
+            "outputs.pack: '%s' is neither lossless nor none; a bound for a trajectory is "
+            "{error: 0.0005 nm}",
+            word);
+    return pack;
+}
+
 static Ebb__Output *read_output(struct ebb_bag_parser *p, ebb_bag_node *n)
 {
-    static const char *const names[] = {"file", "nondeterministic", "optional", "ranks"};
+    static const char *const names[] = {"file", "nondeterministic", "optional", "ranks", "pack"};
     static const char *const ranks[] = {"first", "each"};
     Ebb__Output *out = ebb_alloc(sizeof *out);
     ebb__output__init(out);
@@ -142,6 +214,8 @@ static Ebb__Output *read_output(struct ebb_bag_parser *p, ebb_bag_node *n)
         !ebb_spec_is_inside(out->pattern))
         ebb_yaml_fault(p->y, file, "outputs: '%s' is not relative to the work directory",
                        out->pattern);
+    if (ebb_yaml_kind(n) != EBB_YAML_SCALAR && ebb_yaml_get(n, "pack") != NULL)
+        out->pack = read_packing(p, ebb_yaml_get(n, "pack"), out->pattern);
     return out;
 }
 

@@ -42,6 +42,10 @@ static int check_paths(const Ebb__BagSpec *spec, const Ebb__JobGroup *g, struct 
                                  "output '%.80s' is not relative to the work "
                                  "directory",
                                  g->outputs[i]->pattern);
+        const Ebb__Packing *pack = g->outputs[i]->pack;
+        if (pack != NULL && (!(pack->error >= 0 && pack->error <= 1e30) || strlen(pack->unit) > 3))
+            return ebb_error_set(err, EBB_ERR_INPUT, "output '%.80s' has no sound error bound",
+                                 g->outputs[i]->pattern);
     }
     for (size_t i = 0; i < g->n_inputs; i++) {
         const Ebb__Input *in = g->inputs[i];

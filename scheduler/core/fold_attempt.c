@@ -281,6 +281,17 @@ static enum ebb_job_state next_state(const struct ebb_job *j, const struct ebb_g
     return EBB_JOB_READY;
 }
 
+static void count_outputs(struct ebb_bag *b, const Ebb__AttemptEnded *m)
+{
+    for (size_t i = 0; i < m->n_outputs; i++) {
+        const Ebb__OutputFile *o = m->outputs[i];
+        b->output_files++;
+        b->output_bytes += o->size_bytes;
+        b->output_source_bytes += o->source_bytes;
+        b->output_stored_bytes += o->stored_bytes;
+    }
+}
+
 int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
 {
     const Ebb__AttemptEnded *m = e->attempt_ended;
@@ -304,6 +315,8 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
         j->step = m->last_step;
     if (m->final_sequence > j->checkpoint_sequence && m->final_sequence <= UINT32_MAX)
         j->checkpoint_sequence = (uint32_t)m->final_sequence;
+    if (outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE)
+        count_outputs(b, m);
     if (outcome == EBB__ATTEMPT_ENDED__OUTCOME__DONE && m->times != NULL) {
         float before = j->run_s;
         if (m->times->run_s > 0 && own.commit_wall_ns == 0)

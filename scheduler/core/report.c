@@ -256,6 +256,10 @@ static void add_bag(struct builder *w)
     r->revocations = b->revocations;
     r->failures = b->failures;
     r->checkpoints = b->checkpoints;
+    r->output_files = b->output_files;
+    r->output_source_bytes = b->output_source_bytes;
+    r->output_bytes = b->output_bytes;
+    r->output_stored_bytes = b->output_stored_bytes;
     r->bill_time_scale = w->s->bill_time_scale;
     r->is_final = ebb_bag_is_finished(b);
     r->split = split_new();

@@ -113,6 +113,9 @@ struct ebb_bag {
     size_t group_count;
     uint64_t counts[EBB_JOB_STATES];
     uint64_t attempts, revocations, failures, checkpoints;
+    /* Of jobs that are done: files, bytes as the jobs wrote them, as they are fetched, as stored.
+     */
+    uint64_t output_files, output_source_bytes, output_bytes, output_stored_bytes;
     int64_t budget_near_wall_ns; /* when it was announced that its budget will be spent; 0: not */
     struct ebb_map *reasons;     /* decimal job index -> why its last attempt ended (char *) */
     char *verified_against;      /* NULL: not verified */

@@ -47,6 +47,10 @@ static void add_bag(uint64_t *h, const struct ebb_bag *b)
     ADD(h, b->revocations);
     ADD(h, b->failures);
     ADD(h, b->checkpoints);
+    ADD(h, b->output_files);
+    ADD(h, b->output_source_bytes);
+    ADD(h, b->output_bytes);
+    ADD(h, b->output_stored_bytes);
     ADD(h, b->budget_near_wall_ns);
     ADD(h, b->verified_jobs);
     ADD(h, b->verified_files_equal);

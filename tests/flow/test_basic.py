@@ -7,6 +7,35 @@ import harness
 from harness import Cloud, FlowTest, counter_bag
 
 
+READ_TRR = """
+import struct
+def frames(path):
+    with open(path, "rb") as f:
+        while head := f.read(84):
+            atoms, step = struct.unpack(">2i", head[64:72])
+            f.read(36)
+            yield step, struct.unpack(f">{3 * atoms}f", f.read(12 * atoms))
+"""
+
+# A trajectory of atoms that move a little, twice; and a file that is none.
+TRAJECTORY = """
+import random, struct
+rng = random.Random(5)
+x = [rng.uniform(0, 5) for _ in range(1500)]
+with open("traj.trr", "wb") as f, open("exact.trr", "wb") as g:
+    for step in range(40):
+        x = [a + rng.gauss(0, 0.005) for a in x]
+        frame = struct.pack(">iii12s", 1993, 13, 12, b"GMX_trn_file")
+        frame += struct.pack(">13i", 0, 0, 36, 0, 0, 0, 0, 6000, 0, 0, 500, step, 0)
+        frame += struct.pack(">2f9f", 0.002 * step, 0, 5, 0, 0, 0, 5, 0, 0, 0, 5)
+        frame += struct.pack(">1500f", *x)
+        f.write(frame)
+        g.write(frame)
+with open("no.dat", "w") as f:
+    f.write("no trajectory\\n")
+"""
+
+
 def micros(usd):
     return round(usd * 1e6)
 
@@ -73,6 +102,65 @@ class Basic(FlowTest):
         want = "".join(sorted(harness.expected_chain(s, 20)[0] for s in (1, 2)))
         with open(os.path.join(out, "sum", "all.txt")) as f:
             self.assertEqual(want, f.read())
+
+    def test_outputs_come_back_within_the_bound_of_the_bag(self):
+        self.cloud.write("make.py", TRAJECTORY)
+        self.cloud.write("read.py", READ_TRR + "print(*(max(x) for _, x in frames('make/make/traj.trr')), file=open('max', 'w'))\n")
+        self.cloud.submit(f"""
+name: bounds
+jobs:
+  - name: make
+    engine: command
+    inputs: [make.py]
+    command: {harness.PYTHON} make.py
+    outputs:
+      - {{file: traj.trr, pack: {{error: 0.002 nm}}}}
+      - {{file: exact.trr, pack: none}}
+      - {{file: "*.dat", pack: {{error: 1 pm}}}}
+  - name: use
+    engine: command
+    inputs: [read.py, {{from: make, files: [traj.trr]}}]
+    command: {harness.PYTHON} read.py
+    outputs: [max]
+""")
+        self.cloud.ebb("wait", "last", timeout=60)
+        out = os.path.join(self.cloud.root, "out")
+        self.cloud.ebb("fetch", "last", out)
+        scope = {}
+        exec(READ_TRR, scope)
+        exact = list(scope["frames"](os.path.join(out, "make", "exact.trr")))
+        within = list(scope["frames"](os.path.join(out, "make", "traj.trr")))
+        self.assertEqual([step for step, _ in exact], [step for step, _ in within])
+        worst = max(abs(a - b) for (_, x), (_, y) in zip(exact, within) for a, b in zip(x, y))
+        self.assertGreater(worst, 0.001)
+        self.assertLessEqual(worst, 0.002 + 1e-6)
+        with open(os.path.join(out, "use", "max")) as f:
+            self.assertEqual([max(x) for _, x in within], [float(v) for v in f.read().split()])
+        with open(os.path.join(out, "make", "no.dat")) as f:
+            self.assertEqual("no trajectory\n", f.read())
+        self.assertIn("no.dat is kept byte for byte", self.cloud.ebb("logs", "make").stdout)
+        report = self.cloud.json("report", "last")
+        size = os.path.getsize(os.path.join(out, "make", "exact.trr"))
+        self.assertEqual(4, report["output_files"])
+        self.assertGreater(report["output_source_bytes"], 2 * size)
+        self.assertLess(report["output_stored_bytes"], report["output_source_bytes"] - size / 2)
+        self.assertIn("saved", self.cloud.ebb("report", "last").stdout)
+        # Fetched again nothing is read; it is verified in the store as well.
+        self.assertEqual([0, 0], [j["fetched_files"] for j in self.cloud.json("fetch", "last", out)["jobs"]])
+
+    def test_a_bound_on_restart_state_is_refused_at_submission(self):
+        for engine, file in ("gromacs", "md_*.cpt"), ("counter", "run.state"):
+            self.cloud.write("bag.yaml", f"""
+name: refused
+jobs:
+  - name: md
+    engine: {engine}
+    command: run
+    outputs: [{{file: "{file}", pack: {{error: 0.001 nm}}}}]
+""")
+            done = self.cloud.ebb("submit", "bag.yaml", check=False)
+            self.assertEqual(2, done.returncode)
+            self.assertIn("bit for bit", done.stderr)
 
     def test_logs_survive_the_vm(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20))

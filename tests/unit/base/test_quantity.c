@@ -180,6 +180,26 @@ static void sizes_and_money_are_shown(void **state)
     check_usd(INT64_MIN, "-$9223372036854.78");
 }
 
+static void lengths_have_a_unit_or_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *unit;
+        double value;
+    } good[] = {
+        {"0.0005nm", "nm", 0.0005}, {"0.005 A", "A", 0.005}, {"5pm", "pm", 5}, {"1e-3", "", 1e-3}};
+    static const char *const bad[] = {"", "nm", "-1nm", "0", "1 mm", "1nmnm", "inf", "1 2"};
+    char unit[4];
+    double value = 0;
+    for (size_t i = 0; i < EBB_ARRAY_LEN(good); i++) {
+        assert_int_equal(ebb_parse_length(good[i].text, &value, unit, NULL), 0);
+        assert_true(value == good[i].value);
+        assert_string_equal(unit, good[i].unit);
+    }
+    for (size_t i = 0; i < EBB_ARRAY_LEN(bad); i++)
+        assert_int_equal(ebb_parse_length(bad[i], &value, unit, NULL), EBB_ERR_INPUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +211,7 @@ int main(void)
         cmocka_unit_test(numbers_are_finite_and_decimal),
         cmocka_unit_test(durations_are_shown),
         cmocka_unit_test(sizes_and_money_are_shown),
+        cmocka_unit_test(lengths_have_a_unit_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

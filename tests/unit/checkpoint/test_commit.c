@@ -164,7 +164,8 @@ static void a_trajectory_that_becomes_an_output_is_not_sent_again(void **state)
     struct ebb_lineage *l = job_open_and_claim(f->store, 1);
     (void)commit(l, f->work.path);
     job_append(f->work.path, "traj.xtc", 1000, 2);
-    struct ebb_commit_file file = {"traj.xtc", EBB__FILE_ENTRY__KIND__OUTPUT, UINT64_MAX};
+    struct ebb_commit_file file = {
+        .path = "traj.xtc", .kind = EBB__FILE_ENTRY__KIND__OUTPUT, .length_bytes = UINT64_MAX};
     struct ebb_commit_request q = {
         .directory = f->work.path, .files = &file, .file_count = 1, .final = true};
     struct ebb_commit_stats s;
@@ -179,7 +180,8 @@ static void only_the_length_asked_for_is_committed(void **state)
     struct fixture *f = *state;
     job_write(f->work.path, "traj.xtc", 5000, 1, false);
     struct ebb_lineage *l = job_open_and_claim(f->store, 1);
-    struct ebb_commit_file file = {"traj.xtc", EBB__FILE_ENTRY__KIND__APPEND, 3000};
+    struct ebb_commit_file file = {
+        .path = "traj.xtc", .kind = EBB__FILE_ENTRY__KIND__APPEND, .length_bytes = 3000};
     struct ebb_commit_request q = {.directory = f->work.path, .files = &file, .file_count = 1};
     assert_int_equal(ebb_lineage_commit(l, &q, NULL, NULL), 0);
     file.length_bytes = 4000;
@@ -314,8 +316,9 @@ static void a_state_file_changed_in_place_is_a_conflict(void **state)
     struct ebb_lineage *l = job_open_and_claim(f->store, 1);
     struct meddler m = {.dir = f->work.path};
     memory_store_on_put(f->memory, change_state_in_place, &m);
-    struct ebb_commit_file files[] = {{"a-state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX},
-                                      {"z-state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}};
+    struct ebb_commit_file files[] = {
+        {.path = "a-state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX},
+        {.path = "z-state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}};
     struct ebb_commit_request q = {
         .directory = f->work.path, .files = files, .file_count = 2, .threads = 1};
     assert_int_equal(ebb_lineage_commit(l, &q, NULL, NULL), EBB_ERR_CONFLICT);
@@ -339,15 +342,31 @@ static void what_cannot_be_committed_is_said(void **state)
         size_t count;
         int code;
     } cases[] = {
-        {{{"missing", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_NOT_FOUND},
-        {{{"escape", EBB__FILE_ENTRY__KIND__SYMLINK, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"escape", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"pipe", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"../state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"/etc/passwd", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX}}, 1, EBB_ERR_INPUT},
-        {{{"state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX},
-          {"state", EBB__FILE_ENTRY__KIND__OUTPUT, UINT64_MAX}},
+        {{{.path = "missing", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_NOT_FOUND},
+        {{{.path = "escape", .kind = EBB__FILE_ENTRY__KIND__SYMLINK, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "escape", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "pipe", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "../state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "/etc/passwd",
+           .kind = EBB__FILE_ENTRY__KIND__STATE,
+           .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX}},
+         1,
+         EBB_ERR_INPUT},
+        {{{.path = "state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX},
+          {.path = "state", .kind = EBB__FILE_ENTRY__KIND__OUTPUT, .length_bytes = UINT64_MAX}},
          2,
          EBB_ERR_INPUT},
     };

@@ -37,7 +37,8 @@ static void a_fresh_file_is_read_again_though_its_stamp_is_the_same(void **state
     struct ebb_seen_file *seen = ebb_map_get(l->seen, "state");
     for (int fresh = 1; fresh >= 0; fresh--) {
         seen->is_fresh = fresh == 1;
-        struct ebb_commit_file want = {"state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX};
+        struct ebb_commit_file want = {
+            .path = "state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX};
         struct ebb_map *entries = ebb_map_new(NULL);
         ebb_map_set(entries, "state", l->base->files[0]);
         struct ebb_source s = {0};

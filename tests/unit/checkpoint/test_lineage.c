@@ -340,7 +340,8 @@ static void a_commit_past_its_deadline_publishes_nothing(void **state)
     struct fixture *f = *state;
     job_write(f->work.path, "state", 1000, 1, false);
     struct ebb_lineage *l = job_open_and_claim(f->store, 1);
-    struct ebb_commit_file file = {"state", EBB__FILE_ENTRY__KIND__STATE, UINT64_MAX};
+    struct ebb_commit_file file = {
+        .path = "state", .kind = EBB__FILE_ENTRY__KIND__STATE, .length_bytes = UINT64_MAX};
     struct ebb_commit_request q = {.directory = f->work.path,
                                    .files = &file,
                                    .file_count = 1,

@@ -88,7 +88,7 @@ static void each_fault_of_a_manifest_is_refused(void **state)
             s.m.format = 2, want = EBB_ERR_UNSUPPORTED;
             break;
         case 1:
-            s.m.required_features = 4, want = EBB_ERR_UNSUPPORTED;
+            s.m.required_features = EBB_FORMAT_FEATURES + 1, want = EBB_ERR_UNSUPPORTED;
             break;
         case 2:
             s.m.epoch = 0;

@@ -7,17 +7,20 @@
  *
  * writes a new golden repository (those committed are never rewritten; checkpoint-v1-parts is of
  * the time before bases could have another length). */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "checkpoint/format.h"
+#include "checkpoint/packed_output.h"
 #include "job_files.h"
 #include "tests/unit/pack/sample_files.h"
 
@@ -340,6 +343,50 @@ static void restart_state_is_stored_over_the_frame_of_its_step(void **state)
     assert_int_equal(ebb_lineage_verify(p->l, NULL, NULL, NULL, NULL), 0);
 }
 
+static void an_output_within_a_bound_is_restored_as_it_unpacks(void **state)
+{
+    struct parts *p = *state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    EBB_AUTO(ebb_packed_output_clean_up) struct ebb_packed_output packed = {0};
+    struct ebb_packing how = {.error = 0.01, .unit = "nm"};
+    EBB_AUTO_FREE char *from = ebb_path_join(p->work.path, "md.trr");
+    EBB_AUTO_FREE char *to = ebb_path_join(p->back.path, "packed");
+    EBB_AUTO_FREE char *notes = ebb_path_join(p->work.path, "notes");
+    struct ebb_error err = {0};
+    sample_trr(&b, 500, 20);
+    put_file(p, "md.trr", b.data, b.len);
+    put_file(p, "notes", "text", 4);
+    assert_int_equal(ebb_mkdir_p(p->back.path, 0700, NULL), 0);
+    assert_int_equal(ebb_output_pack(notes, to, &how, &packed, &err), EBB_ERR_INPUT);
+    assert_int_equal(ebb_output_pack(from, to, &how, &packed, &err), 1);
+    add(p, "md.trr", EBB__FILE_ENTRY__KIND__OUTPUT);
+    p->files[0].packed = &packed;
+    add(p, "notes", EBB__FILE_ENTRY__KIND__OUTPUT);
+    assert_true(commit(p) < b.len * 2 / 3);
+    EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = manifest_of(p);
+    assert_int_equal(m->required_features, EBB_FEATURE_PACKED);
+    /* The work directory as it comes back. */
+    EBB_AUTO_FREE char *whole = ebb_path_join(p->back.path, "whole");
+    assert_int_equal(ebb_output_unpack(to, m->files[0]->packed->sha256.data, whole, &err), 0);
+    assert_int_equal(rename(whole, from), 0);
+    struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = packed.mtime_ns / EBB_NS_PER_S, .tv_nsec = packed.mtime_ns % EBB_NS_PER_S}};
+    assert_int_equal(utimensat(AT_FDCWD, from, times, 0), 0);
+    assert_int_equal(chmod(from, packed.mode), 0);
+    job_dir_remove(&p->back);
+    assert_comes_back(p);
+    /* What it says of itself is held to. */
+    m->files[0]->packed->size_bytes++;
+    assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
+    m->files[0]->packed->size_bytes--;
+    m->files[0]->packed->error = -1;
+    assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
+    m->files[0]->packed->error = 0.01;
+    m->required_features = 0;
+    assert_int_equal(ebb_manifest_check(m, NULL), EBB_ERR_CORRUPT);
+}
+
 static void a_manifest_with_a_wrong_base_is_refused(void **state)
 {
     struct parts *p = *state;
@@ -471,6 +518,7 @@ int main(void)
         T(changed_tensors_are_deltas_whose_bases_are_kept),
         T(reordered_and_grown_tensors_are_deltas_by_their_names),
         T(restart_state_is_stored_over_the_frame_of_its_step),
+        T(an_output_within_a_bound_is_restored_as_it_unpacks),
         T(a_manifest_with_a_wrong_base_is_refused),
         T(golden_repositories_of_parts_come_back),
     };

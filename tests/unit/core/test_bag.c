@@ -22,7 +22,10 @@ static const char good[] =
     "    setup: gmx grompp -f nvt.mdp\n"
     "    command: gmx mdrun -deffnm nvt -t ${temperature} ${HOME} ${MY_VAR}\n"
     "    environment: {MY_VAR: 1}\n"
-    "    outputs: [nvt.xtc, {file: nvt.log, nondeterministic: true, optional: true}]\n"
+    "    outputs: [nvt.xtc, {file: nvt.log, nondeterministic: true, optional: true},\n"
+    "              {file: '*.trr', pack: {error: 0.0005 nm, level: small}}, {file: a, pack: "
+    "none},\n"
+    "              {file: b, pack: lossless}]\n"
     "    retries: 2\n"
     "    priority: -3\n"
     "    checkpoint_interval: 30s\n"
@@ -53,6 +56,11 @@ static void a_good_bag_reads_as_written(void **state)
     assert_int_equal(nvt->priority, -3);
     assert_true(nvt->checkpoint_interval_s == 30);
     assert_true(nvt->outputs[1]->nondeterministic && nvt->outputs[1]->optional);
+    assert_null(nvt->outputs[1]->pack);
+    assert_true(nvt->outputs[2]->pack->error == 0.0005 && nvt->outputs[2]->pack->small);
+    assert_string_equal(nvt->outputs[2]->pack->unit, "nm");
+    assert_true(nvt->outputs[3]->pack->none && nvt->outputs[3]->pack->error == 0);
+    assert_false(nvt->outputs[4]->pack->none);
     assert_int_equal(nvt->job_count, 12);
     assert_int_equal(train->first_job, 12);
     assert_string_equal(train->engine, "command");
@@ -107,6 +115,21 @@ static const struct {
      "digit not first"},
     {JOB "    sweep: {state: [1]}\n", "bag.yaml:5:13: sweep: parameter 'state' has a meaning of "
                                       "its own; take another name"},
+    {JOB "    outputs: {file: a.xtc, pack: tight}\n",
+     "bag.yaml:5:34: outputs.pack: 'tight' is neither lossless nor none; a bound for a trajectory "
+     "is {error: 0.0005 nm}"},
+    {JOB "    outputs: {file: a.xtc, pack: {eror: 1nm}}\n",
+     "bag.yaml:5:35: unknown key 'eror' in outputs.pack, did you mean 'error'?"},
+    {JOB "    outputs: {file: a.xtc, pack: {level: small}}\n",
+     "bag.yaml:5:34: outputs.pack lacks 'error'"},
+    {JOB "    outputs: {file: a.xtc, pack: {error: -1 nm}}\n",
+     "bag.yaml:5:42: outputs.pack.error: '-1 nm' is no positive length: 0.0005nm, 0.005A, 0.5pm, "
+     "or a bare number in the file's own unit"},
+    {JOB "    outputs: {file: a.xtc, pack: {error: 1 pm, level: tiny}}\n",
+     "bag.yaml:5:55: outputs.pack.level: 'tiny' is neither fast nor small"},
+    {JOB "    outputs: {file: model.pt, pack: {error: 1 pm}}\n",
+     "bag.yaml:5:45: outputs.pack.error: 'model.pt' is no trajectory; restart state, weights and "
+     "energies come back bit for bit"},
     {JOB "    sweep: {a: {from: 1}}\n", "bag.yaml:5:16: a lacks 'to'"},
     {JOB "    sweep: {a: {from: 5, to: 1}}\n",
      "bag.yaml:5:16: a: 'to' is below 'from'; give a negative step"},
