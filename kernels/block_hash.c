@@ -1,8 +1,12 @@
-/* XXH3 over blocks; the library chooses its own SIMD. */
+/* XXH3 over blocks. Where the library has it, through its dispatch, which takes the widest vectors
+ * of the machine; else with those that it was compiled for. */
 #include "kernels/block_hash.h"
 
 #include <string.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#endif
 
 void ebb_block_hash(const void *data, size_t len, uint8_t out[EBB_BLOCK_HASH_SIZE])
 {
