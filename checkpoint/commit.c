@@ -222,48 +222,34 @@ static Ebb__FileEntry *build_entry(struct commit *c, struct pack_numbers *n, siz
     return f;
 }
 
-static Ebb__Packed *copy_of_packed(const Ebb__Packed *old)
+/* The chunk, and what it is a delta against, in the new manifest's packs. */
+static void renumber(struct commit *c, struct pack_numbers *n, Ebb__Chunk *chunk)
 {
-    if (old == NULL)
-        return NULL;
-    Ebb__Packed *p = ebb_alloc(sizeof *p);
-    ebb__packed__init(p);
-    p->size_bytes = old->size_bytes;
-    p->error = old->error;
-    p->unit = ebb_strdup(old->unit);
-    p->source_bytes = old->source_bytes;
-    set_bytes(&p->sha256, old->sha256.data, old->sha256.len);
-    set_bytes(&p->source_sha256, old->source_sha256.data, old->source_sha256.len);
-    return p;
+    for (; chunk != NULL; chunk = chunk->base_chunk) {
+        const Ebb__Pack *p = n->base->packs[chunk->pack];
+        chunk->pack =
+            number_pack(c->manifest, n, &n->of_base[chunk->pack], p->sha256.data, p->size_bytes);
+    }
 }
 
-/* The files of another rank, below its folder; their chunks stand where that rank has put them. */
+/* The files of another rank, below its folder; their chunks stand where that rank has put them.
+ * The entries are moved out of the part. */
 static void add_part(struct commit *c, struct pack_numbers *n, size_t i)
 {
-    const Ebb__Manifest *part = c->parts[i];
-    Ebb__Manifest *m = c->manifest;
+    Ebb__Manifest *part = c->parts[i], *m = c->manifest;
     struct pack_numbers of_part = {.base = part, .by_hash = n->by_hash};
     of_part.of_base = ebb_alloc_array(part->n_packs + 1, sizeof *of_part.of_base);
     memset(of_part.of_base, 0xff, (part->n_packs + 1) * sizeof *of_part.of_base);
     for (size_t k = 0; k < part->n_files; k++) {
-        const Ebb__FileEntry *old = part->files[k];
-        Ebb__FileEntry *f = ebb_alloc(sizeof *f);
-        ebb__file_entry__init(f);
-        f->path = ebb_sprintf(EBB_RANKS_FOLDER "%u/%s", c->q->parts[i].rank, old->path);
-        f->kind = old->kind;
-        f->mode = old->mode;
-        f->size_bytes = old->size_bytes;
-        f->mtime_ns = old->mtime_ns;
-        if (old->link_target[0] != '\0')
-            f->link_target = ebb_strdup(old->link_target);
-        if (old->sha256.len > 0)
-            set_bytes(&f->sha256, old->sha256.data, old->sha256.len);
-        f->packed = copy_of_packed(old->packed);
-        f->chunks = ebb_alloc_array(old->n_chunks + 1, sizeof *f->chunks);
-        for (; f->n_chunks < old->n_chunks; f->n_chunks++)
-            f->chunks[f->n_chunks] = take_over(c, &of_part, old->chunks[f->n_chunks]);
+        Ebb__FileEntry *f = part->files[k];
+        char *own = f->path;
+        f->path = ebb_sprintf(EBB_RANKS_FOLDER "%u/%s", c->q->parts[i].rank, own);
+        free(own);
+        for (size_t x = 0; x < f->n_chunks; x++)
+            renumber(c, &of_part, f->chunks[x]);
         m->files[m->n_files++] = f;
     }
+    part->n_files = 0;
     if (m->last_rank < c->q->parts[i].rank)
         m->last_rank = c->q->parts[i].rank;
     free(of_part.of_base);

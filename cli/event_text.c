@@ -145,7 +145,9 @@ static enum ebb_event_tone say_leased(struct ebb_event_names *n, const Ebb__Atte
 {
     ebb_event_job_name(n, m->bag, m->job, out);
     ebb_buffer_append_text(out, " goes to ");
-    say_vm(n, m->vm, out);
+    for (size_t i = 0; i < m->n_members; i++)
+        ebb_buffer_printf(out, "%s, ", i == 0 ? m->vm : m->members[i - 1]);
+    say_vm(n, m->n_members > 0 ? m->members[m->n_members - 1] : m->vm, out);
     if (m->attempt > 1)
         ebb_buffer_printf(out, ", attempt %u", m->attempt);
     return EBB_TONE_QUIET;

@@ -21,10 +21,13 @@ static void attempt_row(struct ebb_table *t, const Ebb__AttemptSummary *s)
     ebb_format_duration((double)(end - s->leased_wall_ns) / EBB_NS_PER_S, lasted);
     if (s->times != NULL && s->times->lost_s > 0)
         ebb_format_duration(s->times->lost_s, lost);
+    char others[24] = "";
+    if (s->n_members > 0)
+        (void)snprintf(others, sizeof(others), " +%zu", s->n_members);
     if (s->resumed_step >= 0 && s->attempt > 1)
         (void)snprintf(from, sizeof(from), "%lld", (long long)s->resumed_step);
-    ebb_table_row(t, "%u\t%s\t%s\t%s\t%s\t%s\t%lld\t%u\t%s\t%s", s->attempt, s->vm, s->type,
-                  s->zone, lasted, from, (long long)(s->last_step > 0 ? s->last_step : 0),
+    ebb_table_row(t, "%u\t%s%s\t%s\t%s\t%s\t%s\t%lld\t%u\t%s\t%s", s->attempt, s->vm, others,
+                  s->type, s->zone, lasted, from, (long long)(s->last_step > 0 ? s->last_step : 0),
                   s->checkpoints, lost, s->outcome[0] != '\0' ? s->outcome : "running");
 }
 

@@ -37,12 +37,14 @@ static void age_text(int64_t then_wall_ns, char *out)
 
 static int add_row(void *ctx, const Ebb__JobStatus *j)
 {
-    char step[48], commit[EBB_QUANTITY_TEXT_SIZE];
+    char step[48], commit[EBB_QUANTITY_TEXT_SIZE], others[24] = "";
+    if (j->n_members > 0)
+        (void)snprintf(others, sizeof(others), " +%zu", j->n_members);
     step_text(j, step, sizeof(step));
     age_text(j->last_commit_wall_ns, commit);
-    ebb_table_row(ctx, "%llu\t%s\t%s\t%u\t%u\t%u\t%s\t%s\t%s\t%s", (unsigned long long)j->job,
+    ebb_table_row(ctx, "%llu\t%s\t%s\t%u\t%u\t%u\t%s\t%s\t%s%s\t%s", (unsigned long long)j->job,
                   j->name, j->state, j->attempts, j->revocations, j->failures, step, commit, j->vm,
-                  j->reason);
+                  others, j->reason);
     return 0;
 }
 

@@ -85,6 +85,9 @@ static void add_lease(struct ebb_job_history *h, const Ebb__AttemptLeased *m, in
     const struct place *place = ebb_map_get(h->offers, m->vm);
     a->attempt = m->attempt;
     a->vm = ebb_strdup(m->vm);
+    a->members = ebb_alloc_array(m->n_members + 1, sizeof *a->members);
+    for (; a->n_members < m->n_members; a->n_members++)
+        a->members[a->n_members] = ebb_strdup(m->members[a->n_members]);
     a->zone = ebb_strdup(place != NULL ? place->zone : "");
     a->type = ebb_strdup(place != NULL ? place->type : "");
     a->leased_wall_ns = wall_ns;
@@ -371,6 +374,24 @@ static void explain_time(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
              p->recovery_per_hour[1], ebb_format_duration(p->restart_s, restart));
 }
 
+/* The VMs of a gang beside its first. */
+static void explain_members(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                            const struct ebb_bag *b, uint64_t job)
+{
+    uint32_t vms[EBB_GANG_MOST];
+    uint32_t size = ebb_gang_vms(in->state, b, job, vms);
+    for (uint32_t i = 1; i < size; i++) {
+        const struct ebb_vm *vm = in->state->vms[vms[i]];
+        if (vm->notice_wall_ns != 0)
+            line(r, "rank %u on %s, whose end in %.0f s the cloud has announced: all hand back", i,
+                 vm->id, (double)(vm->notice_deadline_wall_ns - in->now_wall_ns) / 1e9);
+        else
+            line(r, "rank %u on %s", i, vm->id);
+    }
+    if (size > 1)
+        line(r, "a gang of %u: all of its VMs are paid for it, and lost with any of them", size);
+}
+
 static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
                          const struct ebb_bag *b, uint64_t job)
 {
@@ -379,6 +400,7 @@ static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
     line(r, "attempt %u on %s (%s in %s), %s since %.0f s", j->attempts, vm->id, vm->offer->type,
          vm->offer->zone, ebb_job_state_name(j->state),
          (double)(in->now_wall_ns - j->since_wall_ns) / 1e9);
+    explain_members(r, in, b, job);
     if (vm->reason != NULL && vm->reason[0] != '\0')
         line(r, "the VM was chosen for %s", vm->reason);
     explain_age(r, in, b, job, vm);

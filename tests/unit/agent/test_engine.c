@@ -176,6 +176,68 @@ static void the_environment_has_the_job_but_no_credentials(void **state)
     drop(&f);
 }
 
+static struct ebb_task *rank_of_gang(struct fixture *f, const char *directory, uint32_t rank,
+                                     char *const *hosts, size_t count, struct ebb_error *err)
+{
+    Ebb__Lease lease = EBB__LEASE__INIT;
+    struct ebb_machine machine = {.cpus = 4};
+    struct ebb_task *task = NULL;
+    lease.bag = f->context.bag;
+    lease.attempt = 1;
+    lease.rank = rank;
+    lease.gang_hosts = (char **)hosts;
+    lease.n_gang_hosts = count;
+    ebb_task_new(f->bag, &lease, "vm-000001", directory, &machine, &task, err);
+    return task;
+}
+
+static void a_rank_of_a_gang_is_told_of_the_others(void **state)
+{
+    static const struct {
+        const char *name, *value;
+    } expected[] = {{"EBB_GANG_RANK", "2"},
+                    {"EBB_GANG_SIZE", "3"},
+                    {"EBB_GANG_HOSTS", "10.0.0.7,10.0.0.8,fd00::9"},
+                    {"EBB_GANG_RENDEZVOUS", "10.0.0.7:23456"},
+                    {"MASTER_ADDR", "10.0.0.7"},
+                    {"MASTER_PORT", "23456"},
+                    {"WORLD_SIZE", "3"},
+                    {"RANK", "2"},
+                    {"NODE_RANK", "2"}};
+    char *hosts[] = {(char *)"10.0.0.7", (char *)"10.0.0.8", (char *)"fd00::9"};
+    struct fixture f;
+    struct ebb_error err = {0};
+    fixture_init(&f);
+    take(&f, *state);
+    char **e = ebb_engine_environment(f.task);
+    assert_null(variable(e, "EBB_GANG_SIZE"));
+    assert_null(variable(e, "WORLD_SIZE"));
+    ebb_engine_environment_free(e);
+    struct ebb_task *t = rank_of_gang(&f, *state, 2, hosts, 3, &err);
+    assert_non_null(t);
+    assert_true(ebb_task_is_member(t));
+    t->gang_port = 23456;
+    e = ebb_engine_environment(t);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_string_equal(variable(e, expected[i].name), expected[i].value);
+    assert_non_null(strstr(variable(e, "EBB_GANG_HOSTFILE"), "/hostfile"));
+    ebb_engine_environment_free(e);
+    ebb_task_destroy(t);
+    hosts[0] = (char *)"fd00::1";
+    t = rank_of_gang(&f, *state, 0, hosts, 3, &err);
+    assert_false(ebb_task_is_member(t));
+    t->gang_port = 1;
+    e = ebb_engine_environment(t);
+    assert_string_equal(variable(e, "EBB_GANG_RENDEZVOUS"), "[fd00::1]:1");
+    ebb_engine_environment_free(e);
+    ebb_task_destroy(t);
+    assert_null(rank_of_gang(&f, *state, 3, hosts, 3, &err));
+    assert_int_equal(err.code, EBB_ERR_INPUT);
+    hosts[1] = (char *)"host; rm -rf /";
+    assert_null(rank_of_gang(&f, *state, 0, hosts, 3, &err));
+    drop(&f);
+}
+
 static void each_attempt_sees_its_own_gpus_alone(void **state)
 {
     struct fixture f;
@@ -331,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(templates_are_filled_in),
         scratch_test(the_environment_has_the_job_but_no_credentials),
+        scratch_test(a_rank_of_a_gang_is_told_of_the_others),
         scratch_test(each_attempt_sees_its_own_gpus_alone),
         cmocka_unit_test(the_stop_signal_is_the_profiles),
         scratch_test(a_checkpoint_holds_what_a_resume_needs),

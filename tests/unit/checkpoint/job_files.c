@@ -175,16 +175,14 @@ char *job_digest(const char *dir)
     return ebb_buffer_take_text(&out);
 }
 
-int job_commit(struct ebb_lineage *l, const char *dir, bool final, struct ebb_commit_stats *ret,
-               struct ebb_error *err)
+static struct ebb_commit_request request(struct listing *files, bool final)
 {
-    struct listing files = {.dir = dir};
-    list_files(&files);
+    list_files(files);
     static const char *const portability[] = {"cpu", "avx2", "version", "2022.5", NULL};
-    struct ebb_commit_request q = {
-        .directory = dir,
-        .files = files.files,
-        .file_count = files.count,
+    return (struct ebb_commit_request){
+        .directory = files->dir,
+        .files = files->files,
+        .file_count = files->count,
         .step = 1000,
         .total_steps = 5000,
         .run_s = 12.5,
@@ -194,7 +192,33 @@ int job_commit(struct ebb_lineage *l, const char *dir, bool final, struct ebb_co
         .final = final,
         .threads = 3,
     };
+}
+
+int job_commit_with(struct ebb_lineage *l, const char *dir, bool final,
+                    const struct ebb_commit_part *parts, size_t part_count,
+                    struct ebb_commit_stats *ret, struct ebb_error *err)
+{
+    struct listing files = {.dir = dir};
+    struct ebb_commit_request q = request(&files, final);
+    q.parts = parts;
+    q.part_count = part_count;
     int rc = ebb_lineage_commit(l, &q, ret, err);
+    free_listing(&files);
+    return rc;
+}
+
+int job_commit(struct ebb_lineage *l, const char *dir, bool final, struct ebb_commit_stats *ret,
+               struct ebb_error *err)
+{
+    return job_commit_with(l, dir, final, NULL, 0, ret, err);
+}
+
+int job_put_part(struct ebb_lineage *l, uint64_t epoch, const char *dir, struct ebb_generation *ret,
+                 struct ebb_commit_stats *ret_stats, struct ebb_error *err)
+{
+    struct listing files = {.dir = dir};
+    struct ebb_commit_request q = request(&files, false);
+    int rc = ebb_lineage_put_part(l, epoch, &q, ret, ret_stats, err);
     free_listing(&files);
     return rc;
 }

@@ -32,6 +32,14 @@ bool job_file_equal(const char *a, const char *b, const char *name);
  * the rest as STATE. */
 int job_commit(struct ebb_lineage *l, const char *dir, bool final, struct ebb_commit_stats *ret,
                struct ebb_error *err);
+/* The same, with what other ranks have put. */
+int job_commit_with(struct ebb_lineage *l, const char *dir, bool final,
+                    const struct ebb_commit_part *parts, size_t part_count,
+                    struct ebb_commit_stats *ret, struct ebb_error *err);
+/* The same files as the part of another rank. */
+int job_put_part(struct ebb_lineage *l, uint64_t epoch, const char *dir, struct ebb_generation *ret,
+                 struct ebb_commit_stats *ret_stats, struct ebb_error *err);
+
 struct ebb_lineage *job_open(struct ebb_object_store *store);
 struct ebb_lineage *job_open_and_claim(struct ebb_object_store *store, uint64_t attempt);
 
