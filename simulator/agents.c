@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/core/gang.h"
 
 #define CUT_POLL_S     0.5
 #define LEAVE_BEFORE_S 0.5
@@ -153,10 +154,21 @@ static void drop(struct ebb_agents *g, uint32_t slot)
     g->first_free = slot;
 }
 
+/* Rank 0 of a gang, elsewhere, has still to hand it back. */
+static bool is_held_for_a_gang(const struct ebb_agents *g, uint32_t index)
+{
+    const struct ebb_vm *vm = g->actor.state->vms[index];
+    for (size_t i = 0; i < vm->lease_count; i++) {
+        if (vm->leases[i].rank > 0)
+            return true;
+    }
+    return false;
+}
+
 static void say_goodbye_if_idle(struct ebb_agents *g, uint32_t vm)
 {
     struct agent *a = agent_of(g, vm);
-    if (!a->is_up || !a->is_leaving || a->first != EBB_NONE)
+    if (!a->is_up || !a->is_leaving || a->first != EBB_NONE || is_held_for_a_gang(g, vm))
         return;
     a->is_up = false;
     char reason[sizeof a->reason];
@@ -259,9 +271,14 @@ static void report_ended(struct ebb_agents *g, uint32_t slot, int outcome, const
     e.attempt_ended = &m;
     g->requests.puts += LOG_PUTS;
     drop(g, slot);
+    uint32_t gang[EBB_GANG_MOST];
+    const struct ebb_state *s = g->actor.state;
+    uint32_t size = held ? ebb_gang_vms(s, s->bags[t.bag], t.job, gang) : 0;
     if (held)
         g->actor.emit(g->actor.ctx, &e);
     say_goodbye_if_idle(g, t.vm);
+    for (uint32_t i = 1; i < size; i++)
+        say_goodbye_if_idle(g, gang[i]);
 }
 
 /* True: this call is of an earlier phase, or the report has to wait for the connection, or the

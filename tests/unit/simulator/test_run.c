@@ -204,6 +204,15 @@ static void a_gang_job_survives_the_loss_of_a_member(void **state)
         assert_true(s.is_finished);
         assert_int_equal(1, s.state->bags[0]->counts[EBB_JOB_DONE]);
         assert_int_equal(2, s.state->bags[0]->attempts);
+        assert_int_equal(1, s.state->bags[0]->revocations);
+        Ebb__Report *report = ebb_report_new(s.state, s.state->bags[0], s.end_wall_ns, false);
+        double lost_s = report->split->lost_s;
+        ebb__report__free_unpacked(report, NULL);
+        if (i == 0)
+            assert_true(lost_s > 100);
+        else /* the member waits until rank 0 has committed */
+            assert_true(lost_s < 1);
+        assert_in_range(s.state->vm_count, 3, 4); /* beside what is left, or elsewhere */
         ebb_simulation_clean_up(&s);
         fixture_destroy(f);
     }
