@@ -1,17 +1,15 @@
-/* Beliefs from hazards: a zone last seen in a state follows a two-state chain with the rates of
- * that state's age, and goes back to its long-run share as the sight grows old. */
+/* Beliefs from hazards: what a zone's history says of its lives by age, the filter that follows
+ * from it, and a replay of the history for how long a search takes. */
 #include "simulator/beliefs.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 
-#define EPSILON_S 1e-6
+#define BINS EBB_LIFE_BINS
 /* Pseudo-events of the pooled rates in each bin of age of a zone's own. */
 #define POOL_EVENTS 3.0
-/* Hours in which a sight loses its weight: availability of one hour says little of the next day's
- * (day-to-day correlation 0.3 to 0.7). */
-#define SIGHT_HOURS 12.0
 /* A zone without history: that of the pooled zones, weighed as so many hours. */
 #define SHARE_HOURS 12.0
 
@@ -62,47 +60,137 @@ static void learn_zone(const struct ebb_policy_setup *setup, const double *up, c
     ebb_lives_rates(&own_down, down, POOL_EVENTS, ret->end_down_per_hour);
 }
 
-double ebb_belief_up(const struct ebb_beliefs *b, const struct ebb_view *v, size_t z)
+/* Hours spent in each bin of age by a life that these rates end. */
+static void occupy(const double *per_hour, double *ret_hours)
 {
-    const struct ebb_belief *k = &b->zones[z];
-    const struct ebb_sight *s = &v->zones[z];
-    if (s->up < 0)
-        return k->share;
-    double ago_h = (v->now_s - s->seen_s) / 3600;
-    if (ago_h * 3600 <= EPSILON_S)
-        return s->up;
-    double age_h = (s->seen_s - s->since_s) / 3600;
-    double up_age_h = s->up ? age_h : 0, down_age_h = s->up ? 0 : age_h;
-    double ends = k->end_up_per_hour[ebb_life_bin(up_age_h + ago_h / 2)];
-    double recovers = k->end_down_per_hour[ebb_life_bin(down_age_h + ago_h / 2)];
-    double rest = recovers / (ends + recovers);
-    double now = rest + (s->up - rest) * exp(-(ends + recovers) * ago_h);
-    double weight = exp(-ago_h / SIGHT_HOURS);
-    return weight * now + (1 - weight) * k->share;
+    double lives = 1;
+    for (size_t b = 0; b < BINS; b++) {
+        double rate = fmax(1e-6, per_hour[b]);
+        double die = -expm1(-rate * (ebb_life_bin_from_h[b + 1] - ebb_life_bin_from_h[b]));
+        ret_hours[b] = lives * die / rate;
+        lives *= 1 - die;
+    }
 }
 
-double ebb_belief_age_h(const struct ebb_beliefs *b, const struct ebb_view *v, size_t z)
+static void scale_to(double *value, double sum)
 {
-    const struct ebb_sight *s = &v->zones[z];
-    double typical_h = b->zones[z].typical_age_h;
-    if (s->up < 0)
-        return typical_h;
-    double seen_h = (s->seen_s - s->since_s) / 3600, ago_h = (v->now_s - s->seen_s) / 3600;
-    if (s->up == 0)
-        return fmin(ago_h / 2, typical_h); /* it came up somewhere since */
-    return s->whole ? seen_h + ago_h : fmax(seen_h + ago_h, typical_h);
+    double now = 0;
+    for (size_t b = 0; b < BINS; b++)
+        now += value[b];
+    for (size_t b = 0; b < BINS; b++)
+        value[b] *= now > 0 ? sum / now : 0;
 }
 
-size_t ebb_beliefs_best(const struct ebb_beliefs *b, const struct ebb_view *v, const double *score)
+void ebb_outlook_init(struct ebb_outlook *o, const struct ebb_beliefs *b)
 {
+    *o = (struct ebb_outlook){.beliefs = b,
+                              .zones = ebb_alloc_array(b->count, sizeof *o->zones),
+                              .begun = ebb_alloc_array(b->count, sizeof *o->begun)};
+    for (size_t z = 0; z < b->count; z++) {
+        occupy(b->zones[z].end_up_per_hour, o->begun[z].up);
+        occupy(b->zones[z].end_down_per_hour, o->begun[z].down);
+        scale_to(o->begun[z].up, b->zones[z].share);
+        scale_to(o->begun[z].down, 1 - b->zones[z].share);
+    }
+    ebb_outlook_begin(o);
+}
+
+void ebb_outlook_clean_up(struct ebb_outlook *o)
+{
+    free(o->zones);
+    free(o->begun);
+    *o = (struct ebb_outlook){0};
+}
+
+void ebb_outlook_begin(struct ebb_outlook *o)
+{
+    o->now_s = 0;
+    memcpy(o->zones, o->begun, o->beliefs->count * sizeof *o->zones);
+}
+
+/* One of the two states: what ends goes to `ret_ended`, what grows older one bin up. */
+static double move_on(double *by_age, const double *per_hour, double dt_h)
+{
+    double ended = 0, older = 0;
+    for (size_t b = 0; b < BINS; b++) {
+        double ends = by_age[b] * -expm1(-per_hour[b] * dt_h);
+        double stays = by_age[b] - ends;
+        double width_h = ebb_life_bin_from_h[b + 1] - ebb_life_bin_from_h[b];
+        double ages = stays * fmin(1, dt_h / width_h);
+        by_age[b] = stays - ages + older;
+        older = ages;
+        ended += ends;
+    }
+    by_age[BINS - 1] += older;
+    return ended;
+}
+
+void ebb_outlook_pass(struct ebb_outlook *o, double to_s, double step_s)
+{
+    while (to_s - o->now_s > 1e-3) {
+        double dt_s = fmin(step_s, to_s - o->now_s);
+        for (size_t z = 0; z < o->beliefs->count; z++) {
+            struct ebb_outlook_zone *k = &o->zones[z];
+            const struct ebb_belief *b = &o->beliefs->zones[z];
+            double lost = move_on(k->up, b->end_up_per_hour, dt_s / 3600);
+            k->up[0] += move_on(k->down, b->end_down_per_hour, dt_s / 3600);
+            k->down[0] += lost;
+        }
+        o->now_s += dt_s;
+    }
+}
+
+double ebb_outlook_up(const struct ebb_outlook *o, size_t z)
+{
+    double sum = 0;
+    for (size_t b = 0; b < BINS; b++)
+        sum += o->zones[z].up[b];
+    return sum;
+}
+
+void ebb_outlook_see(struct ebb_outlook *o, size_t z, bool up)
+{
+    struct ebb_outlook_zone *k = &o->zones[z];
+    double chance = ebb_outlook_up(o, z);
+    memset(up ? k->down : k->up, 0, sizeof k->up);
+    scale_to(up ? k->up : k->down, 1);
+    if ((up ? chance : 1 - chance) < 1e-9) /* against all belief: it has just begun */
+        *(up ? k->up : k->down) = 1;
+}
+
+double ebb_outlook_age_h(const struct ebb_outlook *o, size_t z)
+{
+    static const double middle_h[BINS] = {0.125, 0.375, 0.75, 1.5, 3, 6, 12, 24, 40};
+    double sum = 0, weight = 0;
+    for (size_t b = 0; b < BINS; b++) {
+        sum += o->zones[z].up[b] * log(middle_h[b]);
+        weight += o->zones[z].up[b];
+    }
+    return weight > 0 ? exp(sum / weight) : middle_h[0];
+}
+
+/* A replay: always on spot where the rule finds it, searching otherwise. */
+struct replay {
+    const struct ebb_trace **traces; /* NULL: a zone without history */
+    struct ebb_outlook outlook;
+    double gap_h, most_h;
+    size_t attempts; /* launches that a tick has time for */
+    size_t zone;     /* SIZE_MAX: searching */
+    bool *tried;     /* in this tick */
+    double search_h, found_h;
+    struct ebb_lives searches, finds;
+};
+
+static size_t best_zone(const struct replay *r)
+{
+    const struct ebb_outlook *o = &r->outlook;
     size_t best = SIZE_MAX;
     double most = 0;
-    for (size_t z = 0; z < b->count; z++) {
-        double life = score != NULL
-                          ? score[z]
-                          : ebb_rates_mean_life_h(b->zones[z].end_up_per_hour,
-                                                  ebb_belief_age_h(b, v, z), v->work_left_s / 3600);
-        double worth = life > 0 ? life * ebb_belief_up(b, v, z) : 0;
+    for (size_t z = 0; z < o->beliefs->count; z++) {
+        double worth = r->tried[z] ? 0
+                                   : ebb_outlook_up(o, z) *
+                                         ebb_rates_mean_life_h(o->beliefs->zones[z].end_up_per_hour,
+                                                               ebb_outlook_age_h(o, z), r->most_h);
         if (worth > most) {
             most = worth;
             best = z;
@@ -111,99 +199,92 @@ size_t ebb_beliefs_best(const struct ebb_beliefs *b, const struct ebb_view *v, c
     return best;
 }
 
-/* A replay: always on spot where the rule finds it, searching otherwise. */
-struct replay {
-    const struct ebb_beliefs *b;
-    const struct ebb_trace **traces; /* NULL: a zone without history */
-    struct ebb_view view;
-    struct ebb_sight *sights;
-    double search_h;
-    double found_s;
-    struct ebb_lives searches, finds;
-};
-
 static bool look(struct replay *r, size_t z, size_t tick)
 {
-    struct ebb_sight *s = &r->sights[z];
-    int up = r->traces[z]->up[tick];
-    if (s->up != up) {
-        s->whole = s->up >= 0 && r->view.now_s - s->seen_s <= r->view.rules->gap_s + EPSILON_S;
-        s->since_s = r->view.now_s;
-        s->up = up;
-    }
-    s->seen_s = r->view.now_s;
-    return up != 0;
+    bool up = r->traces[z]->up[tick] != 0;
+    ebb_outlook_see(&r->outlook, z, up);
+    return up;
 }
 
-/* True when a zone was found up. */
 static bool try_zones(struct replay *r, size_t tick)
 {
-    const struct ebb_onejob_rules *rules = r->view.rules;
-    double attempts = rules->probe_s > 0 ? floor(rules->gap_s / rules->probe_s + 1e-9) : INFINITY;
-    for (size_t tried = 0; tried < r->b->count && (double)tried < fmax(1, attempts); tried++) {
-        size_t z = ebb_beliefs_best(r->b, &r->view, NULL);
+    memset(r->tried, 0, r->outlook.beliefs->count * sizeof *r->tried);
+    for (size_t i = 0; i < r->attempts; i++) {
+        size_t z = best_zone(r);
         if (z == SIZE_MAX)
             return false;
         if (look(r, z, tick)) {
-            r->view.zone = z;
+            r->zone = z;
             return true;
         }
+        r->tried[z] = true;
     }
     return false;
 }
 
 static void replay_tick(struct replay *r, size_t tick)
 {
-    double gap_h = r->view.rules->gap_s / 3600;
-    r->view.now_s = (double)tick * r->view.rules->gap_s;
-    if (r->view.instance == EBB_INSTANCE_SPOT) {
-        if (look(r, r->view.zone, tick))
+    ebb_outlook_pass(&r->outlook, (double)tick * r->gap_h * 3600, r->gap_h * 3600);
+    if (r->zone != SIZE_MAX) {
+        if (look(r, r->zone, tick)) {
+            r->found_h += r->gap_h;
             return;
-        ebb_lives_add(&r->finds, 0, (r->view.now_s - r->found_s) / 3600, true, 1);
-        r->view.instance = EBB_INSTANCE_NONE;
+        }
+        ebb_lives_add(&r->finds, 0, r->found_h, true, 1);
+        r->zone = SIZE_MAX;
         r->search_h = 0;
     }
     if (try_zones(r, tick)) {
         if (r->search_h > 0)
             ebb_lives_add(&r->searches, 0, r->search_h, true, 1);
-        r->view.instance = EBB_INSTANCE_SPOT;
-        r->found_s = r->view.now_s;
+        r->found_h = r->gap_h;
     } else {
-        r->search_h += gap_h;
+        r->search_h += r->gap_h;
     }
+}
+
+static size_t attempts_of(const struct ebb_onejob_rules *rules, size_t zones)
+{
+    double most = rules->probe_s > 0 ? floor(rules->gap_s / rules->probe_s + 1e-9) : INFINITY;
+    return most < (double)zones ? (size_t)fmax(1, most) : zones;
+}
+
+/* How many ticks of history all zones share; 0: not all have one. */
+static size_t shared_ticks(const struct ebb_policy_setup *setup, const struct ebb_trace **ret)
+{
+    size_t ticks = SIZE_MAX;
+    for (size_t z = 0; z < setup->zone_count; z++) {
+        ret[z] = ebb_history_find(setup->history, setup->zones[z]->name);
+        if (ret[z] == NULL || ret[z]->gap_s != setup->rules->gap_s)
+            return 0;
+        size_t len = ebb_history_ticks(setup->history, ret[z]);
+        ticks = len < ticks ? len : ticks;
+    }
+    return ticks;
 }
 
 static void learn_search(const struct ebb_policy_setup *setup, struct ebb_beliefs *b)
 {
     EBB_AUTO_FREE const struct ebb_trace **traces = ebb_alloc_array(b->count, sizeof *traces);
-    EBB_AUTO_FREE struct ebb_sight *sights = ebb_alloc_array(b->count, sizeof *sights);
-    struct replay r = {.b = b,
-                       .traces = traces,
-                       .sights = sights,
-                       .view = {.rules = setup->rules,
-                                .work_left_s = setup->rules->work_s,
-                                .zone_count = b->count,
-                                .zones = sights}};
-    size_t ticks = SIZE_MAX, found = 0;
+    EBB_AUTO_FREE bool *tried = ebb_alloc_array(b->count, sizeof *tried);
+    struct replay r = {.traces = traces,
+                       .gap_h = setup->rules->gap_s / 3600,
+                       .most_h = setup->rules->work_s / 3600,
+                       .attempts = attempts_of(setup->rules, b->count),
+                       .zone = SIZE_MAX,
+                       .tried = tried};
+    size_t ticks = shared_ticks(setup, traces);
+    double down[BINS] = {0}, up[BINS] = {0};
     for (size_t z = 0; z < b->count; z++) {
-        sights[z].up = -1;
-        traces[z] = ebb_history_find(setup->history, setup->zones[z]->name);
-        if (traces[z] == NULL || traces[z]->gap_s != setup->rules->gap_s)
-            continue;
-        size_t len = ebb_history_ticks(setup->history, traces[z]);
-        ticks = len < ticks ? len : ticks;
-        found++;
-    }
-    double down[EBB_LIFE_BINS] = {0}, up[EBB_LIFE_BINS] = {0};
-    for (size_t z = 0; z < b->count; z++) {
-        for (size_t i = 0; i < EBB_LIFE_BINS; i++) {
+        for (size_t i = 0; i < BINS; i++) {
             down[i] += b->zones[z].end_down_per_hour[i] / (double)b->count;
             up[i] += b->zones[z].end_up_per_hour[i] / (double)b->count;
         }
     }
-    if (found == b->count)
-        for (size_t t = 0; t < ticks; t++)
-            replay_tick(&r, t);
+    ebb_outlook_init(&r.outlook, b);
+    for (size_t t = 0; t < ticks; t++)
+        replay_tick(&r, t);
+    ebb_outlook_clean_up(&r.outlook);
     ebb_lives_rates(&r.searches, down, POOL_EVENTS, b->search_end_per_hour);
     ebb_lives_rates(&r.finds, up, POOL_EVENTS, b->found_end_per_hour);
 }
@@ -211,7 +292,7 @@ static void learn_search(const struct ebb_policy_setup *setup, struct ebb_belief
 void ebb_beliefs_learn(const struct ebb_policy_setup *setup, struct ebb_beliefs *ret)
 {
     struct ebb_lives all_up = {0}, all_down = {0};
-    double up[EBB_LIFE_BINS], down[EBB_LIFE_BINS];
+    double up[BINS], down[BINS];
     ebb_lives_of(setup->history, NULL, true, &all_up);
     ebb_lives_of(setup->history, NULL, false, &all_down);
     ebb_lives_pooled(&all_up, up);
@@ -226,7 +307,7 @@ void ebb_beliefs_learn(const struct ebb_policy_setup *setup, struct ebb_beliefs 
         learn_search(setup, ret);
         return;
     }
-    for (size_t i = 0; i < EBB_LIFE_BINS; i++) {
+    for (size_t i = 0; i < BINS; i++) {
         ret->search_end_per_hour[i] = ret->zones[0].end_down_per_hour[i];
         ret->found_end_per_hour[i] = ret->zones[0].end_up_per_hour[i];
     }

@@ -17,7 +17,8 @@ struct ebb_beliefs {
     size_t count;
     struct ebb_belief *zones;
     /* The rate at which a search over all zones ends, by its age: of one zone, its outages' own; of
-     * several, from a replay of the history with the rule of ebb_beliefs_best. */
+     * several, from a replay of the history that always tries the zone of the longest life times
+     * chance. */
     double search_end_per_hour[EBB_LIFE_BINS];
     /* The rate at which what it found ends, by the time since: of one zone its up-runs' own. */
     double found_end_per_hour[EBB_LIFE_BINS];
@@ -25,12 +26,27 @@ struct ebb_beliefs {
 
 void ebb_beliefs_learn(const struct ebb_policy_setup *setup, struct ebb_beliefs *ret);
 void ebb_beliefs_clean_up(struct ebb_beliefs *b);
-/* The probability that zone z is up now. */
-double ebb_belief_up(const struct ebb_beliefs *b, const struct ebb_view *v, size_t z);
-/* The age of its up-run, if it is up. */
-double ebb_belief_age_h(const struct ebb_beliefs *b, const struct ebb_view *v, size_t z);
-/* Where an attempt is worth most: score (may be NULL: expected hours of life) times the probability
- * of being up. SIZE_MAX: all are known to be down, or no score is over 0. */
-size_t ebb_beliefs_best(const struct ebb_beliefs *b, const struct ebb_view *v, const double *score);
+
+/* A filter over one run: the probability of each zone's states. Begun it holds what a moment drawn
+ * at random would show; time moves it by the rates, a sight cuts it to what was seen. */
+struct ebb_outlook_zone {
+    double up[EBB_LIFE_BINS], down[EBB_LIFE_BINS]; /* by age; they sum up to 1 */
+};
+
+struct ebb_outlook {
+    const struct ebb_beliefs *beliefs;
+    double now_s;
+    struct ebb_outlook_zone *zones, *begun;
+};
+
+void ebb_outlook_init(struct ebb_outlook *o, const struct ebb_beliefs *b);
+void ebb_outlook_clean_up(struct ebb_outlook *o);
+void ebb_outlook_begin(struct ebb_outlook *o);
+/* In steps of at most step_s. */
+void ebb_outlook_pass(struct ebb_outlook *o, double to_s, double step_s);
+void ebb_outlook_see(struct ebb_outlook *o, size_t z, bool up);
+double ebb_outlook_up(const struct ebb_outlook *o, size_t z);
+/* The geometric mean of an up-run's age, if there is one: hazards go with its logarithm. */
+double ebb_outlook_age_h(const struct ebb_outlook *o, size_t z);
 
 #endif

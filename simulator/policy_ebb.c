@@ -4,16 +4,19 @@
  * One zone: the cheapest of idle, on-demand and spot as its table has it. Spot, once launched, is
  * kept: what it has lived through makes it better than a new one.
  *
- * Several: a launch in zone z is tried where P(up) G_z is greatest, G_z the lesser of two gains
- * over doing without. One is that of a table with the zone's own up-runs, in which a short-lived
- * zone is all there is: it knows the ages at which a launch is worth its restart. The other is that
- * of a table of the search over all zones (how long it takes, how long what it finds lasts), with
+ * Several, or one that is not seen without a launch: what each is in is a belief (beliefs.h). A
+ * launch in zone z is tried where both of two gains are over 0. One is that of a table with the
+ * zone's own up-runs, in which a short-lived zone is all there is: it knows the ages at which a
+ * launch is worth its restart. The other is that of a table of the search over all zones (how long
+ * it takes, how long what it finds lasts): with
  *
  *     C_z = E[ price L + V(time left - L, work left - (L - d)+) ],   L the life in z from its age
  * on
  *
- * for the cost in zone z: it knows that others are better. What is done without, idle or on-demand,
- * is the search's. A launch that fails costs the time until that is known; from on-demand, nothing.
+ * the gain over doing without is V - C_z; it knows that others are better, and the zone tried first
+ * is that of the greatest P(up) (V - C_z). What is done without, idle or on-demand, is the
+ * search's. A launch that fails costs the time until that is known; from on-demand, nothing, so
+ * that before on-demand is begun no more can be gained by trying than its start costs.
  *
  * The net of Can't Be Late is part of the values, and stands here again for what no table can vouch
  * for. */
@@ -23,12 +26,16 @@
 #include "scheduler/core/value.h"
 #include "simulator/beliefs.h"
 
+#define EPSILON_S    1e-3
+#define LEAST_CHANCE 1e-3
+
 struct ebb {
     struct ebb_beliefs beliefs;
     struct ebb_value *search;
-    struct ebb_value **own; /* of several zones: each with its own up-runs */
-    double *gain;
+    struct ebb_value **own; /* of zones that are not seen: each with its own up-runs */
+    struct ebb_outlook outlook;
     double search_since_s; /* when spot was last lost, or the job began */
+    double tick_s;         /* when this tick began */
 };
 
 static struct ebb_value *solve(const struct ebb_onejob_rules *r, const struct ebb_beliefs *b,
@@ -50,8 +57,10 @@ static struct ebb_value *solve(const struct ebb_onejob_rules *r, const struct eb
 
 static void begin_ebb(void *self, const struct ebb_view *v)
 {
+    struct ebb *p = self;
     (void)v;
-    ((struct ebb *)self)->search_since_s = 0;
+    p->search_since_s = 0;
+    ebb_outlook_begin(&p->outlook);
 }
 
 /* Costs to the end by what is done now. */
@@ -125,43 +134,72 @@ static double spot_usd(const struct ebb *p, const struct ebb_view *v, size_t z, 
     return usd + lives * price * whole_h;
 }
 
-/* G_z above, were the zone up now. */
+/* V - C_z above, were the zone up now; 0 where its own table would not launch. */
 static double gain_usd(const struct ebb *p, const struct ebb_view *v, size_t z, double without_usd)
 {
-    double age_h = ebb_belief_age_h(&p->beliefs, v, z);
+    double age_h = ebb_outlook_age_h(&p->outlook, z);
     struct costs own = weigh(p->own[z], v, true, age_h * 3600);
-    double own_usd = fmin(own.idle_usd, own.on_demand_usd) - own.spot_usd;
-    if (!(own_usd > 0))
+    if (!(own.spot_usd < fmin(own.idle_usd, own.on_demand_usd)))
         return 0;
-    return fmin(own_usd, without_usd - spot_usd(p, v, z, age_h, v->rules->restart_s));
+    return fmax(0, without_usd - spot_usd(p, v, z, age_h, v->rules->restart_s));
 }
 
-static struct ebb_choice decide_many(struct ebb *p, const struct ebb_view *v)
+/* The zone to try; SIZE_MAX: none. Who was seen down is not asked again in the same tick. */
+static size_t best_zone(const struct ebb *p, const struct ebb_view *v, double without_usd,
+                        double *ret_gain, double *ret_chance)
 {
-    struct costs search = weigh(p->search, v, false, v->now_s - p->search_since_s);
-    double without_usd = fmin(search.idle_usd, search.on_demand_usd);
+    size_t best = SIZE_MAX;
+    double most = 0;
     for (size_t z = 0; z < p->beliefs.count; z++) {
-        bool maybe = ebb_belief_up(&p->beliefs, v, z) > 0;
-        p->gain[z] = maybe ? gain_usd(p, v, z, without_usd) : 0;
+        const struct ebb_sight *s = &v->zones[z];
+        double chance = ebb_outlook_up(&p->outlook, z);
+        if ((s->up == 0 && s->seen_s >= p->tick_s - EPSILON_S) || chance < LEAST_CHANCE)
+            continue;
+        double gain = gain_usd(p, v, z, without_usd);
+        if (chance * gain <= most)
+            continue;
+        most = chance * gain;
+        best = z;
+        *ret_gain = gain;
+        *ret_chance = chance;
     }
+    return best;
+}
+
+static struct ebb_choice decide_unseen(struct ebb *p, const struct ebb_view *v)
+{
+    if (v->tick_begins)
+        p->tick_s = v->now_s;
+    ebb_outlook_pass(&p->outlook, v->now_s, v->rules->gap_s);
+    struct costs search = weigh(p->search, v, false, v->now_s - p->search_since_s);
     struct ebb_choice otherwise =
         search.idle_usd < search.on_demand_usd ? EBB_STAY_IDLE : EBB_ON_DEMAND;
-    size_t zone = ebb_beliefs_best(&p->beliefs, v, p->gain);
+    double gain, chance;
+    size_t zone = best_zone(p, v, fmin(search.idle_usd, search.on_demand_usd), &gain, &chance);
     if (zone == SIZE_MAX)
         return otherwise;
-    /* In vain it would put on-demand off by the time that it takes to know. */
-    double chance = ebb_belief_up(&p->beliefs, v, zone);
-    double delay_usd = v->rules->probe_s / 3600 * v->rules->on_demand_usd_per_hour;
+    /* In vain it would put on-demand off; in time it saves on-demand's start, as money and slack.
+     */
+    double od_per_s = v->rules->on_demand_usd_per_hour / 3600;
+    double saves_usd = fmin(gain, 2 * v->rules->restart_s * od_per_s);
     if (v->instance == EBB_INSTANCE_NONE && otherwise.instance == EBB_INSTANCE_ON_DEMAND &&
-        chance * p->gain[zone] <= (1 - chance) * delay_usd)
+        chance * saves_usd <= (1 - chance) * v->rules->probe_s * od_per_s)
         return otherwise;
     return EBB_SPOT_IN(zone);
+}
+
+static void see_ebb(void *self, const struct ebb_view *v, size_t z)
+{
+    struct ebb *p = self;
+    if (p->own == NULL)
+        return;
+    ebb_outlook_pass(&p->outlook, v->now_s, v->rules->gap_s);
+    ebb_outlook_see(&p->outlook, z, v->zones[z].up == 1);
 }
 
 static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
 {
     struct ebb *p = self;
-    bool many = p->beliefs.count > 1;
     if (v->instance == EBB_INSTANCE_SPOT) {
         p->search_since_s = v->now_s;
         if (!ebb_view_may_stay_on_spot(v))
@@ -170,18 +208,18 @@ static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
     }
     if (ebb_view_net(v))
         return EBB_ON_DEMAND;
-    return many ? decide_many(p, v) : decide_one(p, v);
+    return p->own != NULL ? decide_unseen(p, v) : decide_one(p, v);
 }
 
 static void release_ebb(void *self)
 {
     struct ebb *p = self;
     ebb_value_destroy(p->search);
-    for (size_t z = 0; z < p->beliefs.count; z++)
+    for (size_t z = 0; p->own != NULL && z < p->beliefs.count; z++)
         ebb_value_destroy(p->own[z]);
     free(p->own);
+    ebb_outlook_clean_up(&p->outlook);
     ebb_beliefs_clean_up(&p->beliefs);
-    free(p->gain);
     free(p);
 }
 
@@ -189,11 +227,16 @@ struct ebb_policy ebb_policy_ebb(const struct ebb_policy_setup *setup)
 {
     struct ebb *p = ebb_alloc(sizeof *p);
     ebb_beliefs_learn(setup, &p->beliefs);
-    p->gain = ebb_alloc_array(p->beliefs.count, sizeof *p->gain);
+    ebb_outlook_init(&p->outlook, &p->beliefs);
     p->search = solve(setup->rules, &p->beliefs, p->beliefs.found_end_per_hour);
-    p->own = ebb_alloc_array(p->beliefs.count, sizeof *p->own);
-    for (size_t z = 0; p->beliefs.count > 1 && z < p->beliefs.count; z++)
-        p->own[z] = solve(setup->rules, &p->beliefs, p->beliefs.zones[z].end_up_per_hour);
-    return (struct ebb_policy){
-        .self = p, .begin = begin_ebb, .decide = decide_ebb, .release = release_ebb};
+    if (p->beliefs.count > 1 || setup->rules->probe_s > 0) {
+        p->own = ebb_alloc_array(p->beliefs.count, sizeof *p->own);
+        for (size_t z = 0; z < p->beliefs.count; z++)
+            p->own[z] = solve(setup->rules, &p->beliefs, p->beliefs.zones[z].end_up_per_hour);
+    }
+    return (struct ebb_policy){.self = p,
+                               .begin = begin_ebb,
+                               .decide = decide_ebb,
+                               .see = see_ebb,
+                               .release = release_ebb};
 }

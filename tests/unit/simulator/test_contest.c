@@ -155,6 +155,30 @@ static void more_slack_never_costs_more_beyond_the_interval(void **state)
     ebb_traces_clean_up(&set);
 }
 
+/* In mode `any` a zone is not seen without a launch, the only one neither. */
+static void one_zone_that_is_not_seen_costs_little_more_than_one_that_is(void **state)
+{
+    (void)state;
+    static const char *const mine[] = {"ebb"};
+    struct ebb_traces set = {0};
+    struct ebb_random random;
+    ebb_random_seed(&random, 4);
+    made_add(&set, "x-1a", 3000, 600, 8, 2, &random);
+    struct ebb_contest c = over(&set, false);
+    c.policies = mine;
+    c.policy_count = 1;
+    struct ebb_contest_result seen = {0}, unseen = {0};
+    run(&c, &seen);
+    c.any = true;
+    run(&c, &unseen);
+    double ratio = unseen.rows[0].cost_mean / seen.rows[0].cost_mean;
+    if (!(ratio > 0.97 && ratio < 1.15))
+        fail_msg("%g times", ratio);
+    ebb_contest_result_clean_up(&seen);
+    ebb_contest_result_clean_up(&unseen);
+    ebb_traces_clean_up(&set);
+}
+
 static void the_order_of_the_files_changes_nothing(void **state)
 {
     (void)state;
@@ -200,6 +224,7 @@ int main(void)
         cmocka_unit_test(prices_scale_every_cost),
         cmocka_unit_test(spot_that_never_ends_gives_the_trivial_plan),
         cmocka_unit_test(more_slack_never_costs_more_beyond_the_interval),
+        cmocka_unit_test(one_zone_that_is_not_seen_costs_little_more_than_one_that_is),
         cmocka_unit_test(the_order_of_the_files_changes_nothing),
         cmocka_unit_test(a_trace_too_short_for_the_deadline_is_refused),
     };
