@@ -280,10 +280,12 @@ static int offer_one(const struct offering *o, const struct ebb_ec2_type *type, 
     if (type->spot && spot != NULL) {
         offer.market = EBB__MARKET__SPOT;
         offer.usd_micros_per_hour = *spot;
+        offer.cap_s = type->spot_cap_s;
         code = o->fn(o->ctx, &offer);
     }
     if (code == 0 && type->on_demand && offer.on_demand_usd_micros_per_hour > 0) {
         offer.market = EBB__MARKET__ON_DEMAND;
+        offer.cap_s = 0;
         offer.usd_micros_per_hour = offer.on_demand_usd_micros_per_hour;
         code = o->fn(o->ctx, &offer);
     }

@@ -237,6 +237,10 @@ int ebb_ec2_read_type(const struct ebb_xml_node *item, const char *architecture,
     t.on_demand = usage == NULL || has_item(usage, "on-demand");
     t.usable = (architectures == NULL || has_item(architectures, architecture)) &&
                strcmp(ebb_xml_get(item, "bareMetal"), "true") != 0;
+    const char *cap = ebb_xml_get(item, "ebbSpotCapSeconds");
+    if (cap[0] != '\0' && (ebb_parse_double(cap, &t.spot_cap_s, NULL) < 0 || !(t.spot_cap_s > 0) ||
+                           t.spot_cap_s > 1e9))
+        return corrupt(err, "a cap that is no number of seconds");
     int code = read_gpus(item, &t, err);
     if (code == 0)
         *ret = t;

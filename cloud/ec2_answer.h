@@ -31,7 +31,8 @@ struct ebb_ec2_type {
     char gpu_model[32]; /* "a10g"; "" when none */
     bool spot;
     bool on_demand;
-    bool usable; /* our processor architecture, not bare metal */
+    double spot_cap_s; /* no spot VM lives longer (the emulated cloud's alone); 0: no cap */
+    bool usable;       /* our processor architecture, not bare metal */
 };
 /* An element of an instanceTypeSet; `architecture` is "x86_64" or "arm64". */
 int ebb_ec2_read_type(const struct ebb_xml_node *item, const char *architecture,

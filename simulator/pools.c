@@ -81,6 +81,7 @@ static void add_offer(struct ebb_fleet *f, const Ebb__Offer *o)
         p->count = 1;
     }
     p->steps[0] = (struct ebb_fleet_price_step){0, o->usd_micros_per_hour};
+    f->types[type].cap_s = o->cap_s / (double)f->time_scale;
 }
 
 static void take_capacity(struct ebb_fleet *f, const struct ebb_fleet *like)

@@ -52,11 +52,13 @@ static void add_offers(const struct ebb_fleet *f, const char *provider, size_t z
     o.on_demand_usd_micros_per_hour = t->on_demand_usd_micros_per_hour;
     if (spot->count > 0) {
         o.market = EBB__MARKET__SPOT;
+        o.cap_s = t->cap_s * (double)f->time_scale;
         o.usd_micros_per_hour = spot->steps[0].usd_micros_per_hour;
         list->offers[list->count++] = o;
     }
     if (t->on_demand_usd_micros_per_hour > 0) {
         o.market = EBB__MARKET__ON_DEMAND;
+        o.cap_s = 0;
         o.usd_micros_per_hour = t->on_demand_usd_micros_per_hour;
         list->offers[list->count++] = o;
     }

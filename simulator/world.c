@@ -251,6 +251,23 @@ static void on_lifetime(void *ctx, uint32_t vm, uint32_t b)
     revoke(w, vm, &notice, l->rebalance_lead_s);
 }
 
+static void on_cap(void *ctx, uint32_t vm, uint32_t b)
+{
+    struct ebb_world *w = ctx;
+    (void)b;
+    if (ebb_world_vm_is_live(&w->vms[vm]))
+        revoke(w, vm, w->model != NULL ? &w->model->notice : &w->fleet->notice, -1);
+}
+
+/* At its cap a VM is gone: the notice comes before. */
+static void start_cap(struct ebb_world *w, uint32_t vm)
+{
+    double cap_s = w->fleet->types[w->vms[vm].type].cap_s;
+    const struct ebb_fleet_notice *n = w->model != NULL ? &w->model->notice : &w->fleet->notice;
+    if (cap_s > 0)
+        ebb_agenda_add(w->agenda, in_s(w, ebb_fleet_cap_decided_s(cap_s, n)), on_cap, w, vm, 0);
+}
+
 static void start_lifetime(struct ebb_world *w, uint32_t vm)
 {
     const struct ebb_world_vm *v = &w->vms[vm];
@@ -258,14 +275,13 @@ static void start_lifetime(struct ebb_world *w, uint32_t vm)
     double s = INFINITY;
     if (!v->spot)
         return;
+    start_cap(w, vm);
     ebb_random_seed(&random, w->seed ^ ((uint64_t)vm + 1) * BY_LAUNCH);
     if (w->model != NULL && w->model->pools == NULL) {
         s = w->model->lifetime_s(w->model->ctx, v->zone, v->type, ebb_random_uniform(&random));
     } else if (w->model != NULL) {
         const struct ebb_pool_model *m = &w->model->pools[pool_of(w, v->zone, v->type)];
         s = ebb_pool_draw_s(m->own_per_hour, w->model->time_scale, 0, ebb_random_uniform(&random));
-        if (m->cap_s > 0)
-            s = fmin(s, m->cap_s);
     } else {
         const struct ebb_fleet_lifetime *l = ebb_lifetime_find(w->fleet, v->zone, v->type);
         if (l != NULL)

@@ -28,7 +28,6 @@ struct ebb_pool_model {
     double shock_per_hour[EBB_POOL_BINS];    /* by the age of the pool's run */
     double recovery_per_hour[EBB_POOL_BINS]; /* by the age of the outage; all 0: it is not closed */
     double shock_kills;                      /* share of its VMs */
-    double cap_s;                            /* VMs end at this age; 0: no cap */
     bool is_down;                            /* at the start */
     double age_s;                            /* of the run or outage at the start */
 };

@@ -170,7 +170,7 @@ static void put_gpus(struct ebb_buffer *b, const struct ebb_fleet_type *t)
     ebb_markup_close(b, "gpuInfo");
 }
 
-static void put_type(struct ebb_buffer *b, const struct ebb_fleet_type *t)
+static void put_type(struct ebb_buffer *b, const struct ebb_fleet_type *t, double time_scale)
 {
     ebb_markup_open(b, "item");
     ebb_markup_text(b, "instanceType", t->name);
@@ -192,6 +192,8 @@ static void put_type(struct ebb_buffer *b, const struct ebb_fleet_type *t)
     ebb_markup_close(b, "memoryInfo");
     if (t->gpus > 0)
         put_gpus(b, t);
+    if (t->cap_s > 0) /* AWS has none: what its clients do not know they pass over */
+        ebb_markup_format(b, "ebbSpotCapSeconds", "%.3f", t->cap_s * time_scale);
     ebb_markup_close(b, "item");
 }
 
@@ -221,7 +223,7 @@ const char *ebb_ec2_describe_instance_types(struct ebb_ec2_request *q)
     for (i = first; i < f->type_count && shown < max; i++)
         if (ebb_ec2_listed(q, "InstanceType", f->types[i].name) &&
             ebb_ec2_matches(q, &f->types[i], type_property)) {
-            put_type(&q->body, &f->types[i]);
+            put_type(&q->body, &f->types[i], (double)f->time_scale);
             shown++;
         }
     ebb_markup_close(&q->body, "instanceTypeSet");

@@ -321,7 +321,7 @@ static bool read_type(struct ebb_fleet *f, struct ebb_yaml *y, const struct ebb_
                       const char *directory, struct ebb_fleet_type *type)
 {
     static const char *const keys[] = {"name", "vcpus",     "memory", "gpus",
-                                       "gpu",  "on_demand", "spot"};
+                                       "gpu",  "on_demand", "spot",   "cap"};
     static const char *const needed[] = {"name", "vcpus", "memory", "on_demand"};
     size_t before = ebb_yaml_fault_count(y);
 
@@ -345,6 +345,10 @@ static bool read_type(struct ebb_fleet *f, struct ebb_yaml *y, const struct ebb_
         ebb_yaml_fault(y, n, "type: 'gpu' (the model) is missing");
     if (ebb_yaml_get(n, "spot") != NULL)
         read_spot(f, y, ebb_yaml_get(n, "spot"), directory, type);
+    if (ebb_yaml_get(n, "cap") != NULL &&
+        ebb_yaml_read_duration(y, ebb_yaml_get(n, "cap"), "cap", &type->cap_s) && type->cap_s <= 0)
+        ebb_yaml_fault(y, ebb_yaml_get(n, "cap"),
+                       "cap: more than nothing (24h); leave it out for none");
     return ebb_yaml_fault_count(y) == before;
 }
 

@@ -44,6 +44,7 @@ struct ebb_fleet_type {
     int64_t gpus;
     char gpu_model[EBB_FLEET_NAME_SIZE]; /* "a10g"; empty without GPUs */
     int64_t on_demand_usd_micros_per_hour;
+    double cap_s; /* no spot VM lives longer, from running on; 0: no cap */
     struct ebb_fleet_prices spot[EBB_FLEET_MAX_ZONES]; /* by zone index; count 0: not offered */
 };
 
@@ -170,6 +171,7 @@ struct ebb_fleet {
     size_t trace_count;
     struct ebb_fleet_fault *faults;
     size_t fault_count;
+    struct ebb_fleet_notice notice; /* where nothing else is said, and of caps */
 };
 
 /* Parses; `name` stands in messages, files that it refers to are relative to `directory`. On
@@ -186,6 +188,10 @@ int ebb_fleet_zone_index(const struct ebb_fleet *f, const char *name); /* -1: no
 int ebb_fleet_type_index(const struct ebb_fleet *f, const char *name);
 int64_t ebb_fleet_capacity(const struct ebb_fleet *f, int zone, int type);
 bool ebb_fleet_has_fault(const struct ebb_fleet *f, enum ebb_fleet_fault_kind kind);
+
+/* From running on until a VM that ends at its cap is given notice; `length_s` of it is 0 for none.
+ */
+double ebb_fleet_cap_decided_s(double cap_s, const struct ebb_fleet_notice *notice);
 
 /* The parts of the file that tell of trouble (fleet_trouble.c); `y` collects the faults. */
 struct ebb_yaml;

@@ -367,6 +367,7 @@ void ebb_fleet_parse_trouble(struct ebb_fleet *f, struct ebb_yaml *y,
     };
 
     read_notices(&r, ebb_yaml_get(root, "notices"));
+    f->notice = r.notice;
     READ_LIST(&r, root, "revocations", read_revocation, f->revocations, f->revocation_count);
     READ_LIST(&r, root, "lifetimes", read_lifetime, f->lifetimes, f->lifetime_count);
     READ_LIST(&r, root, "traces", read_trace, f->traces, f->trace_count);

@@ -401,6 +401,7 @@ void ebb_guest_end(struct ebb_guest *vm, enum ebb_guest_end how)
     ebb_guest_save(vm);
     ebb_timer_destroy(EBB_TAKE(vm->revoke_timer));
     ebb_timer_destroy(EBB_TAKE(vm->lifetime_timer));
+    ebb_timer_destroy(EBB_TAKE(vm->cap_timer));
     ebb_timer_destroy(vm->timer);
     vm->timer = ebb_timer_new(e->loop, finish, vm);
     ebb_timer_set(vm->timer, SHUTDOWN_NS);
@@ -414,6 +415,7 @@ void ebb_guest_destroy(struct ebb_guest *vm)
     ebb_timer_destroy(vm->timer);
     ebb_timer_destroy(vm->revoke_timer);
     ebb_timer_destroy(vm->lifetime_timer);
+    ebb_timer_destroy(vm->cap_timer);
     ebb_metadata_service_destroy(vm->metadata);
     ebb_gateway_destroy(vm->gateway);
     ebb_params_clean_up(&vm->tags);

@@ -82,6 +82,7 @@ struct ebb_guest {
     bool notice_shown;
     int64_t deadline_wall_ns;
     struct ebb_timer *lifetime_timer;
+    struct ebb_timer *cap_timer;
 };
 
 struct ebb_guest_request {

@@ -55,6 +55,11 @@ double ebb_lifetime_quantile(const struct ebb_fleet_lifetime *l, double u)
     return 0;
 }
 
+double ebb_fleet_cap_decided_s(double cap_s, const struct ebb_fleet_notice *notice)
+{
+    return notice->kind == EBB_FLEET_NOTICE_NONE ? cap_s : fmax(0, cap_s - notice->length_s);
+}
+
 struct ebb_fleet_notice ebb_lifetime_notice(const struct ebb_fleet_lifetime *l, double u)
 {
     struct ebb_fleet_notice notice = l->notice;

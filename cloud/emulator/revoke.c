@@ -137,12 +137,24 @@ static void on_lifetime(void *ctx)
     ebb_guest_revoke(vm, &notice, l->rebalance_lead_s);
 }
 
+static void on_cap(void *ctx)
+{
+    struct ebb_guest *vm = ctx;
+
+    ebb_guest_revoke(vm, &vm->emulator->fleet->notice, -1);
+}
+
 void ebb_revoke_start_lifetime(struct ebb_guest *vm)
 {
     const struct ebb_fleet *f = vm->emulator->fleet;
     const struct ebb_fleet_lifetime *l = ebb_lifetime_find(f, vm->zone, vm->type);
+    double cap_s = f->types[vm->type].cap_s;
     struct ebb_random random;
 
+    if (cap_s > 0 && vm->spot) {
+        vm->cap_timer = ebb_timer_new(vm->emulator->loop, on_cap, vm);
+        ebb_timer_set(vm->cap_timer, to_ns(ebb_fleet_cap_decided_s(cap_s, &f->notice)));
+    }
     if (l == NULL || !vm->spot)
         return;
     ebb_random_seed(&random, f->seed ^ (uint64_t)vm->ordinal * UINT64_C(0x9e3779b97f4a7c15));

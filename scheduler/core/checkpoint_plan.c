@@ -8,8 +8,9 @@
 
 #include "base/memory.h"
 
-#define STEPS EBB_CHECKPOINT_STEPS
-#define AGES  (2 * STEPS + 1) /* older VMs are taken as that old */
+#define STEPS    EBB_CHECKPOINT_STEPS
+#define PAST_CAP 1e-9            /* no 0, which would leave nothing to compare */
+#define AGES     (2 * STEPS + 1) /* older VMs are taken as that old */
 
 /* Survival and its integral from the chain's first age, at ages k steps on, and delta later. */
 struct chain {
@@ -21,6 +22,7 @@ struct chain {
 
 struct ebb_checkpoint_plan {
     double step_s, delta_s, restart_s, silent;
+    bool capped;
     struct chain here, anew;
 };
 
@@ -31,6 +33,12 @@ static double area(double alive, double hazard, double for_s)
     return hazard * for_s > 1e-12 ? alive * (1 - exp(-hazard)) / hazard * for_s : alive * for_s;
 }
 
+/* At the cap it is over, with a notice or without: whoever runs past it loses the piece. */
+static double alive_at(const struct ebb_outlook *o, double age_s, double passed)
+{
+    return o->cap_s > 0 && age_s > o->cap_s ? PAST_CAP : exp(-passed);
+}
+
 static void tabulate(const struct ebb_checkpoint_plan *p, const struct ebb_outlook *o, double age_s,
                      struct chain *c)
 {
@@ -38,9 +46,9 @@ static void tabulate(const struct ebb_checkpoint_plan *p, const struct ebb_outlo
     for (int k = 0; k <= AGES + STEPS; k++) {
         double at = k * p->step_s;
         double during = p->silent * ebb_outlook_cumulative(o, age_s + at, delta);
-        c->alive[k] = exp(-passed);
+        c->alive[k] = alive_at(o, age_s + at, passed);
         c->sum[k] = sum;
-        c->alive_after[k] = exp(-passed - during);
+        c->alive_after[k] = alive_at(o, age_s + at + delta, passed + during);
         c->sum_after[k] = sum + area(c->alive[k], during, delta);
         double next = p->silent * ebb_outlook_cumulative(o, age_s + at, p->step_s);
         sum += area(c->alive[k], next, p->step_s);
@@ -101,6 +109,7 @@ struct ebb_checkpoint_plan *ebb_checkpoint_plan_new(const struct ebb_outlook *he
     p->delta_s = fmax(0, t->checkpoint_s);
     p->restart_s = fmax(0, t->restart_s);
     p->silent = t->silent;
+    p->capped = here->cap_s > 0 || anew->cap_s > 0;
     tabulate(p, anew, 0, &p->anew);
     solve(p, &p->anew, &p->anew);
     tabulate(p, here, age_s, &p->here);
@@ -116,7 +125,9 @@ void ebb_checkpoint_plan_destroy(struct ebb_checkpoint_plan *p)
 static double next_of(const struct ebb_checkpoint_plan *p, const struct chain *c,
                       double work_left_s, double age_s)
 {
-    int j = (int)lround(work_left_s / p->step_s), k = (int)lround(age_s / p->step_s);
+    int j = (int)lround(work_left_s / p->step_s);
+    /* Before a cap a VM is taken for older rather than younger than it is. */
+    int k = (int)(p->capped ? ceil(age_s / p->step_s - 1e-6) : lround(age_s / p->step_s));
     j = j < 1 ? 1 : j > STEPS ? STEPS : j;
     k = k < 0 ? 0 : k > AGES - 1 ? AGES - 1 : k;
     int i = c->best[j][k];

@@ -8,6 +8,8 @@
  *     M(j, t) = min over i of  p (M(j - i, t') + t' - t) + (1 - p) (E[lost] + R + M(j, 0)),
  *     t' = t + i + delta (the last piece needs no checkpoint),  p = S(t') / S(t).
  *
+ * Past a cap S is 0: the last piece that counts ends, with its checkpoint, before it.
+ *
  * Time is cut into `EBB_CHECKPOINT_STEPS` steps of the work; between two ages M is linear. */
 #ifndef EBB_SCHEDULER_CORE_CHECKPOINT_PLAN_H
 #define EBB_SCHEDULER_CORE_CHECKPOINT_PLAN_H

@@ -297,7 +297,12 @@ static void explain_age(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
              "the VM is %.0f s old: %.2g revocations/h expected at that age%s; it lives another "
              "hour with probability %.2f",
              age_s, hazard, o.bulk > 0 ? ", raised as its siblings are being taken" : "",
-             exp(-ebb_outlook_cumulative(&o, age_s, 3600 / in->state->bill_time_scale)));
+             ebb_outlook_survival(&o, age_s, 3600 / in->state->bill_time_scale));
+    if (o.cap_s > 0)
+        line(r,
+             "the cloud ends it at its cap, in %.0f s; jobs that go on move before, the last "
+             "checkpoint is made before",
+             fmax(0, o.cap_s - age_s));
     if (interval > 0)
         line(r,
              "a checkpoint every %.0f s: one takes %.2g s, and %.0f %% of revocations are "

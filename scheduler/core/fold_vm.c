@@ -12,6 +12,8 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
 
+#define AT_CAP 0.98 /* of it: clouds are not punctual, and a launch is seen late */
+
 void ebb_vm_destroy(struct ebb_vm *vm)
 {
     if (vm == NULL)
@@ -153,11 +155,25 @@ static void tell_life(struct ebb_state *s, struct ebb_vm *vm, int64_t to_wall_ns
     vm->told_wall_ns = to_wall_ns;
 }
 
-/* For a VM that the cloud takes: once, at the first sign of it. */
-static void count_revocation(struct ebb_state *s, struct ebb_vm *vm, int64_t wall_ns)
+/* It ends at its offer's cap, which says nothing of revocations. */
+static bool is_at_cap(const struct ebb_state *s, const struct ebb_vm *vm, int64_t end_wall_ns)
+{
+    return vm->offer->cap_s > 0 && vm->born_wall_ns != 0 &&
+           (double)(end_wall_ns - vm->born_wall_ns) / 1e9 * s->bill_time_scale >=
+               AT_CAP * vm->offer->cap_s;
+}
+
+/* For a VM that the cloud takes: once, at the first sign of it. `end_wall_ns`: when it is gone. */
+static void count_revocation(struct ebb_state *s, struct ebb_vm *vm, int64_t wall_ns,
+                             int64_t end_wall_ns)
 {
     if (vm->counted_revocation)
         return;
+    if (is_at_cap(s, vm, end_wall_ns)) {
+        tell_life(s, vm, wall_ns, false);
+        vm->counted_revocation = true;
+        return;
+    }
     if (vm->offer->market == EBB__MARKET__SPOT) {
         s->noticed += vm->notice_wall_ns != 0;
         s->unnoticed += vm->notice_wall_ns == 0;
@@ -259,7 +275,7 @@ int ebb_fold_vm_noticed(struct ebb_state *s, const Ebb__Event *e, struct ebb_err
         vm->notice_wall_ns = e->wall_ns;
         ebb_mean_add(&s->notice_s, (double)(m->deadline_wall_ns - e->wall_ns) / 1e9);
     }
-    count_revocation(s, vm, e->wall_ns);
+    count_revocation(s, vm, e->wall_ns, m->deadline_wall_ns);
     if (vm->state < EBB_VM_NOTICED)
         vm->state = EBB_VM_NOTICED;
     return 0;
@@ -273,7 +289,7 @@ int ebb_fold_vm_lost(struct ebb_state *s, const Ebb__Event *e, struct ebb_error 
     if (!ebb_vm_is_live(vm) || vm->state == EBB_VM_LOST)
         return refused(err, vm, "was lost");
     if (vm->state != EBB_VM_TERMINATING && vm->born_wall_ns != 0)
-        count_revocation(s, vm, e->wall_ns);
+        count_revocation(s, vm, e->wall_ns, e->wall_ns);
     vm->state = EBB_VM_LOST;
     set_text(&vm->end_reason, e->vm_lost->reason);
     return 0;
@@ -303,7 +319,7 @@ int ebb_fold_vm_terminated(struct ebb_state *s, const Ebb__Event *e, struct ebb_
     int64_t ended = m->ended_wall_ns > 0 ? m->ended_wall_ns : e->wall_ns;
     bool ours = vm->state == EBB_VM_TERMINATING && !m->interrupted;
     if (!ours && vm->born_wall_ns != 0)
-        count_revocation(s, vm, ended < e->wall_ns ? ended : e->wall_ns);
+        count_revocation(s, vm, ended < e->wall_ns ? ended : e->wall_ns, ended);
     else
         tell_life(s, vm, ended, false);
     if (m->launched_wall_ns > 0)

@@ -4,6 +4,9 @@
  *   work left of many intervals, or unknown: sqrt(2 delta / h) at the VM's age (Daly's higher
  * order) a few, and enough at stake:              the dynamic programme of checkpoint_plan.h
  *
+ * Before a cap the programme runs from the VM's own age; whichever it is, the last checkpoint
+ * stands before the cap (cap.h).
+ *
  * The programme's tables hold for all jobs of a group on VMs of a place, and are kept for a while:
  * that memory is all that is in here. */
 #ifndef EBB_SCHEDULER_CORE_INTERVALS_H

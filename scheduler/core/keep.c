@@ -6,7 +6,10 @@
  * The first threshold is the higher one: prices that move by less than the difference between the
  * two change nothing, and a move is not undone by the noise that made it. Half-empty VMs at the
  * tail of a bag meet the second step alone. A job that has been running for less than ten times
- * what a move costs it is left where it is. */
+ * what a move costs it is left where it is.
+ *
+ * A VM that the cloud ends at its cap is left in the same two steps, whatever that costs: its jobs
+ * want a new VM in any case. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/cap.h"
 #include "scheduler/core/idle.h"
 #include "scheduler/core/market.h"
 #include "scheduler/core/planning.h"
@@ -26,6 +30,7 @@
 #define USUAL_S      3600.0
 #define LEAST_AGE_S  900.0 /* of billed time: no VM is replaced before its prices are known */
 #define MOST_AT_ONCE 0.1   /* of the VMs are being replaced */
+#define SOON_BOOTS   4.0   /* a cap so many boots away is looked at first */
 #define LEAST_MOVE_S 5.0   /* a move costs no less */
 
 /* ---- ends ---- */
@@ -103,6 +108,7 @@ struct tenant {
     double per_s;                  /* its price */
     double to_pay;                 /* expected, for the rest of its jobs */
     bool must;                     /* a job of it is safe on demand alone */
+    bool leaves;                   /* the cloud ends it at its cap before they are done */
     bool stays;                    /* on demand, for the deadline's sake */
     bool awaited;                  /* room for its jobs boots */
 };
@@ -164,9 +170,12 @@ static bool add_lease(const struct planning *w, const struct ebb_lease *l, struc
     double left_s = lease_left_s(w, &d, l, j, speed);
     double move_s = fmax(LEAST_MOVE_S, d.setup_s + d.checkpoint_s);
     bool must = w->must != NULL && w->must[ebb_planning_group(w, g)];
-    if (!must && (!d.known || since_s(w, l->started_wall_ns) < SETTLED * move_s))
+    double cap_left_s = ebb_cap_left_s(w->in->state, t->vm, w->in->now_wall_ns);
+    bool leaves = cap_left_s < ebb_cap_lead_s(w->in->state, &d) && cap_left_s < left_s;
+    t->leaves |= leaves;
+    if (!must && !leaves && (!d.known || since_s(w, l->started_wall_ns) < SETTLED * move_s))
         return false;
-    if (left_s < LEAST_LEFT * move_s)
+    if (!leaves && left_s < LEAST_LEFT * move_s)
         return false;
     t->group = t->group == NULL ? g : t->group;
     t->left_s = fmax(t->left_s, left_s);
@@ -217,6 +226,8 @@ static int dearest_first(const void *a, const void *b)
     const struct tenant *x = a, *y = b;
     if (x->must != y->must)
         return x->must ? -1 : 1;
+    if (x->leaves != y->leaves)
+        return x->leaves ? -1 : 1;
     double p = x->per_s / (double)x->vm->lease_count, q = y->per_s / (double)y->vm->lease_count;
     if (p != q)
         return p > q ? -1 : 1;
@@ -257,7 +268,8 @@ static double occupied_s(const struct planning *w, const struct room *r)
 static bool may_take(const struct planning *w, const struct tenant *t, size_t room, bool occupied)
 {
     const struct room *r = &w->rooms[room];
-    if (room == t->room || r->emptied || r->vm == EBB_NONE || r->used != occupied ||
+    if (room == t->room || r->emptied || !ebb_planning_lets_in(w, r, t->group) ||
+        r->vm == EBB_NONE || r->used != occupied ||
         ((t->must || t->stays) && r->offer->market == EBB__MARKET__SPOT))
         return false;
     return !w->in->state->vms[r->vm]->rebalance;
@@ -331,7 +343,7 @@ static void empty(struct planning *w, struct tenant *t, const struct fit *fit, d
     for (size_t i = 0; i < fit->count; i++)
         w->rooms[fit->targets[i].room].used = true;
     w->rooms[t->room].rescued = t->must;
-    t->awaited = !fit->ready;
+    t->awaited = !fit->ready || (t->leaves && ebb_cap_is_free(t->vm));
     if (t->awaited)
         return;
     w->rooms[t->room].emptied = true;
@@ -339,6 +351,14 @@ static void empty(struct planning *w, struct tenant *t, const struct fit *fit, d
         snprintf(reason, sizeof reason,
                  "its %zu jobs go on on demand, as the deadline leaves no choice",
                  t->vm->lease_count);
+    else if (t->leaves)
+        snprintf(
+            reason, sizeof reason,
+            "the cloud ends it at its cap in %.0f s; its %zu jobs have %.0f s left and go on on "
+            "%s%s",
+            ebb_cap_left_s(w->in->state, t->vm, w->in->now_wall_ns), t->vm->lease_count, t->left_s,
+            w->in->state->vms[w->rooms[fit->targets[0].room].vm]->id,
+            fit->count > 1 ? " and others" : "");
     else
         snprintf(reason, sizeof reason,
                  "its %zu jobs have %.0f s left, which cost %s here and %s on %s%s",
@@ -367,7 +387,8 @@ static bool gather(struct planning *w, struct tenant *t)
     for (int from = w->backlog && !t->must; from < 2; from++) {
         struct fit fit;
         double cost = fit_elsewhere(w, t, from, &fit) ? cost_elsewhere(w, t, &fit) : INFINITY;
-        if (isfinite(cost) && (t->must || cost <= t->to_pay * (1 - w->in->policy->gather_gain))) {
+        if (isfinite(cost) &&
+            (t->must || t->leaves || cost <= t->to_pay * (1 - w->in->policy->gather_gain))) {
             empty(w, t, &fit, cost);
             return true;
         }
@@ -418,15 +439,33 @@ static void replace(struct planning *w, const struct tenant *t)
     double cost = c->score.usd_micros_per_job * d.jobs * fmax(1, usual);
     double to_pay = t->per_s * t->left_s * ratio_of(w, t->vm, t->group, t->left_s);
     if (c->score.slots < t->vm->lease_count || c->most == 0 ||
-        cost > to_pay * (1 - w->in->policy->move_gain))
+        (!t->leaves && cost > to_pay * (1 - w->in->policy->move_gain)))
         return;
     char pays[EBB_QUANTITY_TEXT_SIZE], would[EBB_QUANTITY_TEXT_SIZE], reason[240];
-    snprintf(reason, sizeof reason,
-             "to take over from %s: its %zu jobs have %.0f s left, which cost %s there and %s "
-             "here, boot and set-up included",
-             t->vm->id, t->vm->lease_count, t->left_s, ebb_format_usd((int64_t)to_pay, pays),
-             ebb_format_usd((int64_t)cost, would));
+    if (t->leaves)
+        snprintf(reason, sizeof reason,
+                 "to take over from %s, which the cloud ends at its cap in %.0f s: its %zu jobs "
+                 "have %.0f s left",
+                 t->vm->id, ebb_cap_left_s(w->in->state, t->vm, w->in->now_wall_ns),
+                 t->vm->lease_count, t->left_s);
+    else
+        snprintf(reason, sizeof reason,
+                 "to take over from %s: its %zu jobs have %.0f s left, which cost %s there and %s "
+                 "here, boot and set-up included",
+                 t->vm->id, t->vm->lease_count, t->left_s, ebb_format_usd((int64_t)to_pay, pays),
+                 ebb_format_usd((int64_t)cost, would));
     ebb_planning_launch(w, c, reason)->used = true;
+}
+
+/* VMs whose cap is near: their jobs will want a new VM in any case, so it boots before and not
+ * after, when what runs since the last checkpoint would be lost and nobody would work meanwhile. */
+static void replace_leaving(struct planning *w, const struct tenant *tenants, size_t count)
+{
+    for (size_t i = 0; i < count && w->vms < w->in->policy->max_vms; i++) {
+        const struct tenant *t = &tenants[i];
+        if (t->leaves && !t->must && !t->awaited && !w->rooms[t->room].emptied)
+            replace(w, t);
+    }
 }
 
 static void plan_replacements(struct planning *w, const struct tenant *tenants, size_t count)
@@ -436,7 +475,7 @@ static void plan_replacements(struct planning *w, const struct tenant *tenants, 
     size_t most = (size_t)ceil(MOST_AT_ONCE * w->vms), under_way = replacements(w);
     for (size_t i = 0; i < count && under_way < most && w->vms < w->in->policy->max_vms; i++) {
         const struct tenant *t = &tenants[i];
-        if (w->rooms[t->room].emptied || t->awaited || t->must || must_stay(w, t) ||
+        if (w->rooms[t->room].emptied || t->awaited || t->leaves || t->must || must_stay(w, t) ||
             ebb_vm_age_s(t->vm, w->in->now_wall_ns) * w->in->state->bill_time_scale < LEAST_AGE_S)
             continue;
         if (t->group != g)
@@ -462,6 +501,7 @@ static bool any_room(const struct planning *w)
 }
 
 struct rough {
+    bool ends_soon; /* its cap may be near */
     double per_job_s;
     size_t room;
 };
@@ -469,6 +509,8 @@ struct rough {
 static int roughly_dearest(const void *a, const void *b)
 {
     const struct rough *x = a, *y = b;
+    if (x->ends_soon != y->ends_soon)
+        return x->ends_soon ? -1 : 1;
     if (x->per_job_s != y->per_job_s)
         return x->per_job_s > y->per_job_s ? -1 : 1;
     return x->room > y->room ? -1 : x->room < y->room;
@@ -479,11 +521,15 @@ static size_t find_tenants(const struct planning *w, struct tenant *ret)
 {
     EBB_AUTO_FREE struct rough *all = ebb_alloc_array(w->room_count + 1, sizeof *all);
     size_t n = 0, count = 0;
+    const struct ebb_mean *boots = &w->in->state->boot_s;
+    double boot_s = boots->count > 0 ? boots->value : w->in->policy->default_boot_s;
     for (size_t i = 0; i < w->room_count; i++) {
         const struct room *r = &w->rooms[i];
         const struct ebb_vm *vm = r->vm == EBB_NONE ? NULL : w->in->state->vms[r->vm];
         if (vm != NULL && vm->state == EBB_VM_READY && vm->lease_count > 0)
-            all[n++] = (struct rough){price_per_s(w, vm->offer) / (double)vm->lease_count, i};
+            all[n++] = (struct rough){ebb_cap_left_s(w->in->state, vm, w->in->now_wall_ns) <
+                                          SOON_BOOTS * boot_s,
+                                      price_per_s(w, vm->offer) / (double)vm->lease_count, i};
     }
     if (n > 1)
         qsort(all, n, sizeof *all, roughly_dearest);
@@ -505,6 +551,7 @@ static void plan_moves(struct planning *w)
         if (!tenants[i].must)
             gather(w, &tenants[i]);
     }
+    replace_leaving(w, tenants, count);
     if (!w->backlog)
         plan_replacements(w, tenants, count);
 }

@@ -70,6 +70,13 @@ double ebb_outlook_cumulative(const struct ebb_outlook *o, double age_s, double 
     return sum;
 }
 
+double ebb_outlook_survival(const struct ebb_outlook *o, double age_s, double for_s)
+{
+    if (o->cap_s > 0 && age_s + for_s > o->cap_s)
+        return 0;
+    return exp(-ebb_outlook_cumulative(o, age_s, for_s));
+}
+
 double ebb_state_hazard(const struct ebb_state *s, const Ebb__Offer *offer, double age_s,
                         int64_t now_wall_ns)
 {
@@ -111,12 +118,22 @@ static double pace_at(const struct ebb_run_terms *t, double hazard, double *ret_
     return (t->work_s + t->setup_s + (pieces - 1) * t->checkpoint_s) / t->work_s;
 }
 
+/* Jobs that can be done before the VM's cap: of those without checkpoints only whole ones count. */
+static double jobs_before(const struct ebb_run_terms *t, double most_s)
+{
+    if (t->checkpoints || isinf(most_s))
+        return t->jobs;
+    double whole = floor((most_s - t->lead_s) / (t->work_s + t->setup_s) + 1e-9);
+    return fmin(t->jobs, fmax(0, whole));
+}
+
 void ebb_outlook_worth(const struct ebb_outlook *o, const struct ebb_run_terms *t,
                        struct ebb_run_worth *ret)
 {
-    double left_s = t->jobs * t->work_s; /* useful, still to be done */
     double at = 0, alive = 1, vm = 0, useful = 0;
     double most_s = o->cap_s > 0 ? fmax(0, o->cap_s - t->age_s) : INFINITY;
+    double jobs = jobs_before(t, most_s);
+    double left_s = jobs * t->work_s; /* useful, still to be done */
     *ret = (struct ebb_run_worth){.survival = 1};
     if (t->checkpoints)
         ret->interval_s = interval_at(t, ebb_outlook_per_hour(o, t->age_s) / S_PER_HOUR);
@@ -137,9 +154,11 @@ void ebb_outlook_worth(const struct ebb_outlook *o, const struct ebb_run_terms *
         alive *= exp(-h * for_s);
         at = end;
     }
+    if (left_s > 0 && t->checkpoints) /* whoever goes on after the cap sets up again */
+        useful = fmax(0, useful - alive * t->setup_s);
     ret->vm_s = vm;
     ret->useful_s = useful;
-    ret->survival = left_s > 0 ? 0 : alive;
+    ret->survival = left_s > 0 || jobs < t->jobs ? 0 : alive;
     ret->ratio = useful > vm / MOST_RATIO ? vm / useful : MOST_RATIO;
 }
 

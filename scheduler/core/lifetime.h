@@ -30,6 +30,8 @@ void ebb_state_outlook(const struct ebb_state *s, const Ebb__Offer *offer, int64
 double ebb_outlook_per_hour(const struct ebb_outlook *o, double age_s);
 /* Expected revocations from now, at `age_s`, for so long. */
 double ebb_outlook_cumulative(const struct ebb_outlook *o, double age_s, double for_s);
+/* The probability that it lives for so long from now; 0 past its cap. */
+double ebb_outlook_survival(const struct ebb_outlook *o, double age_s, double for_s);
 /* Both in one: the hazard of an offer's VM at that age, now. */
 double ebb_state_hazard(const struct ebb_state *s, const Ebb__Offer *offer, double age_s,
                         int64_t now_wall_ns);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "scheduler/core/cap.h"
 #include "scheduler/core/deadline.h"
 #include "scheduler/core/fold.h"
 #include "scheduler/core/planner.h"
@@ -110,7 +111,8 @@ static void fill_vm(struct placer *w, size_t live, bool must)
             return;
         if (c->job == EBB_NONE || c->gang > 1 || (must && !c->must_on_demand) ||
             (w->gpu_wanted && c->need.gpus == 0 && vm->gpus > 0) ||
-            !ebb_gpu_model_fits(w->s->active[g]->spec->resources, vm->offer->gpu_model))
+            !ebb_gpu_model_fits(w->s->active[g]->spec->resources, vm->offer->gpu_model) ||
+            !ebb_cap_lets_in(w->s, w->policy, vm, w->s->active[g], w->now_wall_ns))
             continue;
         while (w->count < w->max && fits(room, &c->need)) {
             uint32_t job = take_next(w, g);

@@ -15,6 +15,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scheduler/core/cap.h"
 #include "scheduler/core/cool_down.h"
 #include "scheduler/core/market.h"
 
@@ -44,6 +45,7 @@ static void collect_rooms(struct planning *w)
     for (size_t i = 0; i < s->live_count; i++) {
         const struct ebb_vm *vm = s->vms[s->live[i]];
         w->dying += vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_LOST;
+        w->draining += vm->state == EBB_VM_TERMINATING && vm->lease_count > 0;
         if (vm->state > EBB_VM_READY)
             continue;
         w->vms++;
@@ -81,6 +83,14 @@ uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb
     return (uint64_t)fit;
 }
 
+bool ebb_planning_lets_in(const struct planning *w, const struct room *room,
+                          const struct ebb_group *g)
+{
+    const struct ebb_state *s = w->in->state;
+    return room->vm == EBB_NONE ||
+           ebb_cap_lets_in(s, w->in->policy, s->vms[room->vm], g, w->in->now_wall_ns);
+}
+
 /* With `must` only on-demand VMs count. */
 static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must)
 {
@@ -88,7 +98,9 @@ static uint64_t fill_rooms(struct planning *w, const struct ebb_group *g, uint64
     if (ebb_gang_size(g->spec->resources) > 1)
         return ebb_gang_fill(w, g, jobs, must);
     for (size_t i = 0; i < w->room_count && jobs > 0; i++) {
-        if (!must || w->rooms[i].offer->market == EBB__MARKET__ON_DEMAND)
+        if (must && w->rooms[i].offer->market != EBB__MARKET__ON_DEMAND)
+            continue;
+        if (ebb_planning_lets_in(w, &w->rooms[i], g))
             jobs -= ebb_room_take(&w->rooms[i], &need, g->spec->resources, jobs);
     }
     return jobs;
@@ -312,7 +324,7 @@ struct room *ebb_planning_launch(struct planning *w, const struct candidate *c, 
 static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on_demand)
 {
     struct ebb_need need = ebb_need_of(g->spec->resources);
-    size_t cooling = 0, dear = 0, allowed = 0;
+    size_t cooling = 0, dear = 0, allowed = 0, capped = 0;
     char memory[EBB_QUANTITY_TEXT_SIZE], line[320];
     for (size_t i = 0; i < w->in->offer_count; i++) {
         const Ebb__Offer *o = w->in->offers[i];
@@ -320,11 +332,20 @@ static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on
             continue;
         allowed++;
         bool fits = ebb_offer_slots(o, g->spec->resources) > 0;
+        if (fits && w->scores[i].is_capped) {
+            capped++;
+            continue;
+        }
         bool is_cool = ebb_plan_cool_until(w->in->state, w->in->policy, o) > w->in->now_wall_ns;
         cooling += fits && is_cool;
         dear += fits && !is_cool;
     }
-    if (cooling > 0)
+    if (cooling == 0 && capped > 0)
+        snprintf(line, sizeof line,
+                 "'%s': %zu offers that fit end their VMs before a job would be done, and it makes "
+                 "no checkpoints",
+                 g->spec->name, capped);
+    else if (cooling > 0)
         snprintf(line, sizeof line,
                  "'%s': the %zu offers that fit have just refused a launch and are left alone for "
                  "a while%s",
@@ -436,14 +457,15 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
     }
 }
 
-/* Jobs of the group on VMs that the cloud takes: they will want another VM in a moment. */
+/* Jobs of the group on VMs that the cloud takes or that we empty: they will want another VM in a
+ * moment. */
 static uint64_t leaving_jobs(const struct planning *w, const struct ebb_group *g)
 {
     const struct ebb_state *s = w->in->state;
     uint64_t jobs = 0;
-    for (size_t i = 0; w->dying > 0 && i < s->live_count; i++) {
+    for (size_t i = 0; w->dying + w->draining > 0 && i < s->live_count; i++) {
         const struct ebb_vm *vm = s->vms[s->live[i]];
-        if (vm->state != EBB_VM_NOTICED && vm->state != EBB_VM_LOST)
+        if (vm->state < EBB_VM_NOTICED || vm->state > EBB_VM_TERMINATING)
             continue;
         for (size_t k = 0; k < vm->lease_count; k++)
             jobs += vm->leases[k].bag == g->bag &&

@@ -39,6 +39,7 @@ struct planning {
     bool *priced;                  /* ... where it is known */
     uint32_t vms;                  /* living, and launched by this plan */
     uint32_t dying;                /* noticed or lost */
+    uint32_t draining;             /* being ended, with jobs to hand back */
     bool *stopped;                 /* by bag: its budget is gone */
     bool *must;                    /* by active group: only on-demand is safe for it */
     bool backlog;                  /* some ready job found no room */
@@ -60,6 +61,10 @@ size_t ebb_planning_group(const struct planning *w, const struct ebb_group *g);
 /* Jobs of this need that the room still takes, at most `jobs`. */
 uint64_t ebb_room_take(struct room *room, const struct ebb_need *need, const Ebb__Resources *r,
                        uint64_t jobs);
+
+/* The room's VM has not too near a cap for the group's jobs (cap.h). */
+bool ebb_planning_lets_in(const struct planning *w, const struct room *room,
+                          const struct ebb_group *g);
 
 /* gang.c: jobs of several VMs into rooms that are alike; returns those that find none. */
 uint64_t ebb_gang_fill(struct planning *w, const struct ebb_group *g, uint64_t jobs, bool must);

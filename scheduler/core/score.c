@@ -190,6 +190,10 @@ void ebb_score_offer(const struct ebb_plan_input *in, const struct ebb_demand *d
     at_once = at_once < 1 ? 1 : at_once;
     terms.jobs = fmax(1, d->jobs / (ret->vms * at_once));
     ebb_outlook_worth(&outlook, &terms, &worth);
+    if (worth.useful_s <= 0 && outlook.cap_s > 0 && d->known) {
+        *ret = (struct ebb_score){.is_capped = true}; /* its VMs end before any job would */
+        return;
+    }
     ret->interval_s = worth.interval_s;
     if (worth.vm_s > 0)
         ret->hazard_per_hour = ebb_outlook_cumulative(&outlook, 0, worth.vm_s) / worth.vm_s * 3600;

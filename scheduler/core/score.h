@@ -27,6 +27,7 @@ struct ebb_demand {
 };
 
 struct ebb_score {
+    bool is_capped;         /* its VMs end before a job would be done; slots is 0 */
     uint32_t slots;         /* jobs at once (of a gang: 1, its part); 0: it cannot run them */
     double vms;             /* that all the jobs keep busy */
     double speed;           /* of its type, for this engine; 1: as those that have run */

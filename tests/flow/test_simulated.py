@@ -3,6 +3,7 @@ decisions, and reports that agree."""
 import json
 import os
 import unittest
+from datetime import datetime
 
 import harness
 from harness import FlowTest, counter_bag
@@ -105,5 +106,30 @@ class Simulated(FlowTest):
         self.assertIn("mars-1", bad.stderr)
 
 
-if __name__ == "__main__":
-    unittest.main()
+# Three hours of billed time; the jobs need four.
+CAPPED = harness.FLEET.replace("seed: 7", "seed: 7\ntime_scale: 360").replace(
+    "on_demand: 0.085", "on_demand: 0.9\n    cap: 30s") + "notices: {length: 1s}\n"
+
+
+class Capped(FlowTest):
+    fleet = CAPPED
+
+    def test_a_cap_is_foreseen_nothing_is_lost_and_no_vm_outlives_it(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=20, name="first"))
+        self.cloud.ebb("wait", "last", timeout=60)  # so that it is known how long a boot takes
+        bag = counter_bag(jobs=2, steps=2000, sleep=0.02).replace("checkpoint_interval: 1s", "")
+        self.cloud.submit(bag)
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        events, report = self.cloud.events(), self.cloud.json("report", "last")
+        intended = [e for e in events if e["kind"] == "vm_intended" and e["offer"]["market"] == "spot"]
+        self.assertTrue(intended and all(e["offer"]["cap_s"] == 10800 for e in intended))
+        self.assertTrue(any("ends at its cap" in e["reason"] for e in intended))
+        ended = [e["reason"] for e in events if e["kind"] == "vm_terminating"]
+        self.assertTrue(any("ends it at its cap" in reason for reason in ended))
+        self.assertEqual(2, report["counts"]["done"])
+        self.assertLess(report["split"]["lost_s"], 1)
+        for e in events:
+            if e["kind"] == "vm_terminated":
+                lived = datetime.fromisoformat(e["ended_at"][:-1]) - datetime.fromisoformat(e["launched_at"][:-1])
+                self.assertLessEqual(lived.total_seconds(), 31)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cloud/aws_prices.h"
 #include "cloud/ec2_answer.h"
 
@@ -30,6 +31,34 @@ static void prices_round_half_up_to_millionths(void **state)
     }
     for (size_t i = 0; i < EBB_ARRAY_LEN(bad); i++)
         assert_false(ebb_ec2_parse_price(bad[i], &micros));
+}
+
+static int read_type(const char *cap, struct ebb_ec2_type *ret)
+{
+    EBB_AUTO_FREE char *text = ebb_sprintf(
+        "<item><instanceType>t</instanceType><vCpuInfo><defaultVCpus>2</defaultVCpus></vCpuInfo>"
+        "<memoryInfo><sizeInMiB>2048</sizeInMiB></memoryInfo>%s</item>",
+        cap);
+    struct ebb_xml *x = NULL;
+    assert_int_equal(ebb_xml_parse(text, strlen(text), &x, NULL), 0);
+    int code = ebb_ec2_read_type(ebb_xml_root(x), "x86_64", ret, NULL);
+    ebb_xml_destroy(x);
+    return code;
+}
+
+static void a_cap_is_read_and_nonsense_refused(void **state)
+{
+    (void)state;
+    struct ebb_ec2_type t;
+    assert_int_equal(read_type("", &t), 0);
+    assert_true(t.spot_cap_s == 0);
+    assert_int_equal(read_type("<ebbSpotCapSeconds>86400.000</ebbSpotCapSeconds>", &t), 0);
+    assert_true(t.spot_cap_s == 86400);
+    const char *bad[] = {"-1", "0", "nan", "inf", "1e10", "day", "5 "};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(bad); i++) {
+        EBB_AUTO_FREE char *cap = ebb_sprintf("<ebbSpotCapSeconds>%s</ebbSpotCapSeconds>", bad[i]);
+        assert_int_equal(read_type(cap, &t), EBB_ERR_CORRUPT);
+    }
 }
 
 static int read_instance(const char *text, struct ebb_instance *ret)
@@ -118,6 +147,7 @@ static void built_in_prices_hold_for_their_region_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cap_is_read_and_nonsense_refused),
         cmocka_unit_test(prices_round_half_up_to_millionths),
         cmocka_unit_test(instances_that_cannot_be_read_are_corrupt),
         cmocka_unit_test(only_the_clouds_own_ends_are_interruptions),

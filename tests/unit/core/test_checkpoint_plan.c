@@ -32,7 +32,7 @@ static double draw_life(struct ebb_random *r, const struct ebb_outlook *o, doubl
         else
             high = mid;
     }
-    return low;
+    return o->cap_s > 0 ? fmin(low, o->cap_s - age_s) : low;
 }
 
 /* Mean time to do the work; `fixed_s`: that interval throughout; 0: the plan's. */
@@ -79,6 +79,32 @@ static void the_expected_time_is_that_of_a_simulation(void **state)
             assert_close(ebb_checkpoint_plan_expected_s(p) / simulated, 1, 0.02);
             ebb_checkpoint_plan_destroy(p);
         }
+    }
+}
+
+/* The clock is that of the plan's steps, so pieces are cut a step from the cap at most. */
+static void before_a_cap_a_checkpoint_is_made_and_what_it_costs_is_foretold(void **state)
+{
+    (void)state;
+    for (double room_h = 0.5; room_h < 5; room_h += 0.9) {
+        struct ebb_outlook capped = flat;
+        capped.cap_s = 12 * HOUR;
+        double age_s = (12 - room_h) * HOUR;
+        const struct ebb_checkpoint_terms t = {4 * HOUR, 30, 300, 1};
+        struct ebb_checkpoint_plan *p = ebb_checkpoint_plan_new(&capped, age_s, &capped, &t);
+        double expected = ebb_checkpoint_plan_expected_s(p);
+        assert_close(replay(p, &capped, age_s, &t, 0, 20000), expected, 0.03 * expected);
+        double left_s = t.work_s, at_s = 0;
+        for (;;) { /* nothing happens: how far does it come before the cap? */
+            double piece_s = ebb_checkpoint_plan_next_s(p, left_s, at_s);
+            double takes_s = piece_s + (piece_s < left_s ? t.checkpoint_s : 0);
+            if (at_s + takes_s > room_h * HOUR || left_s <= 0)
+                break;
+            at_s += takes_s;
+            left_s -= piece_s;
+        }
+        assert_true(left_s <= 0 || room_h * HOUR - at_s < 3 * t.work_s / EBB_CHECKPOINT_STEPS);
+        ebb_checkpoint_plan_destroy(p);
     }
 }
 
@@ -136,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_expected_time_is_that_of_a_simulation),
+        cmocka_unit_test(before_a_cap_a_checkpoint_is_made_and_what_it_costs_is_foretold),
         cmocka_unit_test(no_fixed_interval_is_better),
         cmocka_unit_test(no_hazard_gives_the_trivial_plan),
         cmocka_unit_test(a_constant_hazard_gives_dalys_interval),

@@ -287,6 +287,27 @@ static void an_old_vm_is_worth_more_than_a_new_one(void **state)
     assert_true(w.survival == 0 && w.vm_s <= 1.5 * HOUR + 1);
 }
 
+static void before_a_cap_only_whole_jobs_count_without_checkpoints(void **state)
+{
+    (void)state;
+    struct ebb_outlook o = {.cap_s = 10 * HOUR};
+    struct ebb_run_terms t = {
+        .lead_s = 600, .jobs = 100, .work_s = 4 * HOUR, .setup_s = 60, .silent = 1};
+    struct ebb_run_worth w;
+    ebb_outlook_worth(&o, &t, &w);
+    assert_true(fabs(w.useful_s - 8 * HOUR) < 1 && w.survival == 0);
+    t.work_s = 11 * HOUR;
+    ebb_outlook_worth(&o, &t, &w);
+    assert_true(w.useful_s == 0 && w.ratio == 1e6);
+    t.checkpoints = true;
+    t.checkpoint_s = 1;
+    t.most_s = 1800;
+    ebb_outlook_worth(&o, &t, &w);
+    assert_true(w.useful_s > 9.5 * HOUR && w.vm_s <= 10 * HOUR);
+    assert_true(ebb_outlook_survival(&o, 9 * HOUR, HOUR / 2) == 1);
+    assert_true(ebb_outlook_survival(&o, 9.6 * HOUR, HOUR / 2) == 0);
+}
+
 static void hopeless_runs_have_a_finite_price(void **state)
 {
     (void)state;
@@ -333,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_run_is_worth_what_a_simulation_of_it_gives),
         cmocka_unit_test(no_hazard_gives_the_work_and_its_checkpoints),
         cmocka_unit_test(an_old_vm_is_worth_more_than_a_new_one),
+        cmocka_unit_test(before_a_cap_only_whole_jobs_count_without_checkpoints),
         cmocka_unit_test(hopeless_runs_have_a_finite_price),
         cmocka_unit_test(the_interval_is_youngs_for_small_costs_and_near_the_best),
     };

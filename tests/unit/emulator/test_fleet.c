@@ -159,6 +159,20 @@ static void the_fleet_that_ships_is_good(void **unused)
     ebb_fleet_destroy(f);
 }
 
+static void a_cap_ends_vms_after_their_notice(void **unused)
+{
+    (void)unused;
+    struct ebb_fleet *f = parse("zones: [a]\nnotices: {length: 30s}\ntypes: [{name: t, vcpus: 1, "
+                                "memory: 1 GiB, on_demand: 1, spot: 0.3, cap: 24h}]\n");
+    struct ebb_fleet_notice none = {.kind = EBB_FLEET_NOTICE_NONE, .length_s = 30};
+
+    assert_true(f->types[0].cap_s == 86400);
+    assert_true(ebb_fleet_cap_decided_s(f->types[0].cap_s, &f->notice) == 86370);
+    assert_true(ebb_fleet_cap_decided_s(10, &f->notice) == 0);
+    assert_true(ebb_fleet_cap_decided_s(10, &none) == 10);
+    ebb_fleet_destroy(f);
+}
+
 /* Each mistake, with what its message must say. */
 static const struct {
     const char *text;
@@ -185,6 +199,8 @@ static const struct {
     {"zones: [a]\ntypes: [{name: t, vcpus: 1, memory: 1 GiB, on_demand: 1, "
      "spot: {file: no.csv}}]\n",
      "no.csv"},
+    {"zones: [a]\ntypes: [{name: t, vcpus: 1, memory: 1 GiB, on_demand: 1, cap: 0s}]\n", "cap"},
+    {"zones: [a]\ntypes: [{name: t, vcpus: 1, memory: 1 GiB, on_demand: 1, cap: day}]\n", "day"},
     {HEAD "revocations: [{zone: a}]\n", "'at' or 'vm'"},
     {HEAD "revocations: [{at: 3s, vm: 2}]\n", "'after'"},
     {HEAD "revocations: [{at: 3s, phase: boot}]\n", "'vm'"},
@@ -244,6 +260,7 @@ int main(void)
         cmocka_unit_test(lifetimes_and_faults_are_read),
         cmocka_unit_test(price_files_and_traces_come_from_beside_the_fleet_file),
         cmocka_unit_test(the_fleet_that_ships_is_good),
+        cmocka_unit_test(a_cap_ends_vms_after_their_notice),
         cmocka_unit_test(each_mistake_is_told_with_its_place),
         cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
     };

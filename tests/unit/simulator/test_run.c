@@ -324,6 +324,37 @@ static void what_asks_for_a_plan_again_and_again_is_heard_once(void **state)
     fixture_destroy(f);
 }
 
+/* Of ten hours, in VMs that end after three: nothing is lost, whether or not there is a notice. */
+static void no_work_is_lost_to_a_cap_and_no_vm_outlives_it(void **state)
+{
+    (void)state;
+    for (int quiet = 0; quiet < 2; quiet++) {
+        char fleet[600];
+        snprintf(fleet, sizeof fleet,
+                 CLOUD "zones: [us-east-1a]\ntypes:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, "
+                       "on_demand: 0.3, spot: 0.03, cap: 3h}\nnotices: {length: %s}\n",
+                 quiet ? "1ms" : "30s");
+        struct fixture *f = fixture_new("name: b\njobs: [{name: g, engine: gromacs, command: x, "
+                                        "resources: {time: 10h}, sweep: {i: {from: 1, to: 6}}}]\n",
+                                        fleet);
+        f->o.jobs.write_s = 3;
+        struct ebb_simulation s = fixture_run(f);
+        struct ebb_outcome x;
+        ebb_outcome_of(&s, &x);
+        assert_true(x.is_done);
+        assert_true(x.lost_s < 1);
+        assert_true(x.finish_s < 10.2 * 3600);
+        assert_in_range(s.state->vm_count, 12, 15); /* three at once, four in a row */
+        for (size_t i = 0; i < s.state->vm_count; i++) {
+            const struct ebb_vm *vm = s.state->vms[i];
+            assert_true(vm->offer->cap_s == 10800);
+            assert_true(vm->ended_wall_ns - vm->launched_wall_ns <= INT64_C(10801000000000));
+        }
+        ebb_simulation_clean_up(&s);
+        fixture_destroy(f);
+    }
+}
+
 /* Spot comes and goes; jobs that must be on demand go there once, and do not go to and fro. */
 static void tight_deadlines_are_kept_with_few_vms(void **state)
 {
@@ -361,6 +392,7 @@ int main(void)
         cmocka_unit_test(every_job_is_done_whatever_is_revoked),
         cmocka_unit_test(the_ledger_equals_the_clouds_own_bill),
         cmocka_unit_test(without_hazards_time_and_cost_are_what_they_must_be),
+        cmocka_unit_test(no_work_is_lost_to_a_cap_and_no_vm_outlives_it),
         cmocka_unit_test(tight_deadlines_are_kept_with_few_vms),
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
