@@ -82,7 +82,7 @@ static void submit(struct ebb_attempt *a)
     w->code = 0;
     ebb_error_clear(&w->err);
     w->stats = (struct ebb_commit_stats){0};
-    a->commit_begin_ns = ebb_now_ns(NULL);
+    a->commit_begin_ns = w->part_count > 0 ? ebb_gang_collecting_ns(a) : ebb_now_ns(NULL);
     a->lineage_busy = true;
     ebb_workers_submit(a->host.workers, work, on_work_done, w);
 }
@@ -146,6 +146,8 @@ static void report_committed(struct ebb_attempt *a)
     m.stopped_s = stands_still ? (double)(ebb_now_ns(NULL) - a->stopped_since_ns) / 1e9 : 0;
     m.raw_bytes = w->stats.raw_bytes;
     m.sent_bytes = w->stats.sent_bytes;
+    if (w->part_count > 0)
+        ebb_gang_add_bytes(a, &m.raw_bytes, &m.sent_bytes);
     if (a->host.committed != NULL)
         a->host.committed(a->host.ctx, a, &m);
 }

@@ -213,13 +213,14 @@ static void set_gang(const struct ebb_task *t, struct environment *e)
     set_variable(e, "EBB_GANG_HOSTFILE", hostfile);
 }
 
-/* A line a VM, as Open MPI's mpirun reads it. */
+/* A line a CPU: so both Open MPI and MPICH read it, also where VMs share an address. */
 static int write_hostfile(const struct ebb_task *t, struct ebb_error *err)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
     EBB_AUTO_FREE char *path = hostfile_of(t);
     for (size_t i = 0; i < t->gang_size; i++)
-        ebb_buffer_printf(&text, "%s slots=%d\n", t->gang_hosts[i], whole_cpus(t));
+        for (int k = 0; k < whole_cpus(t); k++)
+            ebb_buffer_printf(&text, "%s\n", t->gang_hosts[i]);
     return ebb_file_write_atomic(path, text.data, text.len, 0644, err);
 }
 

@@ -75,6 +75,8 @@ bool ebb_gang_is_collecting(const struct ebb_attempt *a);
 /* Those of the commit that is being made; the gang's until the next. */
 const struct ebb_commit_part *ebb_gang_parts(const struct ebb_attempt *a, bool outputs,
                                              size_t *ret_count);
+int64_t ebb_gang_collecting_ns(const struct ebb_attempt *a); /* since when they were wanted */
+void ebb_gang_add_bytes(const struct ebb_attempt *a, uint64_t *raw_bytes, uint64_t *sent_bytes);
 void ebb_gang_part_made(struct ebb_attempt *a, const struct ebb_commit_work *w); /* members */
 
 /* The attempt ends: the others do, too. */

@@ -45,6 +45,20 @@ const struct ebb_commit_part *ebb_gang_parts(const struct ebb_attempt *a, bool o
     return a->gang->parts;
 }
 
+int64_t ebb_gang_collecting_ns(const struct ebb_attempt *a)
+{
+    return a->gang->collecting_ns;
+}
+
+void ebb_gang_add_bytes(const struct ebb_attempt *a, uint64_t *raw_bytes, uint64_t *sent_bytes)
+{
+    for (uint32_t k = 1; k < a->task->gang_size; k++) {
+        const Ebb__GangStatus *s = a->gang->peers[k].status;
+        *raw_bytes += s != NULL ? s->part_raw_bytes : 0;
+        *sent_bytes += s != NULL ? s->part_sent_bytes : 0;
+    }
+}
+
 /* ---- rank 0 ---- */
 
 static void ask_for_parts(struct ebb_attempt *a, int64_t step, bool final)
