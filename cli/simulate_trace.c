@@ -117,6 +117,7 @@ static json_t *row_json(const struct ebb_contest_row *row, const struct ebb_trac
     json_object_set_new(v, "launches_mean", json_real(row->launches_mean));
     json_object_set_new(v, "failed_launches_mean", json_real(row->failed_launches_mean));
     json_object_set_new(v, "wasted_fraction", json_real(row->wasted_fraction));
+    json_object_set_new(v, "checkpoint_lost_fraction", json_real(row->checkpoint_lost_fraction));
     json_object_set_new(v, "finish_mean_s", json_real(row->finish_mean_s));
     json_object_set_new(v, "cpu_s", json_real(row->cpu_s));
     return v;

@@ -81,28 +81,28 @@ static void scale_to(double *value, double sum)
         value[b] *= now > 0 ? sum / now : 0;
 }
 
-void ebb_outlook_init(struct ebb_outlook *o, const struct ebb_beliefs *b)
+void ebb_filter_init(struct ebb_filter *o, const struct ebb_beliefs *b)
 {
-    *o = (struct ebb_outlook){.beliefs = b,
-                              .zones = ebb_alloc_array(b->count, sizeof *o->zones),
-                              .begun = ebb_alloc_array(b->count, sizeof *o->begun)};
+    *o = (struct ebb_filter){.beliefs = b,
+                             .zones = ebb_alloc_array(b->count, sizeof *o->zones),
+                             .begun = ebb_alloc_array(b->count, sizeof *o->begun)};
     for (size_t z = 0; z < b->count; z++) {
         occupy(b->zones[z].end_up_per_hour, o->begun[z].up);
         occupy(b->zones[z].end_down_per_hour, o->begun[z].down);
         scale_to(o->begun[z].up, b->zones[z].share);
         scale_to(o->begun[z].down, 1 - b->zones[z].share);
     }
-    ebb_outlook_begin(o);
+    ebb_filter_begin(o);
 }
 
-void ebb_outlook_clean_up(struct ebb_outlook *o)
+void ebb_filter_clean_up(struct ebb_filter *o)
 {
     free(o->zones);
     free(o->begun);
-    *o = (struct ebb_outlook){0};
+    *o = (struct ebb_filter){0};
 }
 
-void ebb_outlook_begin(struct ebb_outlook *o)
+void ebb_filter_begin(struct ebb_filter *o)
 {
     o->now_s = 0;
     memcpy(o->zones, o->begun, o->beliefs->count * sizeof *o->zones);
@@ -125,12 +125,12 @@ static double move_on(double *by_age, const double *per_hour, double dt_h)
     return ended;
 }
 
-void ebb_outlook_pass(struct ebb_outlook *o, double to_s, double step_s)
+void ebb_filter_pass(struct ebb_filter *o, double to_s, double step_s)
 {
     while (to_s - o->now_s > 1e-3) {
         double dt_s = fmin(step_s, to_s - o->now_s);
         for (size_t z = 0; z < o->beliefs->count; z++) {
-            struct ebb_outlook_zone *k = &o->zones[z];
+            struct ebb_filter_zone *k = &o->zones[z];
             const struct ebb_belief *b = &o->beliefs->zones[z];
             double lost = move_on(k->up, b->end_up_per_hour, dt_s / 3600);
             k->up[0] += move_on(k->down, b->end_down_per_hour, dt_s / 3600);
@@ -140,7 +140,7 @@ void ebb_outlook_pass(struct ebb_outlook *o, double to_s, double step_s)
     }
 }
 
-double ebb_outlook_up(const struct ebb_outlook *o, size_t z)
+double ebb_filter_up(const struct ebb_filter *o, size_t z)
 {
     double sum = 0;
     for (size_t b = 0; b < BINS; b++)
@@ -148,17 +148,17 @@ double ebb_outlook_up(const struct ebb_outlook *o, size_t z)
     return sum;
 }
 
-void ebb_outlook_see(struct ebb_outlook *o, size_t z, bool up)
+void ebb_filter_see(struct ebb_filter *o, size_t z, bool up)
 {
-    struct ebb_outlook_zone *k = &o->zones[z];
-    double chance = ebb_outlook_up(o, z);
+    struct ebb_filter_zone *k = &o->zones[z];
+    double chance = ebb_filter_up(o, z);
     memset(up ? k->down : k->up, 0, sizeof k->up);
     scale_to(up ? k->up : k->down, 1);
     if ((up ? chance : 1 - chance) < 1e-9) /* against all belief: it has just begun */
         *(up ? k->up : k->down) = 1;
 }
 
-double ebb_outlook_age_h(const struct ebb_outlook *o, size_t z)
+double ebb_filter_age_h(const struct ebb_filter *o, size_t z)
 {
     static const double middle_h[BINS] = {0.125, 0.375, 0.75, 1.5, 3, 6, 12, 24, 40};
     double sum = 0, weight = 0;
@@ -172,7 +172,7 @@ double ebb_outlook_age_h(const struct ebb_outlook *o, size_t z)
 /* A replay: always on spot where the rule finds it, searching otherwise. */
 struct replay {
     const struct ebb_trace **traces; /* NULL: a zone without history */
-    struct ebb_outlook outlook;
+    struct ebb_filter filter;
     double gap_h, most_h;
     size_t attempts; /* launches that a tick has time for */
     size_t zone;     /* SIZE_MAX: searching */
@@ -183,14 +183,14 @@ struct replay {
 
 static size_t best_zone(const struct replay *r)
 {
-    const struct ebb_outlook *o = &r->outlook;
+    const struct ebb_filter *o = &r->filter;
     size_t best = SIZE_MAX;
     double most = 0;
     for (size_t z = 0; z < o->beliefs->count; z++) {
         double worth = r->tried[z] ? 0
-                                   : ebb_outlook_up(o, z) *
+                                   : ebb_filter_up(o, z) *
                                          ebb_rates_mean_life_h(o->beliefs->zones[z].end_up_per_hour,
-                                                               ebb_outlook_age_h(o, z), r->most_h);
+                                                               ebb_filter_age_h(o, z), r->most_h);
         if (worth > most) {
             most = worth;
             best = z;
@@ -202,13 +202,13 @@ static size_t best_zone(const struct replay *r)
 static bool look(struct replay *r, size_t z, size_t tick)
 {
     bool up = r->traces[z]->up[tick] != 0;
-    ebb_outlook_see(&r->outlook, z, up);
+    ebb_filter_see(&r->filter, z, up);
     return up;
 }
 
 static bool try_zones(struct replay *r, size_t tick)
 {
-    memset(r->tried, 0, r->outlook.beliefs->count * sizeof *r->tried);
+    memset(r->tried, 0, r->filter.beliefs->count * sizeof *r->tried);
     for (size_t i = 0; i < r->attempts; i++) {
         size_t z = best_zone(r);
         if (z == SIZE_MAX)
@@ -224,7 +224,7 @@ static bool try_zones(struct replay *r, size_t tick)
 
 static void replay_tick(struct replay *r, size_t tick)
 {
-    ebb_outlook_pass(&r->outlook, (double)tick * r->gap_h * 3600, r->gap_h * 3600);
+    ebb_filter_pass(&r->filter, (double)tick * r->gap_h * 3600, r->gap_h * 3600);
     if (r->zone != SIZE_MAX) {
         if (look(r, r->zone, tick)) {
             r->found_h += r->gap_h;
@@ -281,10 +281,10 @@ static void learn_search(const struct ebb_policy_setup *setup, struct ebb_belief
             up[i] += b->zones[z].end_up_per_hour[i] / (double)b->count;
         }
     }
-    ebb_outlook_init(&r.outlook, b);
+    ebb_filter_init(&r.filter, b);
     for (size_t t = 0; t < ticks; t++)
         replay_tick(&r, t);
-    ebb_outlook_clean_up(&r.outlook);
+    ebb_filter_clean_up(&r.filter);
     ebb_lives_rates(&r.searches, down, POOL_EVENTS, b->search_end_per_hour);
     ebb_lives_rates(&r.finds, up, POOL_EVENTS, b->found_end_per_hour);
 }

@@ -29,24 +29,24 @@ void ebb_beliefs_clean_up(struct ebb_beliefs *b);
 
 /* A filter over one run: the probability of each zone's states. Begun it holds what a moment drawn
  * at random would show; time moves it by the rates, a sight cuts it to what was seen. */
-struct ebb_outlook_zone {
+struct ebb_filter_zone {
     double up[EBB_LIFE_BINS], down[EBB_LIFE_BINS]; /* by age; they sum up to 1 */
 };
 
-struct ebb_outlook {
+struct ebb_filter {
     const struct ebb_beliefs *beliefs;
     double now_s;
-    struct ebb_outlook_zone *zones, *begun;
+    struct ebb_filter_zone *zones, *begun;
 };
 
-void ebb_outlook_init(struct ebb_outlook *o, const struct ebb_beliefs *b);
-void ebb_outlook_clean_up(struct ebb_outlook *o);
-void ebb_outlook_begin(struct ebb_outlook *o);
+void ebb_filter_init(struct ebb_filter *o, const struct ebb_beliefs *b);
+void ebb_filter_clean_up(struct ebb_filter *o);
+void ebb_filter_begin(struct ebb_filter *o);
 /* In steps of at most step_s. */
-void ebb_outlook_pass(struct ebb_outlook *o, double to_s, double step_s);
-void ebb_outlook_see(struct ebb_outlook *o, size_t z, bool up);
-double ebb_outlook_up(const struct ebb_outlook *o, size_t z);
+void ebb_filter_pass(struct ebb_filter *o, double to_s, double step_s);
+void ebb_filter_see(struct ebb_filter *o, size_t z, bool up);
+double ebb_filter_up(const struct ebb_filter *o, size_t z);
 /* The geometric mean of an up-run's age, if there is one: hazards go with its logarithm. */
-double ebb_outlook_age_h(const struct ebb_outlook *o, size_t z);
+double ebb_filter_age_h(const struct ebb_filter *o, size_t z);
 
 #endif

@@ -104,7 +104,7 @@ static void ask_oracle(struct contest *k, size_t f)
 struct sums {
     size_t count;
     size_t misses;
-    double usd, revocations, launches, failed, wasted_s, billed_s, finish_s;
+    double usd, revocations, launches, failed, wasted_s, keeping_s, billed_s, finish_s;
 };
 
 static void add_outcome(struct sums *s, const struct ebb_onejob_outcome *o)
@@ -116,6 +116,7 @@ static void add_outcome(struct sums *s, const struct ebb_onejob_outcome *o)
     s->launches += o->launches;
     s->failed += o->failed_launches;
     s->wasted_s += o->restart_s + o->checkpoint_s + o->lost_s;
+    s->keeping_s += o->checkpoint_s + o->lost_s;
     s->billed_s += o->billed_s;
     s->finish_s += o->finish_s;
 }
@@ -132,6 +133,7 @@ static void fill_row(const struct contest *k, const struct sums *s, double *rati
     row->launches_mean = s->launches / n;
     row->failed_launches_mean = s->failed / n;
     row->wasted_fraction = s->billed_s > 0 ? s->wasted_s / s->billed_s : 0;
+    row->checkpoint_lost_fraction = s->billed_s > 0 ? s->keeping_s / s->billed_s : 0;
     row->finish_mean_s = s->finish_s / n;
     EBB_AUTO_FREE double *sorted = ebb_memdup(ratio, s->count * sizeof *ratio);
     for (int q = 0; q < EBB_CONTEST_QUANTILES; q++)
@@ -149,6 +151,7 @@ static void add_sums(struct sums *to, const struct sums *s)
     to->launches += s->launches;
     to->failed += s->failed;
     to->wasted_s += s->wasted_s;
+    to->keeping_s += s->keeping_s;
     to->billed_s += s->billed_s;
     to->finish_s += s->finish_s;
 }

@@ -33,7 +33,8 @@ struct ebb_contest_row {
     double revocations_mean;
     double launches_mean;
     double failed_launches_mean;
-    double wasted_fraction; /* of the seconds billed: restarts, checkpoints, work lost */
+    double wasted_fraction;          /* of the seconds billed: restarts, checkpoints, work lost */
+    double checkpoint_lost_fraction; /* the same without restarts */
     double finish_mean_s;
     double cpu_s; /* 0 without a clock */
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/core/hazards.h"
 
 const double ebb_life_bin_from_h[EBB_LIFE_BINS + 1] = {0, 0.25, 0.5, 1, 2, 4, 8, 16, 32, INFINITY};
 
@@ -84,8 +85,8 @@ void ebb_lives_rates(const struct ebb_lives *own, const double *pooled_per_hour,
                      double *ret_per_hour)
 {
     for (size_t b = 0; b < EBB_LIFE_BINS; b++)
-        ret_per_hour[b] = (own->events[b] + strength) /
-                          (own->hours[b] + strength / fmax(1e-9, pooled_per_hour[b]));
+        ret_per_hour[b] = ebb_rate_posterior_per_hour(own->events[b], own->hours[b],
+                                                      fmax(1e-9, pooled_per_hour[b]), strength);
 }
 
 void ebb_lives_pooled(const struct ebb_lives *all, double *ret_per_hour)
@@ -99,7 +100,7 @@ void ebb_lives_pooled(const struct ebb_lives *all, double *ret_per_hour)
     if (hours > 0)
         last = (events + 0.5) / (hours + 0.5 * UNSEEN_HOURS);
     for (size_t b = 0; b < EBB_LIFE_BINS; b++) {
-        ret_per_hour[b] = (all->events[b] + 0.5) / (all->hours[b] + 0.5 / last);
+        ret_per_hour[b] = ebb_rate_posterior_per_hour(all->events[b], all->hours[b], last, 0.5);
         last = ret_per_hour[b];
     }
 }

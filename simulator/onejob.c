@@ -102,10 +102,12 @@ static void plan_checkpoint(struct run *r)
         r->to_checkpoint_s = INFINITY;
         return;
     }
-    r->to_checkpoint_s =
-        r->policy->checkpoint_every != NULL
-            ? r->policy->checkpoint_every(r->policy->self, r->view.now_s - r->view.launched_s)
-            : rules->checkpoint_every_s;
+    const struct ebb_policy *p = r->policy;
+    if (p->checkpoint_every != NULL)
+        r->to_checkpoint_s = p->checkpoint_every(p->self, r->view.now_s - r->view.launched_s);
+    else
+        r->to_checkpoint_s =
+            p->checkpoint_every_s > 0 ? p->checkpoint_every_s : rules->checkpoint_every_s;
 }
 
 /* The part of dt_s that the instance spends on whatever comes next. */

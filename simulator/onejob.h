@@ -85,6 +85,7 @@ struct ebb_policy {
     void (*see)(void *self, const struct ebb_view *v, size_t zone);
     /* Seconds of work between two checkpoints at this age of the instance; may be NULL. */
     double (*checkpoint_every)(void *self, double age_s);
+    double checkpoint_every_s; /* where that is NULL; 0: the rules' */
     void (*release)(void *self);
 };
 

@@ -1,6 +1,7 @@
 /* The table of policies, and what they share. */
 #include "simulator/policies.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -70,6 +71,23 @@ void ebb_setup_shares(const struct ebb_policy_setup *setup, double *ret)
     for (size_t z = 0; z < setup->zone_count; z++)
         if (ret[z] < 0)
             ret[z] = known > 0 ? sum / (double)known : 0.5;
+}
+
+double ebb_setup_young_s(const struct ebb_policy_setup *setup)
+{
+    struct ebb_lives all = {0};
+    double events = 0, hours = 0;
+    for (size_t z = 0; z < setup->zone_count; z++) {
+        const struct ebb_trace *t = ebb_history_find(setup->history, setup->zones[z]->name);
+        if (t != NULL)
+            ebb_lives_of(setup->history, t, true, &all);
+    }
+    for (size_t b = 0; b < EBB_LIFE_BINS; b++) {
+        events += all.events[b];
+        hours += all.hours[b];
+    }
+    double mean_s = hours > 0 ? 3600 * hours / fmax(events, 0.5) : 86400;
+    return sqrt(2 * setup->rules->checkpoint_s * mean_s);
 }
 
 void ebb_zones_by_score(const double *score, size_t count, size_t *ret_order)

@@ -54,6 +54,9 @@ int ebb_view_state(const struct ebb_view *v, size_t zone);
 bool ebb_view_net(const struct ebb_view *v);
 /* The share of the history in which each zone was up, the mean over zones where it has none. */
 void ebb_setup_shares(const struct ebb_policy_setup *setup, double *ret);
+/* Seconds of work between two checkpoints: sqrt(2 delta M)
+ * (Young 1974, first order), M the mean up-time of the zones in their history, with censoring. */
+double ebb_setup_young_s(const struct ebb_policy_setup *setup);
 /* Zones by falling score; equal ones stay in their order. */
 void ebb_zones_by_score(const double *score, size_t count, size_t *ret_order);
 

@@ -1,9 +1,7 @@
 /* The plain ones. On-demand: always. Eager: spot whenever it is to be had, idle otherwise, with the
  * safety net of Can't Be Late (section 4.1: greedy); several zones are tried in turn, in the order
- * given or by their history. Young-Daly is eager with checkpoints every sqrt(2 delta M) (Young
- * 1974, first order), M the mean up-time of the zones in use with censoring. */
-#include <math.h>
-
+ * given or by their history. Young-Daly is eager with the best history: with
+ * checkpoints, every sqrt(2 delta M) (policies.h). */
 #include "base/memory.h"
 #include "simulator/policies.h"
 
@@ -22,7 +20,6 @@ struct ebb_policy ebb_policy_on_demand(const struct ebb_policy_setup *setup)
 
 struct eager {
     struct ebb_ladder ladder;
-    double checkpoint_every_s;
 };
 
 static void begin_eager(void *self, const struct ebb_view *v)
@@ -73,29 +70,9 @@ struct ebb_policy ebb_policy_eager_best(const struct ebb_policy_setup *setup)
     return p;
 }
 
-static double young_daly_every(void *self, double age_s)
-{
-    (void)age_s;
-    return ((struct eager *)self)->checkpoint_every_s;
-}
-
 struct ebb_policy ebb_policy_young_daly(const struct ebb_policy_setup *setup)
 {
     struct ebb_policy p = ebb_policy_eager_best(setup);
-    struct eager *e = p.self;
-    struct ebb_lives all = {0};
-    double events = 0, hours = 0;
-    for (size_t z = 0; z < setup->zone_count; z++) {
-        const struct ebb_trace *t = ebb_history_find(setup->history, setup->zones[z]->name);
-        if (t != NULL)
-            ebb_lives_of(setup->history, t, true, &all);
-    }
-    for (size_t b = 0; b < EBB_LIFE_BINS; b++) {
-        events += all.events[b];
-        hours += all.hours[b];
-    }
-    double mean_s = hours > 0 ? 3600 * hours / fmax(events, 0.5) : 86400;
-    e->checkpoint_every_s = sqrt(2 * setup->rules->checkpoint_s * mean_s);
-    p.checkpoint_every = young_daly_every;
+    p.checkpoint_every_s = ebb_setup_young_s(setup);
     return p;
 }

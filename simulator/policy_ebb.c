@@ -30,13 +30,31 @@
 #define LEAST_CHANCE 1e-3
 
 struct ebb {
+    const struct ebb_onejob_rules *rules;
     struct ebb_beliefs beliefs;
     struct ebb_value *search;
     struct ebb_value **own; /* of zones that are not seen: each with its own up-runs */
-    struct ebb_outlook outlook;
+    struct ebb_filter filter;
     double search_since_s; /* when spot was last lost, or the job began */
     double tick_s;         /* when this tick began */
+    size_t zone;           /* where spot was last wanted */
+    double age_s;          /* of its up-run */
 };
+
+/* Seconds of work between two checkpoints at a hazard: Young 1974, first order, at the age. */
+static double interval_s(const struct ebb_onejob_rules *r, double per_hour)
+{
+    return fmax(r->checkpoint_s, sqrt(2 * r->checkpoint_s * 3600 / fmax(1e-6, per_hour)));
+}
+
+/* The share of spot's time that goes into checkpoints, or is lost with half an interval. */
+static double waste(const struct ebb_onejob_rules *r, double per_hour)
+{
+    if (r->checkpoint_s <= 0)
+        return 0;
+    double every_s = interval_s(r, per_hour) + r->checkpoint_s;
+    return fmin(0.9, r->checkpoint_s / every_s + per_hour / 3600 * every_s / 2);
+}
 
 static struct ebb_value *solve(const struct ebb_onejob_rules *r, const struct ebb_beliefs *b,
                                const double *end_up_per_hour)
@@ -51,6 +69,7 @@ static struct ebb_value *solve(const struct ebb_onejob_rules *r, const struct eb
         q.from_s[i] = ebb_life_bin_from_h[i] * 3600;
         q.revocation_per_hour[i] = end_up_per_hour[i];
         q.recovery_per_hour[i] = b->search_end_per_hour[i];
+        q.spot_waste[i] = waste(r, end_up_per_hour[i]);
     }
     return ebb_value_new(&q);
 }
@@ -60,7 +79,7 @@ static void begin_ebb(void *self, const struct ebb_view *v)
     struct ebb *p = self;
     (void)v;
     p->search_since_s = 0;
-    ebb_outlook_begin(&p->outlook);
+    ebb_filter_begin(&p->filter);
 }
 
 /* Costs to the end by what is done now. */
@@ -106,11 +125,12 @@ static struct ebb_choice decide_one(const struct ebb *p, const struct ebb_view *
     return c.idle_usd < c.on_demand_usd ? EBB_STAY_IDLE : EBB_ON_DEMAND;
 }
 
+/* `gain`: the part of the time after the restart that is progress. */
 static double after_loss_usd(const struct ebb *p, const struct ebb_view *v, double ran_s,
-                             double restart_s)
+                             double restart_s, double gain)
 {
     struct ebb_value_state s = {.time_left_s = v->time_left_s - ran_s,
-                                .work_left_s = v->work_left_s - fmax(0, ran_s - restart_s)};
+                                .work_left_s = v->work_left_s - gain * fmax(0, ran_s - restart_s)};
     return fmin(ebb_value_launching_usd(p->search, &s, EBB_VALUE_IDLE),
                 ebb_value_launching_usd(p->search, &s, EBB_VALUE_ON_DEMAND));
 }
@@ -122,13 +142,15 @@ static double spot_usd(const struct ebb *p, const struct ebb_view *v, size_t z, 
     static const double from_h[] = {0, 0.15, 0.3, 0.6, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 36, 1e4};
     const double *rate = p->beliefs.zones[z].end_up_per_hour;
     double price = v->rules->spot_usd_per_hour;
-    double whole_h = (v->work_left_s + restart_s) / 3600;
+    double gain = 1 - waste(v->rules, rate[ebb_life_bin(age_h + 1)]);
+    double whole_h = (v->work_left_s / gain + restart_s) / 3600;
     double usd = 0, lives = 1;
     for (size_t i = 0; i + 1 < EBB_ARRAY_LEN(from_h) && from_h[i] < whole_h; i++) {
         double to_h = fmin(from_h[i + 1], whole_h), middle_h = (from_h[i] + to_h) / 2;
         double dies = lives * -expm1(-rate[ebb_life_bin(age_h + middle_h)] * (to_h - from_h[i]));
         if (dies > 1e-6)
-            usd += dies * (price * middle_h + after_loss_usd(p, v, middle_h * 3600, restart_s));
+            usd +=
+                dies * (price * middle_h + after_loss_usd(p, v, middle_h * 3600, restart_s, gain));
         lives -= dies;
     }
     return usd + lives * price * whole_h;
@@ -137,7 +159,7 @@ static double spot_usd(const struct ebb *p, const struct ebb_view *v, size_t z, 
 /* V - C_z above, were the zone up now; 0 where its own table would not launch. */
 static double gain_usd(const struct ebb *p, const struct ebb_view *v, size_t z, double without_usd)
 {
-    double age_h = ebb_outlook_age_h(&p->outlook, z);
+    double age_h = ebb_filter_age_h(&p->filter, z);
     struct costs own = weigh(p->own[z], v, true, age_h * 3600);
     if (!(own.spot_usd < fmin(own.idle_usd, own.on_demand_usd)))
         return 0;
@@ -152,7 +174,7 @@ static size_t best_zone(const struct ebb *p, const struct ebb_view *v, double wi
     double most = 0;
     for (size_t z = 0; z < p->beliefs.count; z++) {
         const struct ebb_sight *s = &v->zones[z];
-        double chance = ebb_outlook_up(&p->outlook, z);
+        double chance = ebb_filter_up(&p->filter, z);
         if ((s->up == 0 && s->seen_s >= p->tick_s - EPSILON_S) || chance < LEAST_CHANCE)
             continue;
         double gain = gain_usd(p, v, z, without_usd);
@@ -170,7 +192,7 @@ static struct ebb_choice decide_unseen(struct ebb *p, const struct ebb_view *v)
 {
     if (v->tick_begins)
         p->tick_s = v->now_s;
-    ebb_outlook_pass(&p->outlook, v->now_s, v->rules->gap_s);
+    ebb_filter_pass(&p->filter, v->now_s, v->rules->gap_s);
     struct costs search = weigh(p->search, v, false, v->now_s - p->search_since_s);
     struct ebb_choice otherwise =
         search.idle_usd < search.on_demand_usd ? EBB_STAY_IDLE : EBB_ON_DEMAND;
@@ -193,13 +215,12 @@ static void see_ebb(void *self, const struct ebb_view *v, size_t z)
     struct ebb *p = self;
     if (p->own == NULL)
         return;
-    ebb_outlook_pass(&p->outlook, v->now_s, v->rules->gap_s);
-    ebb_outlook_see(&p->outlook, z, v->zones[z].up == 1);
+    ebb_filter_pass(&p->filter, v->now_s, v->rules->gap_s);
+    ebb_filter_see(&p->filter, z, v->zones[z].up == 1);
 }
 
-static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
+static struct ebb_choice choose(struct ebb *p, const struct ebb_view *v)
 {
-    struct ebb *p = self;
     if (v->instance == EBB_INSTANCE_SPOT) {
         p->search_since_s = v->now_s;
         if (!ebb_view_may_stay_on_spot(v))
@@ -211,6 +232,24 @@ static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
     return p->own != NULL ? decide_unseen(p, v) : decide_one(p, v);
 }
 
+static struct ebb_choice decide_ebb(void *self, const struct ebb_view *v)
+{
+    struct ebb *p = self;
+    struct ebb_choice c = choose(p, v);
+    if (c.instance == EBB_INSTANCE_SPOT) {
+        p->zone = c.zone;
+        p->age_s = p->own != NULL ? ebb_filter_age_h(&p->filter, c.zone) * 3600 : state_age_s(p, v);
+    }
+    return c;
+}
+
+static double checkpoint_every_ebb(void *self, double age_s)
+{
+    const struct ebb *p = self;
+    const struct ebb_belief *b = &p->beliefs.zones[p->zone];
+    return interval_s(p->rules, b->end_up_per_hour[ebb_life_bin(fmax(p->age_s, age_s) / 3600)]);
+}
+
 static void release_ebb(void *self)
 {
     struct ebb *p = self;
@@ -218,7 +257,7 @@ static void release_ebb(void *self)
     for (size_t z = 0; p->own != NULL && z < p->beliefs.count; z++)
         ebb_value_destroy(p->own[z]);
     free(p->own);
-    ebb_outlook_clean_up(&p->outlook);
+    ebb_filter_clean_up(&p->filter);
     ebb_beliefs_clean_up(&p->beliefs);
     free(p);
 }
@@ -226,8 +265,9 @@ static void release_ebb(void *self)
 struct ebb_policy ebb_policy_ebb(const struct ebb_policy_setup *setup)
 {
     struct ebb *p = ebb_alloc(sizeof *p);
+    p->rules = setup->rules;
     ebb_beliefs_learn(setup, &p->beliefs);
-    ebb_outlook_init(&p->outlook, &p->beliefs);
+    ebb_filter_init(&p->filter, &p->beliefs);
     p->search = solve(setup->rules, &p->beliefs, p->beliefs.found_end_per_hour);
     if (p->beliefs.count > 1 || setup->rules->probe_s > 0) {
         p->own = ebb_alloc_array(p->beliefs.count, sizeof *p->own);
@@ -238,5 +278,6 @@ struct ebb_policy ebb_policy_ebb(const struct ebb_policy_setup *setup)
                                .begin = begin_ebb,
                                .decide = decide_ebb,
                                .see = see_ebb,
+                               .checkpoint_every = checkpoint_every_ebb,
                                .release = release_ebb};
 }

@@ -60,6 +60,9 @@ struct ebb_policy ebb_policy_uniform_progress(const struct ebb_policy_setup *set
     ebb_setup_shares(setup, share);
     ebb_zones_by_score(share, setup->zone_count, order);
     p->home = order[0];
-    return (struct ebb_policy){
-        .self = p, .begin = begin_progress, .decide = decide_progress, .release = free};
+    return (struct ebb_policy){.self = p,
+                               .begin = begin_progress,
+                               .decide = decide_progress,
+                               .checkpoint_every_s = ebb_setup_young_s(setup),
+                               .release = free};
 }

@@ -153,5 +153,8 @@ struct ebb_policy ebb_policy_value(const struct ebb_policy_setup *setup)
     p->tried = ebb_alloc_array(p->count, sizeof *p->tried);
     ebb_setup_shares(setup, p->share);
     learn(setup, p);
-    return (struct ebb_policy){.self = p, .decide = decide_value, .release = release_value};
+    return (struct ebb_policy){.self = p,
+                               .decide = decide_value,
+                               .checkpoint_every_s = ebb_setup_young_s(setup),
+                               .release = release_value};
 }

@@ -94,6 +94,12 @@ static void begin(enum ebb_rate r, double rate[EBB_AGE_BINS])
         rate[b] = mean * shape[b];
 }
 
+double ebb_rate_posterior_per_hour(double events, double hours, double prior_per_hour,
+                                   double weight_events)
+{
+    return (weight_events + events) / (weight_events / prior_per_hour + hours);
+}
+
 /* Replaces the rates of the level above by those of the cell; variances relative to the mean's
  * square, of the common factor and of each bin, go to `relative` when it is not NULL. */
 static void descend(const struct ebb_hazard_cell *c, double f, double rate[EBB_AGE_BINS],
@@ -108,7 +114,7 @@ static void descend(const struct ebb_hazard_cell *c, double f, double rate[EBB_A
         double n = c == NULL ? 0 : f * c->sums.events[b];
         double hours = c == NULL ? 0 : f * c->sums.exposure_hours[b];
         double above = rate[b] * seen / expected;
-        rate[b] = (BIN_WEIGHT + n) / (BIN_WEIGHT / above + hours);
+        rate[b] = ebb_rate_posterior_per_hour(n, hours, above, BIN_WEIGHT);
         if (relative != NULL)
             relative[b] = 1 / seen + 1 / (BIN_WEIGHT + n);
     }

@@ -46,6 +46,11 @@ struct ebb_place {
     const char *provider, *region, *zone, *type;
 };
 
+/* The posterior mean of a rate after `events` in `hours`, with a Gamma prior of that mean and the
+ * weight of so many events: of every rate here, and of those that one job learns from traces. */
+double ebb_rate_posterior_per_hour(double events, double hours, double prior_per_hour,
+                                   double weight_events);
+
 struct ebb_hazards;
 
 /* `half_life_s` of exposure; 0: nothing is forgotten. */

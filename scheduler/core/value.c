@@ -99,6 +99,24 @@ static void expect(const struct work *w, enum ebb_value_run run, bool up, size_t
     mix(ret, up ? w->up[bin] : w->down[bin], ended, same, older, v->cells);
 }
 
+static double at_slack(const float *row, size_t cells, double cell)
+{
+    if (cell <= 0)
+        return row[0];
+    size_t low = (size_t)cell;
+    if (low + 1 >= cells)
+        return row[cells - 1];
+    double f = cell - (double)low;
+    return row[low] * (1 - f) + row[low + 1] * f;
+}
+
+/* row[i] = row[i - by], `by` less than a cell. */
+static void sink(float *row, size_t cells, double by)
+{
+    for (size_t i = cells - 1; i > 0; i--)
+        row[i] = (float)(row[i] * (1 - by) + row[i - 1] * by);
+}
+
 /* The row of `running` at a layer. Time left is layer * step; at slack >= time left it is done. */
 static void run_step(const struct work *w, size_t layer, enum ebb_value_run run, bool up,
                      size_t bin, float *ret)
@@ -110,22 +128,13 @@ static void run_step(const struct work *w, size_t layer, enum ebb_value_run run,
         memmove(ret + 1, ret, (v->cells - 1) * sizeof *ret);
         ret[0] = ret[1];
     } else {
+        if (run == EBB_VALUE_SPOT && v->p.spot_waste[bin] > 0)
+            sink(ret, v->cells, v->p.spot_waste[bin]);
         for (size_t i = 0; i < v->cells; i++)
             ret[i] += (float)(price * v->step_s);
     }
     for (size_t i = layer; i < v->cells; i++)
         ret[i] = 0;
-}
-
-static double at_slack(const float *row, size_t cells, double cell)
-{
-    if (cell <= 0)
-        return row[0];
-    size_t low = (size_t)cell;
-    if (low + 1 >= cells)
-        return row[cells - 1];
-    double f = cell - (double)low;
-    return row[low] * (1 - f) + row[low + 1] * f;
 }
 
 /* best[to] = min(best[to], running[from] at the slack less `restart_s`), where slack >= least_s. */
@@ -145,6 +154,15 @@ static void allow(const struct work *w, size_t layer, float *best, const float *
     }
 }
 
+/* With no more slack than on-demand's start takes, spot is left for it. */
+static void leave_in_time(const struct work *w, size_t layer, float *best, const float *on_demand)
+{
+    double d = w->v->p.restart_s;
+    for (size_t i = 0; i < w->v->cells && i < layer && (double)i * w->v->step_s < d; i++)
+        best[i] = INFINITY;
+    allow(w, layer, best, on_demand, d, 0, price_per_s(w->v, EBB_VALUE_ON_DEMAND));
+}
+
 static void choose(const struct work *w, size_t layer, enum ebb_value_run now, bool up, size_t bin,
                    float *best)
 {
@@ -155,8 +173,14 @@ static void choose(const struct work *w, size_t layer, enum ebb_value_run now, b
     if (now == EBB_VALUE_IDLE) /* staying idle is a choice of its own, below */
         for (size_t i = 0; i < v->cells && i < layer; i++)
             best[i] = INFINITY;
-    if (now == EBB_VALUE_SPOT)
-        return; /* what runs on spot is held: leaving it saves nothing that its end would not */
+    if (now == EBB_VALUE_SPOT) {
+        /* What runs on spot is held: leaving it saves nothing that its end would not, but for the
+         * slack that it wastes. */
+        if (v->p.spot_waste[bin] > 0)
+            leave_in_time(w, layer, best,
+                          &running[row_of(v, EBB_VALUE_ON_DEMAND, up, bin) * v->cells]);
+        return;
+    }
     allow(w, layer, best, &running[row_of(v, EBB_VALUE_IDLE, up, bin) * v->cells], 0, d + v->step_s,
           0);
     if (now != EBB_VALUE_ON_DEMAND)

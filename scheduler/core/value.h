@@ -9,7 +9,7 @@
  * left):
  *
  *     idle           slack falls with time                             free
- *     run            slack stays                                       the price
+ *     run            slack stays; on spot it falls by what is wasted   the price
  *     launch         slack falls by the restart d, at once             the price while it lasts
  *     spot ends      what runs is gone
  *
@@ -33,7 +33,9 @@ struct ebb_value_problem {
     double from_s[EBB_VALUE_BINS_MAX];
     double revocation_per_hour[EBB_VALUE_BINS_MAX];
     double recovery_per_hour[EBB_VALUE_BINS_MAX];
-    double step_s; /* of the tables; 0: chosen */
+    double spot_waste[EBB_VALUE_BINS_MAX]; /* share of spot's time without progress: checkpoints,
+                                              and work to be lost; 0: none */
+    double step_s;                         /* of the tables; 0: chosen */
 };
 
 enum ebb_value_run { EBB_VALUE_IDLE, EBB_VALUE_SPOT, EBB_VALUE_ON_DEMAND };

@@ -45,6 +45,24 @@ static void spot_that_never_ends_costs_its_price_for_work_and_one_restart(void *
     ebb_value_destroy(v);
 }
 
+/* A tenth of spot's time in checkpoints: 20 h of work take 22.2 h; with 1.2 h of slack it lasts
+ * for some 8 h of them, until on-demand must begin. */
+static void spot_that_wastes_time_takes_longer_and_is_left_in_time(void **state)
+{
+    (void)state;
+    struct ebb_value_problem p = market(0, 1);
+    p.spot_waste[0] = p.spot_waste[1] = 0.1;
+    struct ebb_value *v = ebb_value_new(&p);
+    struct ebb_value_state s = {26 * HOUR, 20 * HOUR, true, 0};
+    assert_true(fabs(ebb_value_launching_usd(v, &s, EBB_VALUE_SPOT) - 0.3 * (0.2 + 20 / 0.9)) <
+                0.02);
+    s.time_left_s = 21.2 * HOUR;
+    double usd = ebb_value_launching_usd(v, &s, EBB_VALUE_SPOT);
+    assert_true(fabs(usd - (0.3 * 8.2 + 20 - 0.9 * 8 + 0.2)) < 0.3);
+    assert_true(ebb_value_launching_usd(v, &s, EBB_VALUE_ON_DEMAND) > usd);
+    ebb_value_destroy(v);
+}
+
 static void an_outage_that_never_ends_costs_on_demand(void **state)
 {
     (void)state;
@@ -129,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spot_that_never_ends_costs_its_price_for_work_and_one_restart),
+        cmocka_unit_test(spot_that_wastes_time_takes_longer_and_is_left_in_time),
         cmocka_unit_test(an_outage_that_never_ends_costs_on_demand),
         cmocka_unit_test(more_slack_or_less_work_never_costs_more),
         cmocka_unit_test(prices_scale_costs),

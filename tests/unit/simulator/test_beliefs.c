@@ -34,7 +34,7 @@ static void know(struct ebb_beliefs *b, double ends, double recovers)
     }
 }
 
-static double sum_of(const struct ebb_outlook_zone *k)
+static double sum_of(const struct ebb_filter_zone *k)
 {
     double sum = 0;
     for (size_t b = 0; b < EBB_LIFE_BINS; b++)
@@ -46,19 +46,19 @@ static void with_constant_rates_it_is_the_two_state_chain(void **state)
 {
     (void)state;
     struct ebb_beliefs b;
-    struct ebb_outlook o;
+    struct ebb_filter o;
     know(&b, 0.5, 0.25);
-    ebb_outlook_init(&o, &b);
-    assert_true(fabs(ebb_outlook_up(&o, 0) - 1.0 / 3) < 1e-9);
-    ebb_outlook_see(&o, 0, false);
-    assert_true(ebb_outlook_up(&o, 0) == 0);
-    assert_true(fabs(ebb_outlook_up(&o, 1) - 1.0 / 3) < 1e-9); /* the other zone tells nothing */
+    ebb_filter_init(&o, &b);
+    assert_true(fabs(ebb_filter_up(&o, 0) - 1.0 / 3) < 1e-9);
+    ebb_filter_see(&o, 0, false);
+    assert_true(ebb_filter_up(&o, 0) == 0);
+    assert_true(fabs(ebb_filter_up(&o, 1) - 1.0 / 3) < 1e-9); /* the other zone tells nothing */
     for (double h = 0.5; h <= 24; h *= 2) {
-        ebb_outlook_pass(&o, h * 3600, 10);
-        assert_true(fabs(ebb_outlook_up(&o, 0) - (1 - exp(-0.75 * h)) / 3) < 2e-3);
+        ebb_filter_pass(&o, h * 3600, 10);
+        assert_true(fabs(ebb_filter_up(&o, 0) - (1 - exp(-0.75 * h)) / 3) < 2e-3);
         assert_true(fabs(sum_of(&o.zones[0]) - 1) < 1e-9);
     }
-    ebb_outlook_clean_up(&o);
+    ebb_filter_clean_up(&o);
     ebb_beliefs_clean_up(&b);
 }
 
@@ -66,25 +66,25 @@ static void what_came_up_lately_is_young_and_grows_older_while_it_is_seen(void *
 {
     (void)state;
     struct ebb_beliefs b;
-    struct ebb_outlook o;
+    struct ebb_filter o;
     know(&b, 0.05, 0.25);
-    ebb_outlook_init(&o, &b);
-    double met_h = ebb_outlook_age_h(&o, 0); /* at random: of a mean life of 20 h */
+    ebb_filter_init(&o, &b);
+    double met_h = ebb_filter_age_h(&o, 0); /* at random: of a mean life of 20 h */
     assert_true(met_h > 5 && met_h < 20);
-    ebb_outlook_see(&o, 0, false);
-    ebb_outlook_pass(&o, 600, GAP_S);
-    assert_true(ebb_outlook_age_h(&o, 0) < 0.25);
+    ebb_filter_see(&o, 0, false);
+    ebb_filter_pass(&o, 600, GAP_S);
+    assert_true(ebb_filter_age_h(&o, 0) < 0.25);
     double before_h = 0;
     for (int tick = 1; tick < 48; tick++) {
-        ebb_outlook_pass(&o, tick * GAP_S, GAP_S);
-        ebb_outlook_see(&o, 0, true);
-        assert_true(ebb_outlook_age_h(&o, 0) >= before_h);
-        before_h = ebb_outlook_age_h(&o, 0);
+        ebb_filter_pass(&o, tick * GAP_S, GAP_S);
+        ebb_filter_see(&o, 0, true);
+        assert_true(ebb_filter_age_h(&o, 0) >= before_h);
+        before_h = ebb_filter_age_h(&o, 0);
     }
     assert_true(before_h > 3 && before_h < 16); /* 8 h in truth */
-    ebb_outlook_begin(&o);
-    assert_true(fabs(ebb_outlook_age_h(&o, 0) - met_h) < 1e-9);
-    ebb_outlook_clean_up(&o);
+    ebb_filter_begin(&o);
+    assert_true(fabs(ebb_filter_age_h(&o, 0) - met_h) < 1e-9);
+    ebb_filter_clean_up(&o);
     ebb_beliefs_clean_up(&b);
 }
 
@@ -92,13 +92,13 @@ static void against_all_belief_a_sight_is_believed(void **state)
 {
     (void)state;
     struct ebb_beliefs b;
-    struct ebb_outlook o;
+    struct ebb_filter o;
     know(&b, 0, 0.25);
-    ebb_outlook_init(&o, &b);
-    ebb_outlook_see(&o, 0, true);
-    ebb_outlook_see(&o, 0, false);
-    assert_true(ebb_outlook_up(&o, 0) == 0 && fabs(sum_of(&o.zones[0]) - 1) < 1e-9);
-    ebb_outlook_clean_up(&o);
+    ebb_filter_init(&o, &b);
+    ebb_filter_see(&o, 0, true);
+    ebb_filter_see(&o, 0, false);
+    assert_true(ebb_filter_up(&o, 0) == 0 && fabs(sum_of(&o.zones[0]) - 1) < 1e-9);
+    ebb_filter_clean_up(&o);
     ebb_beliefs_clean_up(&b);
 }
 
@@ -115,25 +115,25 @@ static void chances_come_true_on_a_later_stretch(void **state)
     const struct ebb_trace *zones[2] = {&set.items[0], &set.items[1]};
     struct ebb_policy_setup setup = {&rules, &history, zones, 2};
     struct ebb_beliefs b;
-    struct ebb_outlook o;
+    struct ebb_filter o;
     double said[10] = {0}, came[10] = {0}, looks[10] = {0};
     ebb_beliefs_learn(&setup, &b);
-    ebb_outlook_init(&o, &b);
+    ebb_filter_init(&o, &b);
     for (size_t t = 20000; t < 40000; t += 1 + ebb_random_below(&r, 30)) {
-        ebb_outlook_pass(&o, (double)(t - 20000) * GAP_S, GAP_S);
+        ebb_filter_pass(&o, (double)(t - 20000) * GAP_S, GAP_S);
         for (size_t z = 0; z < 2; z++) {
-            double chance = ebb_outlook_up(&o, z);
+            double chance = ebb_filter_up(&o, z);
             int tenth = chance < 1 ? (int)(chance * 10) : 9;
             said[tenth] += chance;
             came[tenth] += zones[z]->up[t];
             looks[tenth]++;
-            ebb_outlook_see(&o, z, zones[z]->up[t] != 0);
+            ebb_filter_see(&o, z, zones[z]->up[t] != 0);
         }
     }
     for (int i = 0; i < 10; i++)
         if (looks[i] > 200)
             assert_true(fabs(said[i] - came[i]) / looks[i] < 0.06);
-    ebb_outlook_clean_up(&o);
+    ebb_filter_clean_up(&o);
     ebb_beliefs_clean_up(&b);
     ebb_traces_clean_up(&set);
 }

@@ -172,6 +172,48 @@ static void the_moment_is_the_integral_of_t_times_the_density(void **state)
     assert_true(ebb_bathtub_makespan_h(&m, 20, 6) > ebb_bathtub_makespan_h(&m, 0, 6));
 }
 
+/* Young 1974: sqrt(2 delta M). Up-runs of 1 h and, cut by the end, 2 h: M = 3 h for one end. */
+static void checkpoints_of_young_daly_follow_the_mean_life_with_censoring(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"young-daly", "uniform-progress", "value"};
+    struct ebb_onejob_rules r = rules;
+    struct world w;
+    struct ebb_policy p;
+    make(&w, "0111111000111111111111", NULL);
+    w.setup.rules = &r;
+    r.checkpoint_s = 60;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ebb_policy_new(names[i], &w.setup, &p, NULL), 0);
+        assert_null(p.checkpoint_every);
+        assert_true(fabs(p.checkpoint_every_s - sqrt(2 * 60 * 3 * 3600.0)) < 1e-6);
+        ebb_policy_release(&p);
+    }
+    ebb_traces_clean_up(&w.set);
+}
+
+/* The same with the hazard at the age in place of 1 / M: old instances write fewer. */
+static void checkpoints_of_ebb_grow_rarer_with_age(void **state)
+{
+    (void)state;
+    struct ebb_onejob_rules r = rules;
+    struct ebb_traces set = {0};
+    struct ebb_random random;
+    ebb_random_seed(&random, 21);
+    made_add(&set, "a", 8000, 600, 3, 3, &random);
+    struct ebb_history history = {&set, 1};
+    const struct ebb_trace *zones[1] = {&set.items[0]};
+    struct ebb_policy_setup setup = {&r, &history, zones, 1};
+    struct ebb_policy p;
+    r.checkpoint_s = 60;
+    assert_int_equal(ebb_policy_new("ebb", &setup, &p, NULL), 0);
+    double young_s = p.checkpoint_every(p.self, 2400);
+    double old_s = p.checkpoint_every(p.self, 6 * 3600);
+    assert_true(young_s > 300 && old_s > 1.2 * young_s && old_s < 7200);
+    ebb_policy_release(&p);
+    ebb_traces_clean_up(&set);
+}
+
 static void an_unknown_policy_is_refused_with_the_nearest(void **state)
 {
     (void)state;
@@ -193,6 +235,8 @@ int main(void)
         cmocka_unit_test(the_value_rule_weighs_an_hour_by_the_work_and_time_left),
         cmocka_unit_test(the_bathtub_is_fitted_to_its_own_quantiles),
         cmocka_unit_test(the_moment_is_the_integral_of_t_times_the_density),
+        cmocka_unit_test(checkpoints_of_young_daly_follow_the_mean_life_with_censoring),
+        cmocka_unit_test(checkpoints_of_ebb_grow_rarer_with_age),
         cmocka_unit_test(an_unknown_policy_is_refused_with_the_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
