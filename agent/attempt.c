@@ -558,7 +558,7 @@ enum ebb_fence_action ebb_attempt_fence(struct ebb_attempt *a, const struct ebb_
                                         int64_t heard_ns, int64_t now_ns)
 {
     if (a->phase == EBB_PHASE_PREPARING || a->phase >= EBB_PHASE_ENDING)
-        return EBB_FENCE_WORK; /* the claim itself is the guard */
+        return EBB_FENCE_WORK;      /* the claim itself is the guard */
     if (a->prepare.lineage == NULL) /* of a gang, and never told to begin */
         return now_ns - heard_ns >= terms->orphan_timeout_ns ? EBB_FENCE_LEAVE : EBB_FENCE_WORK;
     struct ebb_fence_facts facts = {.now_ns = now_ns,

@@ -207,6 +207,8 @@ static void on_lease(struct fake_agent *a, const Ebb__Lease *l)
     snprintf(a->bag, sizeof a->bag, "%s", l->bag);
     a->job = l->job;
     a->attempt = l->attempt;
+    a->rank = l->rank;
+    a->gang_size = l->n_gang_hosts;
     if (!a->answers)
         return;
     agent_start(a, l->job, l->attempt);
@@ -236,9 +238,19 @@ static void on_message(void *ctx, struct ebb_channel *c, const uint8_t *data, si
     case EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT:
         for (size_t i = 0; i < m->lease_grant->n_leases; i++)
             on_lease(a, m->lease_grant->leases[i]);
+        for (size_t i = 0; i < m->lease_grant->n_member_leases; i++) {
+            on_lease(a, m->lease_grant->member_leases[i]);
+            a->member_leases++;
+        }
+        break;
+    case EBB__SCHEDULER_MESSAGE__KIND_GANG:
+        a->messages++;
+        a->message_from = m->gang->from;
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL:
         a->cancels++;
+        a->was_released = m->attempt_cancel->release;
+        a->within_s = m->attempt_cancel->within_s;
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_ACK:
         a->acks++;

@@ -52,6 +52,12 @@ struct fake_agent {
     char bag[64];
     uint64_t job;
     uint32_t attempt;
+    /* of a gang */
+    int member_leases, messages;
+    uint32_t rank, message_from;
+    size_t gang_size;
+    bool was_released;
+    double within_s;
     struct ebb_buffer running; /* packed Ebb__AttemptState to name in Hello; len 0: none */
 };
 
