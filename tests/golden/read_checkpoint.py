@@ -97,7 +97,7 @@ class Reader:
         data = self.get("manifests", name)
         check(hashlib.sha256(data).digest() == one(head, sha), "the manifest's hash")
         manifest = message(data)
-        check(one(manifest, 1) == 1 and one(manifest, 2) <= 3, "format or features")
+        check(one(manifest, 1) == 1 and one(manifest, 2) & ~7 == 0, "format or features")
         return manifest
 
     def pack(self, pack):

@@ -1,4 +1,8 @@
-/* Checkpoints of several ranks: each gets its own back, and none is there without the others. */
+/* Checkpoints of several ranks: each gets its own back, and none is there without the others.
+ *
+ *     EBB_GOLDEN_WRITE=DIR build/tests/unit/checkpoint/checkpoint_ranks
+ *
+ * writes a repository as tests/golden/checkpoint-v1-ranks is one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,6 +16,8 @@
 #include "base/memory.h"
 #include "job_fixture.h"
 
+#define GOLDEN EBB_SOURCE_DIR "/tests/golden/checkpoint-v1-ranks"
+
 enum { RANKS = 3 };
 
 struct gang {
@@ -19,15 +25,20 @@ struct gang {
     struct ebb_lineage *lineages[RANKS];
 };
 
-static struct gang gang_begin(struct fixture *f, uint64_t attempt)
+static struct gang gang_of(struct ebb_object_store *store, uint64_t attempt)
 {
     struct gang g;
     for (uint32_t k = 0; k < RANKS; k++) {
         job_dir_make(&g.dirs[k]);
-        g.lineages[k] = k == 0 ? job_open_and_claim(f->store, attempt) : job_open(f->store);
+        g.lineages[k] = k == 0 ? job_open_and_claim(store, attempt) : job_open(store);
         ebb_lineage_set_rank(g.lineages[k], k);
     }
     return g;
+}
+
+static struct gang gang_begin(struct fixture *f, uint64_t attempt)
+{
+    return gang_of(f->store, attempt);
 }
 
 static void gang_end(struct gang *g)
@@ -239,8 +250,92 @@ static void an_owner_makes_no_part(void **state)
     gang_end(&g);
 }
 
+/* ---- a repository that was written once ---- */
+
+static struct ebb_object_store *open_directory(const char *path)
+{
+    EBB_AUTO_FREE char *url = ebb_sprintf("file://%s", path);
+    struct ebb_object_store *store = NULL;
+    struct ebb_error err = {0};
+    if (ebb_object_store_open(url, NULL, &store, &err) < 0)
+        fail_msg("%s", err.text);
+    return store;
+}
+
+static void write_golden(const char *golden)
+{
+    static const char *const names[] = {"expected-previous", "expected-current"};
+    EBB_AUTO_FREE char *path = ebb_path_join(golden, "store");
+    assert_int_equal(ebb_mkdir_p(path, 0755, NULL), 0);
+    struct ebb_object_store *store = open_directory(path);
+    struct gang g = gang_of(store, 1);
+    for (uint64_t step = 0; step < 2; step++) {
+        for (uint32_t k = 0; k < RANKS; k++) {
+            job_write(g.dirs[k].path, "state", 500 + k, 10 * step + k, false);
+            job_append(g.dirs[k].path, "run.log", 200, 20 * step + k);
+        }
+        commit(&g);
+        struct job_dir back;
+        job_dir_make(&back);
+        struct ebb_lineage *l = job_open(store);
+        assert_int_equal(ebb_lineage_restore(l, back.path, NULL, 1, NULL, NULL), 0);
+        EBB_AUTO_FREE char *text = job_digest(back.path);
+        EBB_AUTO_FREE char *to = ebb_path_join(golden, names[step]);
+        assert_int_equal(ebb_file_write_atomic(to, text, strlen(text), 0644, NULL), 0);
+        ebb_lineage_destroy(l);
+        job_dir_remove(&back);
+    }
+    EBB_AUTO_FREE char *text = job_digest(g.dirs[2].path);
+    EBB_AUTO_FREE char *to = ebb_path_join(golden, "expected-rank-2");
+    assert_int_equal(ebb_file_write_atomic(to, text, strlen(text), 0644, NULL), 0);
+    gang_end(&g);
+    ebb_object_store_destroy(store);
+}
+
+/* A store that is opened writes into its directory. */
+static int copy_one(void *ctx, const char *relative, const char *path, struct ebb_error *err)
+{
+    EBB_AUTO_FREE char *to = ebb_path_join(ctx, relative);
+    EBB_AUTO_FREE char *parent = ebb_strndup(to, (size_t)(strrchr(to, '/') - to));
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
+    assert_int_equal(ebb_mkdir_p(parent, 0755, err), 0);
+    assert_int_equal(ebb_file_read(path, 1u << 20, &b, err), 0);
+    return ebb_file_write_atomic(to, b.data, b.len, 0644, err);
+}
+
+static void the_golden_repository_gives_rank_2_its_files(void **state)
+{
+    (void)state;
+    struct job_dir back, copy;
+    job_dir_make(&back);
+    job_dir_make(&copy);
+    assert_int_equal(ebb_walk(GOLDEN "/store", copy_one, copy.path, NULL), 0);
+    struct ebb_object_store *store = open_directory(copy.path);
+    struct ebb_lineage *l = job_open(store);
+    struct ebb_generation now = ebb_head_generation(ebb_lineage_head(l), false);
+    EBB_AUTO(ebb_auto_manifest) Ebb__Manifest *m = NULL;
+    assert_int_equal(ebb_lineage_manifest(l, false, &m, NULL), 0);
+    assert_int_equal(m->required_features, EBB_FEATURE_RANKS);
+    assert_int_equal(m->last_rank, 2);
+    ebb_lineage_set_rank(l, 2);
+    assert_int_equal(ebb_lineage_restore_exactly(l, &now, back.path, 1, NULL, NULL), 0);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer want = {0};
+    assert_int_equal(ebb_file_read(GOLDEN "/expected-rank-2", 1u << 20, &want, NULL), 0);
+    EBB_AUTO_FREE char *have = job_digest(back.path);
+    assert_string_equal(have, ebb_buffer_text(&want));
+    ebb_lineage_destroy(l);
+    ebb_object_store_destroy(store);
+    job_dir_remove(&back);
+    job_dir_remove(&copy);
+}
+
 int main(void)
 {
+    const char *golden = getenv("EBB_GOLDEN_WRITE");
+    if (golden != NULL) {
+        write_golden(golden);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(each_rank_gets_its_own_files_back),
         FIXTURE_TEST(parts_without_the_commit_change_nothing_that_a_reader_sees),
@@ -249,6 +344,7 @@ int main(void)
         FIXTURE_TEST(a_part_that_is_damaged_or_not_there_lets_the_commit_fail),
         FIXTURE_TEST(the_folder_of_other_ranks_is_not_for_rank_0),
         FIXTURE_TEST(an_owner_makes_no_part),
+        cmocka_unit_test(the_golden_repository_gives_rank_2_its_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

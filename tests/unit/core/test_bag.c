@@ -22,7 +22,8 @@ static const char good[] =
     "    setup: gmx grompp -f nvt.mdp\n"
     "    command: gmx mdrun -deffnm nvt -t ${temperature} ${HOME} ${MY_VAR}\n"
     "    environment: {MY_VAR: 1}\n"
-    "    outputs: [nvt.xtc, {file: nvt.log, nondeterministic: true, optional: true},\n"
+    "    outputs: [nvt.xtc, {file: nvt.log, nondeterministic: true, optional: true, ranks: "
+    "each},\n"
     "              {file: '*.trr', pack: {error: 0.0005 nm, level: small}}, {file: a, pack: "
     "none},\n"
     "              {file: b, pack: lossless}]\n"
@@ -56,6 +57,7 @@ static void a_good_bag_reads_as_written(void **state)
     assert_int_equal(nvt->priority, -3);
     assert_true(nvt->checkpoint_interval_s == 30);
     assert_true(nvt->outputs[1]->nondeterministic && nvt->outputs[1]->optional);
+    assert_true(nvt->outputs[1]->each_rank && !nvt->outputs[0]->each_rank);
     assert_null(nvt->outputs[1]->pack);
     assert_true(nvt->outputs[2]->pack->error == 0.0005 && nvt->outputs[2]->pack->small);
     assert_string_equal(nvt->outputs[2]->pack->unit, "nm");

@@ -41,6 +41,24 @@ static void defaults_are_filled_in(void **state)
     ebb__profile__free_unpacked(p, NULL);
 }
 
+static void each_rank_may_have_a_state_of_its_own(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", ", ranks: first", ", ranks: each"};
+    for (size_t i = 0; i < 3; i++) {
+        EBB_AUTO_FREE char *text = ebb_sprintf(
+            "name: x\nstart: ${command}\nresume: ${command}\nstate: {files: 'a-*', step_pattern: "
+            "'a-([0-9]+)'%s}\n",
+            texts[i]);
+        Ebb__Profile *p = NULL;
+        struct ebb_error err = {0};
+        if (ebb_profile_parse("x", text, strlen(text), &p, NULL, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(p->state->each_rank, i == 2);
+        ebb__profile__free_unpacked(p, NULL);
+    }
+}
+
 #define OK "name: x\nstart: ${command}\n"
 
 static const struct {
@@ -62,6 +80,10 @@ static const struct {
      "p.yaml:4:16: state.files: '/a' is not relative to the work directory"},
     {OK "state: {files: a}\n", "p.yaml:1:1: a profile that checkpoints needs 'state' and 'resume'"},
     {OK "checkpoints: true\n", "p.yaml:1:1: a profile that checkpoints needs 'state' and 'resume'"},
+    {OK "resume: ${command}\nstate: {files: a, ranks: each}\n",
+     "p.yaml:4:26: state.ranks: 'each' needs a step_pattern: a checkpoint holds the states of all "
+     "ranks of one step, and the file's name must tell it"},
+    {OK "resume: ${command}\nstate: {files: a, ranks: all}\n", NULL},
     {OK "append: {}\n",
      "p.yaml:3:9: append: expected a list, such as [{glob: \"*.xtc\", cut: length}]"},
     {OK "append: [{glob: a, cut: marker}]\n",
@@ -105,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shipped_profile_reads),
         cmocka_unit_test(defaults_are_filled_in),
+        cmocka_unit_test(each_rank_may_have_a_state_of_its_own),
         cmocka_unit_test(each_mistake_is_told_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
