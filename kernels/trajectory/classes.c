@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/trajectory/bonds.h"
+#include "kernels/trajectory/near_choose.h"
 #include "kernels/trajectory/shapes.h"
 
 #define INSIDE    255 /* of a molecule that begins before */
@@ -151,8 +152,14 @@ static bool find_bonds(const struct ebb_traj_look *look, struct found *f,
 static bool fill_others(const struct ebb_traj_look *look, struct found *f)
 {
     EBB_AUTO_FREE struct ebb_traj_bond_of *bonds = NULL;
+    const unsigned others = f->count;
     if (!find_bonds(look, f, &bonds) || !add_part(look, f, 0, EBB_TRAJ_PART_FREE))
         return false;
+    if (f->count > others && look->lattice) {
+        struct ebb_traj_part *p = &f->parts[others];
+        p->reach = ebb_traj_near_reach(look, p);
+        p->type = p->reach > 0 ? EBB_TRAJ_PART_LATTICE : EBB_TRAJ_PART_FREE;
+    }
     for (unsigned k = 0; k < 2; k++) {
         const unsigned before = f->count;
         const uint8_t mark = k == 0 ? IN_CHAIN : IN_LEAVES;

@@ -84,6 +84,10 @@ static int read_parts(struct ebb_traj_decoder *dec, size_t *at, struct ebb_error
                                     dec->side, side_len, at, err);
         if (rc < 0)
             return rc;
+        const struct ebb_traj_part *p = &dec->parts[dec->part_count];
+        if (p->type == EBB_TRAJ_PART_LATTICE &&
+            p->n / EBB_TRAJ_NEAR_PER_BYTE > dec->header.info.bytes)
+            return corrupt(err, "a lattice has more sites than the group has room for");
     }
     if (left != 0)
         return corrupt(err, "some atoms are in no part");
@@ -213,6 +217,14 @@ static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part
         return false;
     w->last = (int8_t)last;
     w->mean = (int8_t)mean;
+    if (p->type == EBB_TRAJ_PART_LATTICE) {
+        uint8_t same, along;
+        if (!get_byte(dec, &same) || !get_byte(dec, &along))
+            return false;
+        w->same = (int8_t)same;
+        w->along = (int8_t)along;
+        return true;
+    }
     return p->type == EBB_TRAJ_PART_FREE ||
            (get_byte(dec, &w->sphere) && get_byte(dec, &w->circle));
 }
@@ -283,6 +295,19 @@ static int take_streams(struct ebb_traj_decoder *dec, unsigned part, struct ebb_
     return rc;
 }
 
+/* A lattice's numbers to those of free atoms; its neighbours are found when the key frame is whole.
+ */
+static int decode_near(struct ebb_traj_decoder *dec, struct ebb_traj_part *p,
+                       const struct ebb_traj_weights *w, struct ebb_error *err)
+{
+    if (dec->done == 1)
+        p->near = ebb_traj_near_new(p->first, p->n, dec->q, p->reach, 1);
+    if (p->near == NULL)
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a lattice");
+    ebb_traj_near_decode(p->near, w->same, w->along, dec->numbers.of[EBB_TRAJ_STREAM_SITE]);
+    return 0;
+}
+
 static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
                         struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
@@ -291,6 +316,8 @@ static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box 
         if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
             return corrupt(err, "a frame is cut short");
         int rc = raw != NULL ? take_streams(dec, p, raw, err) : get_numbers(dec, p, err);
+        if (rc == 0 && raw == NULL && dec->done > 0 && dec->parts[p].type == EBB_TRAJ_PART_LATTICE)
+            rc = decode_near(dec, &dec->parts[p], &c.weights, err);
         if (rc < 0)
             return rc;
         if (raw != NULL)

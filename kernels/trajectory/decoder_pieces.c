@@ -9,12 +9,13 @@
 int ebb_traj_decoder_plan(const struct ebb_traj_decoder *dec, struct ebb_kernels_trajectory *ret,
                           struct ebb_error *err)
 {
-    bool chain = false;
+    bool other = false;
     for (unsigned p = 0; p < dec->part_count; p++)
-        chain |= dec->parts[p].type == EBB_TRAJ_PART_CHAIN;
-    if (chain || !dec->header.info.bit_packed || dec->header.info.kind == EBB_TRAJ_F64)
+        other |= dec->parts[p].type == EBB_TRAJ_PART_CHAIN ||
+                 dec->parts[p].type == EBB_TRAJ_PART_LATTICE;
+    if (other || !dec->header.info.bit_packed || dec->header.info.kind == EBB_TRAJ_F64)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED, "trajectory group: %s: no device unpacks it",
-                             chain                         ? "it has bonded atoms"
+                             other                         ? "it has bonded atoms or a lattice"
                              : dec->header.info.bit_packed ? "its coordinates are doubles"
                                                            : "it is not bit-packed");
     ebb_traj_plan_of(dec->parts, dec->part_count, dec->header.info.atoms, dec->header.info.quantum,

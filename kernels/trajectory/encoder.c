@@ -208,9 +208,13 @@ void ebb_traj_frame_put_weights(struct ebb_traj_encoder *enc, unsigned part)
         ebb_traj_put_byte(&enc->frames, (uint8_t)w->last);
         ebb_traj_put_byte(&enc->frames, (uint8_t)w->mean);
     }
-    if (p->type != EBB_TRAJ_PART_FREE) {
+    if (p->type == EBB_TRAJ_PART_WATER || p->type == EBB_TRAJ_PART_CHAIN) {
         ebb_traj_put_byte(&enc->frames, w->sphere);
         ebb_traj_put_byte(&enc->frames, w->circle);
+    }
+    if (p->type == EBB_TRAJ_PART_LATTICE) {
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->same);
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->along);
     }
 }
 
@@ -233,24 +237,45 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
     }
 }
 
+/* The lattice's numbers seen from the neighbours'; these are found in the key frame. Without memory
+ * for them the weights are 0: as if there were none. */
+static void encode_near(struct ebb_traj_encoder *enc, struct ebb_traj_part *p, bool fit,
+                        struct ebb_traj_weights *w)
+{
+    uint32_t *numbers = enc->numbers.of[EBB_TRAJ_STREAM_SITE];
+    if (enc->encoded == 1)
+        p->near = ebb_traj_near_new(p->first, p->n, enc->previous->q, p->reach, 1);
+    if (p->near == NULL) {
+        w->same = w->along = 0;
+        return;
+    }
+    if (fit)
+        (void)ebb_traj_near_fit(p->near, numbers, &w->same, &w->along);
+    ebb_traj_near_encode(p->near, w->same, w->along, numbers);
+}
+
 static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *f,
                          const struct ebb_traj_box *box)
 {
     const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
+    const bool fit = enc->encoded > 0 &&
+                     (enc->level >= EBB_TRAJ_SMALL || enc->encoded < 4 || enc->encoded % 8 == 0);
     enc->misses.count = 0;
     for (unsigned i = 0; i < enc->part_count; i++) {
         struct ebb_traj_part *p = &enc->parts[i];
         struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
-        if (enc->encoded > 0) {
-            if (enc->level >= EBB_TRAJ_SMALL || enc->encoded < 4 || enc->encoded % 8 == 0)
-                ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
+        if (fit)
+            ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
+        if (enc->encoded > 0)
             c.weights = enc->weights[i];
-            ebb_traj_frame_put_weights(enc, i);
-        }
         /* What chains look up are free atoms and chains: bonds are never to rigid molecules. */
         ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
                              enc->has_chain && p->type != EBB_TRAJ_PART_WATER ? enc->model : NULL,
                              enc->arms);
+        if (enc->encoded > 0 && p->type == EBB_TRAJ_PART_LATTICE)
+            encode_near(enc, p, fit, &enc->weights[i]);
+        if (enc->encoded > 0)
+            ebb_traj_frame_put_weights(enc, i);
         put_numbers(enc, i);
     }
 }
@@ -319,7 +344,8 @@ static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
                                  .boxes = boxes,
                                  .count = enc->held,
                                  .molecule = enc->molecule,
-                                 .rigid_only = enc->rigid_only};
+                                 .rigid_only = enc->rigid_only,
+                                 .lattice = enc->level >= EBB_TRAJ_SMALL && !enc->rigid_only};
     enc->part_count = ebb_traj_classes_find(&look, enc->parts);
     enc->has_chain = false;
     for (unsigned p = 0; p < enc->part_count; p++)
@@ -382,10 +408,17 @@ static const struct ebb_buffer *pack_side(struct ebb_traj_encoder *enc)
     return packed;
 }
 
-static void pad(struct ebb_buffer *out, size_t start, size_t atoms)
+/* As many bytes as the atoms need, so that a reader's memory is bounded by them. */
+static void pad(const struct ebb_traj_encoder *enc, struct ebb_buffer *out, size_t start)
 {
     static const uint8_t zeros[64];
-    while ((out->len - start) < atoms / EBB_TRAJ_ATOMS_PER_BYTE)
+    size_t least = enc->atoms / EBB_TRAJ_ATOMS_PER_BYTE;
+    for (unsigned p = 0; p < enc->part_count; p++) {
+        const size_t need = enc->parts[p].n / EBB_TRAJ_NEAR_PER_BYTE;
+        if (enc->parts[p].type == EBB_TRAJ_PART_LATTICE && need > least)
+            least = need;
+    }
+    while ((out->len - start) < least)
         ebb_buffer_append(out, zeros, sizeof zeros);
 }
 
@@ -420,7 +453,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
     }
     const struct ebb_buffer *packed = pack_side(enc);
     insert(out, start + EBB_TRAJ_HEADER_BYTES, start + room, packed);
-    pad(out, start, enc->atoms);
+    pad(enc, out, start);
     struct ebb_traj_header h = {
         .info = {.bytes = out->len - start,
                  .atoms = enc->atoms,

@@ -17,6 +17,7 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->order);
     free(p->batch_end);
     free(p->by_kind);
+    ebb_traj_near_destroy(p->near);
     free(p->a);
     free(p->b);
     memset(p, 0, sizeof *p);
@@ -165,6 +166,8 @@ void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out)
     put_runs(p, out);
     if (p->type == EBB_TRAJ_PART_CHAIN)
         put_bonds(p, out);
+    if (p->type == EBB_TRAJ_PART_LATTICE)
+        ebb_traj_put_varint(out, p->reach);
     if (p->type == EBB_TRAJ_PART_WATER) {
         ebb_traj_put_float(out, p->rigid.a2);
         ebb_traj_put_float(out, p->rigid.b2);
@@ -270,6 +273,13 @@ static int get_lengths(struct ebb_traj_part *p, const uint8_t *bytes, size_t len
 static int get_details(struct ebb_traj_part *p, const uint8_t *bytes, size_t len, size_t *at,
                        struct ebb_error *err)
 {
+    if (p->type == EBB_TRAJ_PART_LATTICE) {
+        uint64_t reach;
+        if (!ebb_varint_get(bytes, len, at, &reach) || reach < 4 || reach > EBB_TRAJ_NEAR_REACH)
+            return corrupt(err, "a lattice's reach is damaged");
+        p->reach = (uint32_t)reach;
+        return 0;
+    }
     if (p->type == EBB_TRAJ_PART_WATER)
         return get_rigid(&p->rigid, bytes, len, at, err);
     if (p->type != EBB_TRAJ_PART_CHAIN)
@@ -289,7 +299,7 @@ int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, cons
     if (!ebb_varint_get(bytes, len, at, &type) || !ebb_varint_get(bytes, len, at, &n) ||
         !ebb_varint_get(bytes, len, at, &each))
         return corrupt(err, "a part is cut short");
-    if (type > EBB_TRAJ_PART_CHAIN)
+    if (type > EBB_TRAJ_PART_LATTICE)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                              "trajectory group: a part of a kind that this version does not know");
     bool fits = type == EBB_TRAJ_PART_WATER ? each == 3 || each == 4 : each == 1;

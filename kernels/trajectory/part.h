@@ -9,11 +9,13 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "kernels/trajectory/near.h"
 
 enum ebb_traj_part_type {
-    EBB_TRAJ_PART_FREE = 0,  /* atoms one by one */
-    EBB_TRAJ_PART_WATER = 1, /* rigid molecules of three sites, or four of which one is virtual */
-    EBB_TRAJ_PART_CHAIN = 2, /* atoms bonded to others, one by one */
+    EBB_TRAJ_PART_FREE = 0,    /* atoms one by one */
+    EBB_TRAJ_PART_WATER = 1,   /* rigid molecules of three sites, or four of which one is virtual */
+    EBB_TRAJ_PART_CHAIN = 2,   /* atoms bonded to others, one by one */
+    EBB_TRAJ_PART_LATTICE = 3, /* atoms one by one, whose neighbours tell of them */
 };
 
 /* The streams of a part of n sites. A part has some of them. In a chain, m of the n atoms are seen
@@ -50,6 +52,8 @@ struct ebb_traj_weights {
     int8_t mean;    /* of the way back to the mean position so far, in 1/64 */
     uint8_t sphere; /* of the second site's last direction, in 1/128 */
     uint8_t circle; /* of the third's */
+    int8_t same;    /* of the neighbours' moves, in 1/32 */
+    int8_t along;   /* of these along the line to each */
 };
 
 struct ebb_traj_part {
@@ -63,6 +67,8 @@ struct ebb_traj_part {
     uint32_t *order;             /* chain: places in the order of coding, */
     uint32_t *batch_end;         /* and for each of them where the batch of independent ones ends */
     uint32_t *by_kind;           /* the same places, those without a reference before those with */
+    uint32_t reach;              /* lattice: how far neighbours are */
+    struct ebb_traj_near *near;  /* lattice: they, once the key frame is known */
     /* x of all, y of all, z of all */
     int32_t *last;   /* displacement from the frame before; chain: scratch */
     int32_t *behind; /* sum over the frames so far of (position then - position now) */

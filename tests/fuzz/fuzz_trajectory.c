@@ -75,8 +75,10 @@ static void encode(const uint8_t *data, size_t size)
     if (size < 16)
         return;
     size_t atoms = data[0] % 64u + 1u, frame_bytes = 12 * atoms;
-    struct ebb_traj_options o = {
-        .quantum = 0.001, .group_frames = data[1] % 10u, .bit_packed = (data[2] & 1) != 0};
+    struct ebb_traj_options o = {.quantum = 0.001,
+                                 .group_frames = data[1] % 10u,
+                                 .bit_packed = (data[2] & 1) != 0,
+                                 .level = (data[2] & 2) != 0 ? EBB_TRAJ_SMALL : EBB_TRAJ_FAST};
     float box[9] = {(float)data[3] / 16, 0, 0, (float)data[4] / 64, (float)data[5] / 16, 0, 0, 0,
                     (float)data[6] / 16};
     struct ebb_error err = {0};

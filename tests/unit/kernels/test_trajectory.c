@@ -325,6 +325,7 @@ static void bonds_are_found_and_save_bytes(void **state)
         for (uint32_t i = 0; i < 1500; i++)
             alone[i] = i;
         o.molecule = alone;
+        o.level = EBB_TRAJ_FAST;
         assert_true(found > 1.15 * round_trip(&f, &o));
     }
 }
@@ -448,6 +449,62 @@ static void a_vibrating_crystal_is_predicted_from_its_sites(void **state)
     }
     /* 10 lattice spacings: 5.37 bits; after the frame before it would be half a bit more. */
     assert_true(round_trip(&f, &defaults) > 5.7);
+}
+
+/* A cube of side^3 sites 0.25 apart that move with a few waves, anew in each frame, and by
+ * themselves; one between them after every `gap`. */
+static void fill_solid(struct frames *f, size_t side, size_t gap)
+{
+    enum { WAVES = 12 };
+    double k[WAVES][4];
+    for (size_t w = 0; w < WAVES; w++) {
+        for (size_t d = 0; d < 3; d++)
+            k[w][d] = 6.283 / (0.25 * (double)side) * (double)(random_bits() % 3);
+        k[w][3] = 6.283 * uniform();
+    }
+    for (size_t t = 0; t < f->count; t++) {
+        double strength[WAVES][3];
+        for (size_t w = 0; w < WAVES; w++) {
+            for (size_t d = 0; d < 3; d++)
+                strength[w][d] = 0.005 * normal();
+        }
+        for (size_t i = 0, site = 0; i < f->atoms; i++) {
+            if (gap > 0 && i % (gap + 1) == gap) {
+                const double between = 0.125 + 0.25 * (double)(i / (gap + 1) % 10);
+                put(f, t, i,
+                    (double[]){between + 0.004 * normal(), 1.125 + 0.004 * normal(),
+                               1.875 + 0.004 * normal()},
+                    true);
+                continue;
+            }
+            double x[3] = {0.25 * (double)(site % side), 0.25 * (double)(site / side % side),
+                           0.25 * (double)(site / side / side)};
+            const double at[3] = {x[0], x[1], x[2]};
+            for (size_t w = 0; w < WAVES; w++) {
+                const double s = sin(k[w][0] * at[0] + k[w][1] * at[1] + k[w][2] * at[2] + k[w][3]);
+                for (size_t d = 0; d < 3; d++)
+                    x[d] += strength[w][d] * s;
+            }
+            for (size_t d = 0; d < 3; d++)
+                x[d] += 0.002 * normal();
+            put(f, t, i, x, true);
+            site++;
+        }
+    }
+}
+
+static void what_neighbours_do_tells_of_a_site(void **state)
+{
+    (void)state;
+    struct ebb_traj_options fast = defaults;
+    fast.level = EBB_TRAJ_FAST;
+    for (int boxed = 0; boxed < 2; boxed++) {
+        EBB_AUTO(frames_clean_up) struct frames f = frames_new(1331 + 120, 12);
+        if (boxed == 1)
+            set_box(&f, 2.75, 0);
+        fill_solid(&f, 11, 11);
+        assert_true(round_trip(&f, &defaults) > 1.07 * round_trip(&f, &fast));
+    }
 }
 
 static void groups_hold_as_many_frames_as_asked(void **state)
@@ -739,6 +796,7 @@ int main(void)
         cmocka_unit_test_setup(atoms_may_leave_and_enter_the_box, begin),
         cmocka_unit_test_setup(a_crystal_at_rest_costs_next_to_nothing, begin),
         cmocka_unit_test_setup(a_vibrating_crystal_is_predicted_from_its_sites, begin),
+        cmocka_unit_test_setup(what_neighbours_do_tells_of_a_site, begin),
         cmocka_unit_test_setup(groups_hold_as_many_frames_as_asked, begin),
         cmocka_unit_test_setup(flushing_makes_a_group_and_appending_goes_on, begin),
         cmocka_unit_test_setup(whole_numbers_come_back_as_they_were, begin),

@@ -1,0 +1,10 @@
+/* Whether free atoms are better seen as a lattice. */
+#ifndef EBB_KERNELS_TRAJECTORY_NEAR_CHOOSE_H
+#define EBB_KERNELS_TRAJECTORY_NEAR_CHOOSE_H
+
+#include "kernels/trajectory/classes.h"
+
+/* The reach within which the sites of p are neighbours; 0: they tell nothing of each other. */
+uint32_t ebb_traj_near_reach(const struct ebb_traj_look *look, const struct ebb_traj_part *p);
+
+#endif
