@@ -24,8 +24,10 @@ void ebb_traj_decoder_destroy(struct ebb_traj_decoder *dec)
             ebb_traj_reader_clean_up(&dec->readers[p].of[1][k]);
         }
     }
-    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
         free(dec->numbers.of[k]);
+        free(dec->contexts.of[k]);
+    }
     free(dec->side);
     free(dec->q);
     free(dec->arms);
@@ -112,8 +114,9 @@ static int open_streams(struct ebb_traj_decoder *dec, const uint8_t *group, size
                 if (ebb_traj_part_numbers(&dec->parts[p], k) == 0)
                     continue;
                 int rc =
-                    ebb_traj_reader_open(&dec->readers[p].of[set][k], h->info.bit_packed, dec->side,
-                                         h->side_len, at, body, body_len, &body_at, err);
+                    ebb_traj_reader_open(&dec->readers[p].of[set][k], h->form,
+                                         set == 0 ? 1 : ebb_traj_contexts(&dec->parts[p], k),
+                                         dec->side, h->side_len, at, body, body_len, &body_at, err);
                 if (rc < 0)
                     return rc;
             }
@@ -140,6 +143,10 @@ static int allocate(struct ebb_traj_decoder *dec, struct ebb_error *err)
         }
         dec->numbers.of[k] = calloc(most + SLACK, sizeof(uint32_t));
         ok = ok && dec->numbers.of[k] != NULL;
+        if (dec->header.form == EBB_TRAJ_FORM_CONTEXTS) {
+            dec->contexts.of[k] = calloc(most + SLACK, sizeof(uint32_t));
+            ok = ok && dec->contexts.of[k] != NULL;
+        }
     }
     return ok ? 0
               : ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for %zu atoms",
@@ -229,32 +236,104 @@ static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part
            (get_byte(dec, &w->sphere) && get_byte(dec, &w->circle));
 }
 
-static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_error *err)
+/* Coded numbers; those of chains have contexts that are learned. */
+static int get_coded(struct ebb_traj_decoder *dec, struct ebb_traj_part *p,
+                     struct ebb_traj_reader *r, int k, unsigned raw_bits, struct ebb_error *err)
 {
-    struct ebb_traj_reader *r = dec->readers[part].of[dec->done == 0 ? 0 : 1];
+    const size_t n = ebb_traj_part_numbers(p, k);
+    uint32_t *numbers = dec->numbers.of[k];
+    const bool contexts =
+        dec->header.form == EBB_TRAJ_FORM_CONTEXTS && dec->done > 0 && ebb_traj_contexts(p, k) > 1;
+    const bool learned = contexts && p->type == EBB_TRAJ_PART_CHAIN;
+    if (learned)
+        ebb_traj_contexts_of_past(p, k, dec->contexts.of[k]);
+    int rc = ebb_traj_reader_get(r, raw_bits, dec->contexts.of[k], numbers, n, err);
+    if (rc < 0)
+        return rc;
+    if (contexts && !ebb_traj_stream_is_joined(k))
+        ebb_traj_lower_signs(numbers, n, raw_bits);
+    if (learned && !ebb_traj_contexts_learn(p, k, numbers, dec->done == 1))
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a chain");
+    return 0;
+}
+
+static int get_stream(struct ebb_traj_decoder *dec, unsigned part, int k, unsigned raw_bits,
+                      struct ebb_error *err)
+{
+    struct ebb_traj_part *p = &dec->parts[part];
+    struct ebb_traj_reader *r = &dec->readers[part].of[dec->done == 0 ? 0 : 1][k];
+    const size_t n = ebb_traj_part_numbers(p, k);
+    switch (dec->header.form) {
+    case EBB_TRAJ_FORM_TILES:
+        return ebb_traj_reader_get_tiles(r, dec->numbers.of[k], n, ebb_traj_stream_runs(k), err);
+    case EBB_TRAJ_FORM_BLOCKS:
+        return ebb_traj_reader_get_blocks(r, dec->numbers.of[k], n, err);
+    default:
+        return get_coded(dec, p, r, k, raw_bits, err);
+    }
+}
+
+/* Raw bits of each stream of the part. */
+static int get_raw_bits(struct ebb_traj_decoder *dec, unsigned part,
+                        uint8_t ret[EBB_TRAJ_STREAM_KINDS], struct ebb_error *err)
+{
     for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-        size_t n = ebb_traj_part_numbers(&dec->parts[part], k);
-        if (n == 0)
-            continue;
-        uint8_t raw = 0;
-        if (!dec->header.info.bit_packed && (!get_byte(dec, &raw) || raw > EBB_TRAJ_RAW_MAX))
+        ret[k] = 0;
+        if (!dec->header.info.bit_packed && ebb_traj_part_numbers(&dec->parts[part], k) > 0 &&
+            (!get_byte(dec, &ret[k]) || ret[k] > EBB_TRAJ_RAW_MAX))
             return corrupt(err, "a frame is cut short");
-        int rc;
-        switch (dec->header.form) {
-        case EBB_TRAJ_FORM_TILES:
-            rc = ebb_traj_reader_get_tiles(&r[k], dec->numbers.of[k], n, ebb_traj_stream_runs(k),
-                                           err);
-            break;
-        case EBB_TRAJ_FORM_BLOCKS:
-            rc = ebb_traj_reader_get_blocks(&r[k], dec->numbers.of[k], n, err);
-            break;
-        default:
-            rc = ebb_traj_reader_get(&r[k], raw, dec->numbers.of[k], n, err);
-        }
-        if (rc < 0)
-            return rc;
     }
     return 0;
+}
+
+static int get_numbers(struct ebb_traj_decoder *dec, unsigned part, struct ebb_error *err)
+{
+    uint8_t raw_bits[EBB_TRAJ_STREAM_KINDS];
+    int rc = get_raw_bits(dec, part, raw_bits, err);
+    for (int k = 0; rc == 0 && k < EBB_TRAJ_STREAM_KINDS; k++) {
+        if (ebb_traj_part_numbers(&dec->parts[part], k) > 0)
+            rc = get_stream(dec, part, k, raw_bits[k], err);
+    }
+    return rc;
+}
+
+/* Water whose numbers have contexts: each stream's are known when those before it are decoded. */
+static int decode_in_contexts(struct ebb_traj_decoder *dec, unsigned part,
+                              const struct ebb_traj_frame_context *c, struct ebb_error *err)
+{
+    struct ebb_traj_part *p = &dec->parts[part];
+    struct ebb_traj_numbers *numbers = &dec->numbers, *contexts = &dec->contexts;
+    uint8_t raw[EBB_TRAJ_STREAM_KINDS] = {0};
+    int rc = get_raw_bits(dec, part, raw, err);
+    if (rc < 0 ||
+        (rc = get_stream(dec, part, EBB_TRAJ_STREAM_SITE, raw[EBB_TRAJ_STREAM_SITE], err)) < 0)
+        return rc;
+    ebb_traj_decode_part(p, numbers, c, EBB_TRAJ_STAGE_FIRST, dec->q, dec->arms);
+    ebb_traj_contexts_face(p, p->a, contexts);
+    rc = get_stream(dec, part, EBB_TRAJ_STREAM_FACE, raw[EBB_TRAJ_STREAM_FACE], err);
+    if (rc < 0)
+        return rc;
+    /* The contexts first, then the numbers, then these are turned. */
+    ebb_traj_contexts_sphere(p, p->a, numbers, contexts);
+    rc = get_stream(dec, part, EBB_TRAJ_STREAM_SPHERE, raw[EBB_TRAJ_STREAM_SPHERE], err);
+    if (rc < 0)
+        return rc;
+    ebb_traj_contexts_sphere(p, p->a, numbers, contexts);
+    ebb_traj_decode_part(p, numbers, c, EBB_TRAJ_STAGE_SECOND, dec->q, dec->arms);
+    ebb_traj_contexts_arc(p, &c->weights, p->b, contexts);
+    rc = get_stream(dec, part, EBB_TRAJ_STREAM_ARC, raw[EBB_TRAJ_STREAM_ARC], err);
+    if (rc < 0)
+        return rc;
+    ebb_traj_contexts_circle(p, &c->weights, p->b, numbers, contexts);
+    rc = get_stream(dec, part, EBB_TRAJ_STREAM_CIRCLE, raw[EBB_TRAJ_STREAM_CIRCLE], err);
+    if (rc < 0)
+        return rc;
+    ebb_traj_contexts_circle(p, &c->weights, p->b, numbers, contexts);
+    if (p->atoms_each == 4)
+        rc = get_stream(dec, part, EBB_TRAJ_STREAM_VIRTUAL, raw[EBB_TRAJ_STREAM_VIRTUAL], err);
+    if (rc == 0)
+        ebb_traj_decode_part(p, numbers, c, EBB_TRAJ_STAGE_THIRD, dec->q, dec->arms);
+    return rc;
 }
 
 /* A stream's frame as tiles: as it stands in the group, or made of the blocks of old. */
@@ -308,6 +387,21 @@ static int decode_near(struct ebb_traj_decoder *dec, struct ebb_traj_part *p,
     return 0;
 }
 
+static int decode_part(struct ebb_traj_decoder *dec, unsigned part,
+                       const struct ebb_traj_frame_context *c, struct ebb_error *err)
+{
+    struct ebb_traj_part *p = &dec->parts[part];
+    if (dec->header.form == EBB_TRAJ_FORM_CONTEXTS && dec->done > 0 &&
+        p->type == EBB_TRAJ_PART_WATER)
+        return decode_in_contexts(dec, part, c, err);
+    int rc = get_numbers(dec, part, err);
+    if (rc == 0 && dec->done > 0 && p->type == EBB_TRAJ_PART_LATTICE)
+        rc = decode_near(dec, p, &c->weights, err);
+    if (rc == 0)
+        ebb_traj_decode_part(p, &dec->numbers, c, EBB_TRAJ_STAGES, dec->q, dec->arms);
+    return rc;
+}
+
 static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
                         struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
@@ -315,15 +409,11 @@ static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box 
         struct ebb_traj_frame_context c = {.box = box, .before = dec->done};
         if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
             return corrupt(err, "a frame is cut short");
-        int rc = raw != NULL ? take_streams(dec, p, raw, err) : get_numbers(dec, p, err);
-        if (rc == 0 && raw == NULL && dec->done > 0 && dec->parts[p].type == EBB_TRAJ_PART_LATTICE)
-            rc = decode_near(dec, &dec->parts[p], &c.weights, err);
+        int rc = raw != NULL ? take_streams(dec, p, raw, err) : decode_part(dec, p, &c, err);
         if (rc < 0)
             return rc;
         if (raw != NULL)
             raw->weights[p] = c.weights;
-        else
-            ebb_traj_decode_part(&dec->parts[p], &dec->numbers, &c, dec->q, dec->arms);
     }
     return 0;
 }

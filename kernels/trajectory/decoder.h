@@ -3,6 +3,7 @@
 #define EBB_KERNELS_TRAJECTORY_DECODER_H
 
 #include "kernels/trajectory/classes.h"
+#include "kernels/trajectory/contexts.h"
 #include "kernels/trajectory/group.h"
 #include "kernels/trajectory/model.h"
 #include "kernels/trajectory/stream.h"
@@ -27,7 +28,7 @@ struct ebb_traj_decoder {
     size_t frames_len, frames_at;
     uint32_t done; /* frames read */
     int32_t *q, *arms;
-    struct ebb_traj_numbers numbers;
+    struct ebb_traj_numbers numbers, contexts;
     float box[9];
     struct odd_atom *odd; /* of this frame */
     size_t odd_count, odd_capacity;

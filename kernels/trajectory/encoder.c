@@ -22,6 +22,7 @@ static bool allocate(struct ebb_traj_encoder *enc)
     enc->model = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
     enc->arms = calloc(3 * enc->atoms + SLACK, sizeof(int32_t));
     ok = ok && enc->model != NULL && enc->arms != NULL;
+    const bool contexts = enc->level >= EBB_TRAJ_SMALL && !enc->bit_packed;
     for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
         size_t numbers = (k == EBB_TRAJ_STREAM_SITE     ? 3
                           : k == EBB_TRAJ_STREAM_SPHERE ? 2
@@ -29,9 +30,12 @@ static bool allocate(struct ebb_traj_encoder *enc)
                              enc->atoms +
                          SLACK;
         enc->numbers.of[k] = calloc(numbers, sizeof(uint32_t));
-        ok = ok && enc->numbers.of[k] != NULL;
+        enc->contexts.of[k] = contexts ? calloc(numbers, sizeof(uint32_t)) : NULL;
+        ok = ok && enc->numbers.of[k] != NULL && (!contexts || enc->contexts.of[k] != NULL);
     }
-    return ok;
+    if (contexts)
+        enc->arms_before = calloc(2 * enc->atoms + SLACK, sizeof(int32_t));
+    return ok && (!contexts || enc->arms_before != NULL);
 }
 
 static int check_options(size_t atoms, const struct ebb_traj_options *o, struct ebb_error *err)
@@ -110,12 +114,15 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
         free(enc->look[i].q);
         ebb_buffer_clean_up(&enc->look[i].odd);
     }
-    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
         free(enc->numbers.of[k]);
+        free(enc->contexts.of[k]);
+    }
     free(enc->misses.items);
     free(enc->molecule);
     free(enc->model);
     free(enc->arms);
+    free(enc->arms_before);
     ebb_buffer_clean_up(&enc->frames);
     ebb_buffer_clean_up(&enc->side);
     ebb_buffer_clean_up(&enc->packed_side);
@@ -218,6 +225,21 @@ void ebb_traj_frame_put_weights(struct ebb_traj_encoder *enc, unsigned part)
     }
 }
 
+/* A stream's numbers in contexts: those of water are known, those of chains are learned. */
+static unsigned put_in_contexts(struct ebb_traj_encoder *enc, struct ebb_traj_part *p, int k,
+                                struct ebb_traj_writer *w, unsigned contexts)
+{
+    uint32_t *numbers = enc->numbers.of[k];
+    if (p->type == EBB_TRAJ_PART_CHAIN) {
+        ebb_traj_contexts_of_past(p, k, enc->contexts.of[k]);
+        if (!ebb_traj_contexts_learn(p, k, numbers, enc->encoded == 1))
+            enc->out_of_memory = true;
+    }
+    return ebb_traj_writer_put_in_contexts(w, numbers, ebb_traj_part_numbers(p, k),
+                                           ebb_traj_stream_is_joined(k), enc->contexts.of[k],
+                                           contexts);
+}
+
 static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
 {
     struct ebb_traj_part *p = &enc->parts[part];
@@ -232,9 +254,30 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
         }
         if (enc->encoded > 0 && n >= WORTH_EXPECTING)
             ebb_traj_writer_expect(&w[k], n * (enc->group_frames - 1));
-        ebb_traj_put_byte(&enc->frames, ebb_traj_writer_put(&w[k], enc->numbers.of[k], n,
-                                                            ebb_traj_stream_is_joined(k)));
+        const unsigned contexts = ebb_traj_contexts(p, k);
+        ebb_traj_put_byte(
+            &enc->frames,
+            enc->form == EBB_TRAJ_FORM_CONTEXTS && enc->encoded > 0 && contexts > 1
+                ? put_in_contexts(enc, p, k, &w[k], contexts)
+                : ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, ebb_traj_stream_is_joined(k)));
     }
+}
+
+/* Before water is encoded: how the molecules stood. */
+static void keep_arms(struct ebb_traj_encoder *enc, const struct ebb_traj_part *p)
+{
+    memcpy(enc->arms_before, p->a, 3 * (size_t)p->n * sizeof *p->a);
+    memcpy(enc->arms_before + 3 * (size_t)p->n, p->b, 3 * (size_t)p->n * sizeof *p->b);
+}
+
+static void find_contexts(struct ebb_traj_encoder *enc, const struct ebb_traj_part *p,
+                          const struct ebb_traj_weights *w)
+{
+    const int32_t *a = enc->arms_before, *b = enc->arms_before + 3 * (size_t)p->n;
+    ebb_traj_contexts_face(p, a, &enc->contexts);
+    ebb_traj_contexts_sphere(p, a, &enc->numbers, &enc->contexts);
+    ebb_traj_contexts_arc(p, w, b, &enc->contexts);
+    ebb_traj_contexts_circle(p, w, b, &enc->numbers, &enc->contexts);
 }
 
 /* The lattice's numbers seen from the neighbours'; these are found in the key frame. Without memory
@@ -268,12 +311,18 @@ static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *
             ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
         if (enc->encoded > 0)
             c.weights = enc->weights[i];
+        const bool in_contexts = enc->form == EBB_TRAJ_FORM_CONTEXTS && enc->encoded > 0 &&
+                                 p->type == EBB_TRAJ_PART_WATER;
+        if (in_contexts)
+            keep_arms(enc, p);
         /* What chains look up are free atoms and chains: bonds are never to rigid molecules. */
         ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
                              enc->has_chain && p->type != EBB_TRAJ_PART_WATER ? enc->model : NULL,
                              enc->arms);
         if (enc->encoded > 0 && p->type == EBB_TRAJ_PART_LATTICE)
             encode_near(enc, p, fit, &enc->weights[i]);
+        if (in_contexts)
+            find_contexts(enc, p, &c.weights);
         if (enc->encoded > 0)
             ebb_traj_frame_put_weights(enc, i);
         put_numbers(enc, i);
@@ -348,8 +397,13 @@ static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
                                  .lattice = enc->level >= EBB_TRAJ_SMALL && !enc->rigid_only};
     enc->part_count = ebb_traj_classes_find(&look, enc->parts);
     enc->has_chain = false;
-    for (unsigned p = 0; p < enc->part_count; p++)
+    enc->form = enc->bit_packed ? EBB_TRAJ_FORM_TILES : EBB_TRAJ_FORM_CODED;
+    for (unsigned p = 0; p < enc->part_count; p++) {
         enc->has_chain |= enc->parts[p].type == EBB_TRAJ_PART_CHAIN;
+        if (enc->contexts.of[0] != NULL && (enc->parts[p].type == EBB_TRAJ_PART_WATER ||
+                                            enc->parts[p].type == EBB_TRAJ_PART_CHAIN))
+            enc->form = EBB_TRAJ_FORM_CONTEXTS;
+    }
     if (enc->part_count == 0 && enc->atoms > 0)
         return ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a group of %zu atoms",
                              enc->atoms);
@@ -386,7 +440,7 @@ static void put_streams(struct ebb_traj_encoder *enc, struct ebb_buffer *side,
         for (unsigned p = 0; p < enc->part_count; p++) {
             for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
                 if (ebb_traj_part_numbers(&enc->parts[p], k) > 0)
-                    ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->bit_packed, side, out);
+                    ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->form, side, out);
             }
         }
     }
@@ -438,6 +492,9 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
     int rc = encode_held(enc, err);
     if (rc < 0 || enc->encoded == 0)
         return rc;
+    if (enc->out_of_memory)
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a group of %zu atoms",
+                             enc->atoms);
     struct ebb_buffer *side = &enc->side;
     const size_t start = out->len;
     ebb_buffer_reset(side);
@@ -463,7 +520,7 @@ static int close_group(struct ebb_traj_encoder *enc, struct ebb_buffer *out, str
                  .quantum = enc->quantum},
         .side_len = (uint32_t)side->len,
         .side_packed = (uint32_t)packed->len,
-        .form = enc->bit_packed ? EBB_TRAJ_FORM_TILES : EBB_TRAJ_FORM_CODED,
+        .form = enc->form,
     };
     ebb_traj_header_write(&h, out->data + start);
     forget_parts(enc);

@@ -3,6 +3,7 @@
 #define EBB_KERNELS_TRAJECTORY_ENCODER_H
 
 #include "kernels/trajectory/classes.h"
+#include "kernels/trajectory/contexts.h"
 #include "kernels/trajectory/group.h"
 #include "kernels/trajectory/model.h"
 #include "kernels/trajectory/stream.h"
@@ -34,12 +35,16 @@ struct ebb_traj_encoder {
     struct held_frame look[EBB_TRAJ_LOOK_FRAMES];
     struct held_frame *previous; /* the last one encoded, one of `look` */
     bool bad_fit;                /* the classes do not hold: close the group */
+    bool out_of_memory;          /* while the group's numbers were put */
 
     struct ebb_traj_part parts[EBB_TRAJ_PARTS_MAX];
     struct part_writers writers[EBB_TRAJ_PARTS_MAX];
     struct ebb_traj_weights weights[EBB_TRAJ_PARTS_MAX]; /* the last that were fitted */
     unsigned part_count;
+    enum ebb_traj_form form;         /* of the group */
     struct ebb_traj_numbers numbers; /* scratch */
+    struct ebb_traj_numbers contexts;
+    int32_t *arms_before; /* water: second and third sites in the frame before, with contexts */
     struct ebb_traj_misses misses;
     int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */
     bool has_chain;

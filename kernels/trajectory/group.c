@@ -70,17 +70,17 @@ int ebb_traj_header_read(const uint8_t *bytes, size_t len, struct ebb_traj_heade
 {
     if (len < EBB_TRAJ_HEADER_BYTES || memcmp(bytes, magic, sizeof magic) != 0)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "not a trajectory group");
-    if (bytes[4] != EBB_TRAJ_VERSION || bytes[6] > EBB_TRAJ_FORM_TILES)
+    if (bytes[4] != EBB_TRAJ_VERSION || bytes[6] > EBB_TRAJ_FORM_CONTEXTS)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                              "trajectory group of version %u, form %u; this program reads version "
                              "%d, forms to %d",
-                             bytes[4], bytes[6], EBB_TRAJ_VERSION, EBB_TRAJ_FORM_TILES);
+                             bytes[4], bytes[6], EBB_TRAJ_VERSION, EBB_TRAJ_FORM_CONTEXTS);
     struct ebb_traj_header h = {
         .info = {.bytes = (size_t)get(bytes + 16, 8),
                  .atoms = (size_t)get(bytes + 8, 8),
                  .frames = bytes[7],
                  .kind = (enum ebb_traj_kind)bytes[5],
-                 .bit_packed = bytes[6] != EBB_TRAJ_FORM_CODED},
+                 .bit_packed = bytes[6] == EBB_TRAJ_FORM_BLOCKS || bytes[6] == EBB_TRAJ_FORM_TILES},
         .form = (enum ebb_traj_form)bytes[6],
         .side_len = (uint32_t)get(bytes + 32, 4),
         .side_packed = (uint32_t)get(bytes + 36, 4),

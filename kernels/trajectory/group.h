@@ -23,8 +23,9 @@
 /* How numbers stand in the streams: byte 6 of the header. */
 enum ebb_traj_form {
     EBB_TRAJ_FORM_CODED = 0,
-    EBB_TRAJ_FORM_BLOCKS = 1, /* bit-packed, blocks of 32 with a width each; no longer written */
-    EBB_TRAJ_FORM_TILES = 2,  /* bit-packed, tiles.h */
+    EBB_TRAJ_FORM_BLOCKS = 1,   /* bit-packed, blocks of 32 with a width each; no longer written */
+    EBB_TRAJ_FORM_TILES = 2,    /* bit-packed, tiles.h */
+    EBB_TRAJ_FORM_CONTEXTS = 3, /* coded, with a table for each context */
 };
 
 struct ebb_traj_header {

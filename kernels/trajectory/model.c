@@ -168,20 +168,27 @@ static inline EBB_BODY void key_sites_decode(struct pass *s, uint32_t i, uint32_
         for (uint32_t i = 0; i < p->n; i += EBB_TRAJ_BLOCK) {                                      \
             const uint32_t n = p->n - i < EBB_TRAJ_BLOCK ? p->n - i : EBB_TRAJ_BLOCK;              \
             const uint32_t *first = p->first + i;                                                  \
-            if (s->context->before == 0) {                                                         \
+            if ((s->stages & EBB_TRAJ_STAGE_FIRST) == 0) {                                         \
+                gather(s->decoded, first, 0, n, &site);                                            \
+            } else if (s->context->before == 0) {                                                  \
                 key_sites_decode(s, i, n, &site, &at);                                             \
+                scatter(&site, first, 0, n, s->decoded);                                           \
             } else {                                                                               \
                 gather(s->decoded, first, 0, n, &before);                                          \
                 FOR_LANES(width, n, site_decode, &before, &site);                                  \
+                scatter(&site, first, 0, n, s->decoded);                                           \
             }                                                                                      \
-            scatter(&site, first, 0, n, s->decoded);                                               \
             if (p->type != EBB_TRAJ_PART_WATER)                                                    \
                 continue;                                                                          \
-            FOR_LANES(width, n, sphere_decode, &site, &model);                                     \
-            scatter(&model, first, 1, n, s->decoded);                                              \
-            FOR_LANES(width, n, circle_decode, &site, &model);                                     \
-            scatter(&model, first, 2, n, s->decoded);                                              \
-            if (p->atoms_each < 4)                                                                 \
+            if ((s->stages & EBB_TRAJ_STAGE_SECOND) != 0) {                                        \
+                FOR_LANES(width, n, sphere_decode, &site, &model);                                 \
+                scatter(&model, first, 1, n, s->decoded);                                          \
+            }                                                                                      \
+            if ((s->stages & EBB_TRAJ_STAGE_THIRD) != 0) {                                         \
+                FOR_LANES(width, n, circle_decode, &site, &model);                                 \
+                scatter(&model, first, 2, n, s->decoded);                                          \
+            }                                                                                      \
+            if (p->atoms_each < 4 || (s->stages & EBB_TRAJ_STAGE_THIRD) == 0)                      \
                 continue;                                                                          \
             FOR_LANES(width, n, virtual_decode, &site, &model);                                    \
             scatter(&model, first, 3, n, s->decoded);                                              \
@@ -272,9 +279,11 @@ void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32
 }
 
 void ebb_traj_decode_part(struct ebb_traj_part *p, const struct ebb_traj_numbers *in,
-                          const struct ebb_traj_frame_context *c, int32_t *q, int32_t *arms)
+                          const struct ebb_traj_frame_context *c, unsigned stages, int32_t *q,
+                          int32_t *arms)
 {
-    struct pass s = {.part = p, .context = c, .decoded = q, .arms = arms, .numbers = in};
+    struct pass s = {
+        .part = p, .context = c, .stages = stages, .decoded = q, .arms = arms, .numbers = in};
     ebb_traj_pass_weigh(&s);
     decode_frame(&s);
 }

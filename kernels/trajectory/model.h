@@ -42,8 +42,16 @@ void ebb_traj_fit(const struct ebb_traj_part *p, const int32_t *q, const int32_t
 void ebb_traj_encode_part(struct ebb_traj_part *p, const int32_t *q, const int32_t *previous,
                           const struct ebb_traj_frame_context *c, struct ebb_traj_numbers *out,
                           struct ebb_traj_misses *misses, int32_t *model, int32_t *arms);
+/* Stages of a frame of water; each needs those before it. Other parts have the first alone. */
+enum {
+    EBB_TRAJ_STAGE_FIRST = 1,
+    EBB_TRAJ_STAGE_SECOND = 2,
+    EBB_TRAJ_STAGE_THIRD = 4, /* and the fourth site */
+    EBB_TRAJ_STAGES = 7
+};
 /* In place: q holds the frame before. */
 void ebb_traj_decode_part(struct ebb_traj_part *p, const struct ebb_traj_numbers *in,
-                          const struct ebb_traj_frame_context *c, int32_t *q, int32_t *arms);
+                          const struct ebb_traj_frame_context *c, unsigned stages, int32_t *q,
+                          int32_t *arms);
 
 #endif

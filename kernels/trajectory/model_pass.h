@@ -30,6 +30,7 @@ struct pass {
     const struct ebb_traj_numbers *numbers;
     struct ebb_traj_misses *misses; /* encoder */
     float last, mean, sphere, circle, inverse_a2;
+    unsigned stages; /* decoder */
 };
 
 /* Of s->context, for s->part. */

@@ -18,6 +18,8 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->batch_end);
     free(p->by_kind);
     ebb_traj_near_destroy(p->near);
+    for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
+        free(p->past[k]);
     free(p->a);
     free(p->b);
     memset(p, 0, sizeof *p);

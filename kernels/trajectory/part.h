@@ -69,6 +69,8 @@ struct ebb_traj_part {
     uint32_t *by_kind;           /* the same places, those without a reference before those with */
     uint32_t reach;              /* lattice: how far neighbours are */
     struct ebb_traj_near *near;  /* lattice: they, once the key frame is known */
+    uint32_t
+        *past[EBB_TRAJ_STREAM_KINDS]; /* chain: how large each number has been, see contexts.h */
     /* x of all, y of all, z of all */
     int32_t *last;   /* displacement from the frame before; chain: scratch */
     int32_t *behind; /* sum over the frames so far of (position then - position now) */

@@ -154,8 +154,10 @@ static void open_part(const struct work *w, uint32_t p, struct ebb_traj_part *re
     }
     *context = (struct ebb_traj_frame_context){
         .box = &w->box,
-        .weights = {w->frame->weights[p].last, w->frame->weights[p].mean,
-                    w->frame->weights[p].sphere, w->frame->weights[p].circle},
+        .weights = {.last = w->frame->weights[p].last,
+                    .mean = w->frame->weights[p].mean,
+                    .sphere = w->frame->weights[p].sphere,
+                    .circle = w->frame->weights[p].circle},
         .before = w->frame->before,
     };
     uint32_t *next = w->numbers;
@@ -365,7 +367,7 @@ bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
         struct ebb_traj_numbers numbers;
         open_part(&w, p, &part, &context, &numbers);
         get_numbers(&w, piece, piece_bytes, &part, w.layout.part[p].tile, &word, &numbers);
-        ebb_traj_decode_part(&part, &numbers, &context, w.q, NULL);
+        ebb_traj_decode_part(&part, &numbers, &context, EBB_TRAJ_STAGES, w.q, NULL);
         put_part(&part, &w.layout.part[p], w.state);
     }
     if (fits)

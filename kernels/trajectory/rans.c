@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "kernels/trajectory/rans_simd.h"
-
-#define LOW (1u << 16)
+#include "kernels/trajectory/rans_step.h"
 
 /* Four tables, so that runs of a symbol do not wait for their own count. */
 void ebb_rans_count(const uint8_t *symbols, size_t n, uint32_t ret_counts[256])
@@ -103,17 +102,7 @@ size_t ebb_rans_bound_of(const uint32_t counts[256], const struct ebb_rans_table
     return tight < ebb_rans_bound((size_t)n) ? tight : ebb_rans_bound((size_t)n);
 }
 
-/* x / frequency as (x * reciprocal) >> shift, for all x < 2^32; then the next state is
- * x + bias + quotient * (2^12 - frequency). */
-struct step {
-    uint64_t reciprocal;
-    uint32_t limit; /* a state at or above it gives a word away first */
-    uint32_t bias;
-    uint32_t complement;
-    uint32_t shift;
-};
-
-static void make_steps(const struct ebb_rans_table *t, struct step steps[256])
+void ebb_rans_steps(const struct ebb_rans_table *t, struct ebb_rans_step steps[256])
 {
     uint32_t start = 0;
     for (int s = 0; s < 256; s++) {
@@ -121,7 +110,7 @@ static void make_steps(const struct ebb_rans_table *t, struct step steps[256])
         if (f == 0)
             continue;
         unsigned log = f == 1 ? 0 : 32 - (unsigned)__builtin_clz(f - 1); /* ceil(log2 f) */
-        steps[s] = (struct step){
+        steps[s] = (struct ebb_rans_step){
             .reciprocal = ((1ull << (32 + log)) + f - 1) / f,
             .limit = f == EBB_RANS_TOTAL ? UINT32_MAX : f << 20,
             .bias = start,
@@ -130,18 +119,6 @@ static void make_steps(const struct ebb_rans_table *t, struct step steps[256])
         };
         start += f;
     }
-}
-
-/* ceil(2^(32+log) / f) can have 33 bits, so the product is taken in 128 bits. */
-static inline uint32_t push(uint32_t x, const struct step *s, uint8_t **at)
-{
-    bool give = x >= s->limit;
-    (*at)[-2] = (uint8_t)x;
-    (*at)[-1] = (uint8_t)(x >> 8);
-    *at -= give ? 2 : 0;
-    x = give ? x >> 16 : x;
-    uint32_t quotient = (uint32_t)(((unsigned __int128)x * s->reciprocal) >> s->shift);
-    return x + s->bias + quotient * s->complement;
 }
 
 /* Whole turns of 32 by vector instructions, where there are any. */
@@ -161,22 +138,27 @@ static bool encode_turns(const struct ebb_rans_table *t, uint32_t *state, const 
 uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans_table *t,
                          uint8_t *out, size_t bound)
 {
-    struct step steps[256];
-    make_steps(t, steps);
+    struct ebb_rans_step steps[256];
+    ebb_rans_steps(t, steps);
     const unsigned lanes = ebb_rans_lanes(n);
     uint32_t state[EBB_RANS_LANES];
     for (unsigned l = 0; l < lanes; l++)
-        state[l] = LOW;
+        state[l] = EBB_RANS_LOW;
     uint8_t *at = out + bound;
     size_t i = n;
     for (; i % lanes != 0; i--)
-        state[(i - 1) % lanes] = push(state[(i - 1) % lanes], &steps[symbols[i - 1]], &at);
+        state[(i - 1) % lanes] = ebb_rans_push(state[(i - 1) % lanes], &steps[symbols[i - 1]], &at);
     if (lanes == EBB_RANS_LANES && encode_turns(t, state, symbols, i, &at))
         i = 0;
     for (; i > 0; i -= lanes) {
         for (unsigned l = lanes; l > 0; l--)
-            state[l - 1] = push(state[l - 1], &steps[symbols[i - lanes + l - 1]], &at);
+            state[l - 1] = ebb_rans_push(state[l - 1], &steps[symbols[i - lanes + l - 1]], &at);
     }
+    return ebb_rans_put_states(state, lanes, at);
+}
+
+uint8_t *ebb_rans_put_states(const uint32_t *state, unsigned lanes, uint8_t *at)
+{
     at -= 4 * lanes;
     for (unsigned l = 0; l < lanes; l++) {
         for (unsigned b = 0; b < 4; b++)
@@ -185,7 +167,21 @@ uint8_t *ebb_rans_encode(const uint8_t *symbols, size_t n, const struct ebb_rans
     return at;
 }
 
-static bool make_slots(const struct ebb_rans_table *t, uint32_t slots[EBB_RANS_TOTAL])
+bool ebb_rans_get_states(const uint8_t **at, const uint8_t *end, unsigned lanes, uint32_t *state)
+{
+    if ((size_t)(end - *at) < 4 * (size_t)lanes)
+        return false;
+    for (unsigned l = 0; l < lanes; l++, *at += 4) {
+        const uint8_t *b = *at;
+        state[l] =
+            (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+        if (state[l] < EBB_RANS_LOW)
+            return false;
+    }
+    return true;
+}
+
+bool ebb_rans_slots(const struct ebb_rans_table *t, uint32_t slots[EBB_RANS_TOTAL])
 {
     uint32_t at = 0;
     for (uint32_t s = 0; s < 256; s++) {
@@ -204,22 +200,7 @@ bool ebb_rans_decoder_init(struct ebb_rans_decoder *d, const struct ebb_rans_tab
     d->lanes = ebb_rans_lanes(n);
     d->at = bytes;
     d->end = bytes + len;
-    if (!make_slots(t, d->slots) || len < 4 * (size_t)d->lanes)
-        return false;
-    for (unsigned l = 0; l < d->lanes; l++, d->at += 4) {
-        d->state[l] = (uint32_t)d->at[0] | (uint32_t)d->at[1] << 8 | (uint32_t)d->at[2] << 16 |
-                      (uint32_t)d->at[3] << 24;
-        if (d->state[l] < LOW)
-            return false;
-    }
-    return true;
-}
-
-static inline uint32_t pull(struct ebb_rans_decoder *d, uint32_t x, uint8_t *symbol)
-{
-    uint32_t slot = d->slots[x & (EBB_RANS_TOTAL - 1)];
-    *symbol = (uint8_t)slot;
-    return ((slot >> 8 & 0xfff) + 1) * (x >> EBB_RANS_BITS) + (slot >> 20);
+    return ebb_rans_slots(t, d->slots) && ebb_rans_get_states(&d->at, d->end, d->lanes, d->state);
 }
 
 /* With words enough for every lane the end need not be looked at each time. */
@@ -230,9 +211,9 @@ static bool decode_turns(struct ebb_rans_decoder *d, uint8_t *symbols, size_t n)
     for (; i + lanes <= n && (size_t)(d->end - d->at) >= 2 * (size_t)lanes; i += lanes) {
         const uint8_t *at = d->at;
         for (unsigned l = 0; l < lanes; l++) {
-            uint32_t x = pull(d, d->state[l], &symbols[i + l]);
+            uint32_t x = ebb_rans_pull(d->slots, d->state[l], &symbols[i + l]);
             uint32_t word = (uint32_t)at[0] | (uint32_t)at[1] << 8;
-            bool take = x < LOW;
+            bool take = x < EBB_RANS_LOW;
             d->state[l] = take ? x << 16 | word : x;
             at += take ? 2 : 0;
         }
@@ -240,8 +221,8 @@ static bool decode_turns(struct ebb_rans_decoder *d, uint8_t *symbols, size_t n)
     }
     for (; i < n; i++) {
         unsigned l = (unsigned)(i % lanes);
-        uint32_t x = pull(d, d->state[l], &symbols[i]);
-        if (x < LOW) {
+        uint32_t x = ebb_rans_pull(d->slots, d->state[l], &symbols[i]);
+        if (x < EBB_RANS_LOW) {
             if (d->end - d->at < 2)
                 return false;
             x = x << 16 | (uint32_t)d->at[0] | (uint32_t)d->at[1] << 8;
@@ -263,7 +244,7 @@ bool ebb_rans_decoder_done(const struct ebb_rans_decoder *d)
     if (d->at != d->end)
         return false;
     for (unsigned l = 0; l < d->lanes; l++) {
-        if (d->state[l] != LOW)
+        if (d->state[l] != EBB_RANS_LOW)
             return false;
     }
     return true;

@@ -2,9 +2,11 @@
  */
 #include "kernels/trajectory/stream.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/trajectory/bits.h"
+#include "kernels/trajectory/lattice.h"
 #include "kernels/trajectory/levels.h"
 #include "kernels/trajectory/put.h"
 #include "kernels/trajectory/tiles.h"
@@ -56,9 +58,30 @@ EBB_LEVELS(join,
             uint32_t *ret_escapes),
            (low, tokens, n, raw_bits, ret_escapes))
 
+static inline EBB_BODY void raise_signs_body(uint32_t *values, size_t n, unsigned raw_bits)
+{
+    const uint32_t low = (1u << raw_bits) - 1;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t v = ebb_traj_unzigzag(values[i]);
+        values[i] = ebb_traj_zigzag(v >> raw_bits) << raw_bits | ((uint32_t)v & low);
+    }
+}
+EBB_LEVELS(raise_signs, (uint32_t * values, size_t n, unsigned raw_bits), (values, n, raw_bits))
+
+static inline EBB_BODY void lower_signs_body(uint32_t *values, size_t n, unsigned raw_bits)
+{
+    const uint32_t low = (1u << raw_bits) - 1;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t high = (uint32_t)ebb_traj_unzigzag(values[i] >> raw_bits) << raw_bits;
+        values[i] = ebb_traj_zigzag((int32_t)(high | (values[i] & low)));
+    }
+}
+EBB_LEVELS(lower_signs, (uint32_t * values, size_t n, unsigned raw_bits), (values, n, raw_bits))
+
 void ebb_traj_writer_clean_up(struct ebb_traj_writer *w)
 {
     free(w->tokens);
+    free(w->contexts);
     ebb_buffer_clean_up(&w->low);
     ebb_buffer_clean_up(&w->escapes);
     memset(w, 0, sizeof *w);
@@ -67,6 +90,7 @@ void ebb_traj_writer_clean_up(struct ebb_traj_writer *w)
 void ebb_traj_writer_reset(struct ebb_traj_writer *w)
 {
     w->count = 0;
+    w->context_count = 1;
     w->pending_count = 0;
     w->raw_bits = 0;
     ebb_buffer_reset(&w->low);
@@ -143,27 +167,55 @@ void ebb_traj_writer_expect(struct ebb_traj_writer *w, size_t numbers)
     if (numbers <= w->capacity)
         return;
     w->tokens = ebb_realloc_array(w->tokens, numbers, 1);
+    if (w->contexts != NULL)
+        w->contexts = ebb_realloc_array(w->contexts, numbers, 1);
     w->capacity = numbers;
+}
+
+static void put(struct ebb_traj_writer *w, uint32_t *values, size_t n, unsigned raw_bits)
+{
+    if (raw_bits != w->raw_bits) {
+        flush_pending(w);
+        w->raw_bits = raw_bits;
+    }
+    if (w->capacity - w->count < n)
+        ebb_traj_writer_expect(w, (w->count + n) * 3 / 2 + 64);
+    uint32_t escapes;
+    ebb_traj_tokens(values, n, raw_bits, w->tokens + w->count, &escapes);
+    w->count += n;
+    if (escapes > 0)
+        put_escapes(w, values, n);
+    if (raw_bits > 0)
+        put_low(w, values, n);
 }
 
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined)
 {
     if (n == 0)
         return 0;
-    unsigned k = choose_raw_bits(w, values, n, joined);
-    if (k != w->raw_bits) {
-        flush_pending(w);
-        w->raw_bits = k;
+    const unsigned k = choose_raw_bits(w, values, n, joined);
+    put(w, values, n, k);
+    return k;
+}
+
+unsigned ebb_traj_writer_put_in_contexts(struct ebb_traj_writer *w, uint32_t *values, size_t n,
+                                         bool joined, const uint32_t *contexts, unsigned count)
+{
+    if (n == 0)
+        return 0;
+    const size_t first = w->count;
+    if (w->contexts == NULL) {
+        w->capacity = w->capacity < n ? n : w->capacity;
+        w->tokens = ebb_realloc_array(w->tokens, w->capacity, 1);
+        w->contexts = ebb_realloc_array(NULL, w->capacity, 1);
     }
-    if (w->capacity - w->count < n)
-        ebb_traj_writer_expect(w, (w->count + n) * 3 / 2 + 64);
-    uint32_t escapes;
-    ebb_traj_tokens(values, n, k, w->tokens + w->count, &escapes);
-    w->count += n;
-    if (escapes > 0)
-        put_escapes(w, values, n);
-    if (k > 0)
-        put_low(w, values, n);
+    const unsigned k = choose_raw_bits(w, values, n, joined);
+    if (!joined)
+        ebb_traj_raise_signs(values, n, k);
+    put(w, values, n, k);
+    w->context_count = count;
+    for (size_t i = 0; i < n; i++)
+        w->contexts[first + i] = (uint8_t)contexts[i];
     return k;
 }
 
@@ -193,42 +245,137 @@ static void put_section(struct ebb_buffer *side, struct ebb_buffer *out, const v
     ebb_buffer_append(out, bytes, len);
 }
 
-/* The table as the last symbol and a varint for each frequency, then the coded tokens. */
-static void put_tokens(const struct ebb_traj_writer *w, struct ebb_buffer *side,
-                       struct ebb_buffer *out)
+/* The last symbol and a varint for each frequency up to it. Returns that symbol. */
+static unsigned put_table(const struct ebb_rans_table *table, struct ebb_buffer *side)
 {
-    uint32_t counts[256];
-    ebb_rans_count(w->tokens, w->count, counts);
-    struct ebb_rans_table table;
-    ebb_rans_table_make(counts, &table);
     unsigned last = 255;
-    while (table.frequency[last] == 0)
+    while (table->frequency[last] == 0)
         last--;
     ebb_traj_put_varint(side, last);
     for (unsigned s = 0; s <= last; s++)
-        ebb_traj_put_varint(side, table.frequency[s]);
-    if (table.frequency[last] == EBB_RANS_TOTAL)
-        return;
-    /* The coder works from the end, then the bytes move down: little room, few pages touched. */
-    size_t bound = ebb_rans_bound_of(counts, &table);
-    ebb_buffer_reserve(out, bound);
+        ebb_traj_put_varint(side, table->frequency[s]);
+    return last;
+}
+
+/* The coder works from the end of `room`, then the bytes move down: little room, few pages touched.
+ */
+static void put_coded(struct ebb_buffer *side, struct ebb_buffer *out, const uint8_t *coded,
+                      size_t bound)
+{
     uint8_t *room = out->data + out->len;
-    uint8_t *coded = ebb_rans_encode(w->tokens, w->count, &table, room, bound);
-    size_t len = (size_t)(room + bound - coded);
+    const size_t len = (size_t)(room + bound - coded);
     memmove(room, coded, len);
     ebb_traj_put_varint(side, len);
     out->len += len;
     out->data[out->len] = 0;
 }
 
-void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
+/* One table for all tokens. */
+static void put_tokens(const struct ebb_traj_writer *w, const uint32_t counts[256],
+                       struct ebb_buffer *side, struct ebb_buffer *out)
+{
+    struct ebb_rans_table table;
+    ebb_rans_table_make(counts, &table);
+    if (table.frequency[put_table(&table, side)] == EBB_RANS_TOTAL)
+        return;
+    const size_t bound = ebb_rans_bound_of(counts, &table);
+    ebb_buffer_reserve(out, bound);
+    put_coded(side, out, ebb_rans_encode(w->tokens, w->count, &table, out->data + out->len, bound),
+              bound);
+}
+
+/* Counts by context, and their sum. */
+static void count_tokens(const struct ebb_traj_writer *w, uint32_t ret[EBB_RANS_CONTEXTS_MAX][256],
+                         uint32_t ret_all[256])
+{
+    memset(ret, 0, EBB_RANS_CONTEXTS_MAX * sizeof ret[0]);
+    for (size_t i = 0; i < w->count; i++)
+        ret[w->contexts[i]][w->tokens[i]]++;
+    for (unsigned s = 0; s < 256; s++) {
+        ret_all[s] = 0;
+        for (unsigned c = 0; c < w->context_count; c++)
+            ret_all[s] += ret[c][s];
+    }
+}
+
+/* Bits that symbols with these counts take, and about so many for their table. */
+static double bits_of(const uint32_t counts[256])
+{
+    double total = 0, bits = 0;
+    for (unsigned s = 0; s < 256; s++)
+        total += counts[s];
+    for (unsigned s = 0; s < 256; s++) {
+        if (counts[s] > 0)
+            bits += counts[s] * log2(total / counts[s]) + 9;
+    }
+    return bits;
+}
+
+/* A table for each context; none has a symbol that takes all of it, which the coder cannot do. */
+static void put_tokens_in_contexts(const struct ebb_traj_writer *w, const uint32_t (*counts)[256],
+                                   struct ebb_buffer *side, struct ebb_buffer *out)
+{
+    static const uint32_t none[256] = {1, 1};
+    struct ebb_rans_table tables[EBB_RANS_CONTEXTS_MAX];
+    size_t bound = 0;
+    for (unsigned c = 0; c < w->context_count; c++) {
+        const bool used = bits_of(counts[c]) > 0;
+        ebb_rans_table_make(used ? counts[c] : none, &tables[c]);
+        for (unsigned s = 0; s < 256; s++) {
+            if (tables[c].frequency[s] == EBB_RANS_TOTAL) {
+                tables[c].frequency[s]--;
+                tables[c].frequency[s ^ 1]++;
+            }
+        }
+        (void)put_table(&tables[c], side);
+        bound += ebb_rans_bound_of(counts[c], &tables[c]);
+    }
+    ebb_buffer_reserve(out, bound);
+    put_coded(side, out,
+              ebb_rans_contexts_encode(w->tokens, w->contexts, w->count, tables, w->context_count,
+                                       out->data + out->len, bound),
+              bound);
+}
+
+/* With contexts where these are worth their tables. */
+static void put_in_contexts(const struct ebb_traj_writer *w, struct ebb_buffer *side,
                             struct ebb_buffer *out)
 {
-    if (!packed) {
+    uint32_t counts[EBB_RANS_CONTEXTS_MAX][256], all[256];
+    double apart = 0;
+    count_tokens(w, counts, all);
+    for (unsigned c = 0; c < w->context_count; c++)
+        apart += bits_of(counts[c]);
+    const bool worth = apart < bits_of(all);
+    ebb_traj_put_varint(side, worth ? w->context_count : 1);
+    if (worth)
+        put_tokens_in_contexts(w, counts, side, out);
+    else
+        put_tokens(w, all, side, out);
+}
+
+static void put_all_tokens(const struct ebb_traj_writer *w, enum ebb_traj_form form,
+                           struct ebb_buffer *side, struct ebb_buffer *out)
+{
+    uint32_t counts[256];
+    if (w->context_count > 1) {
+        put_in_contexts(w, side, out);
+        return;
+    }
+    if (form == EBB_TRAJ_FORM_CONTEXTS)
+        ebb_traj_put_varint(side, 1);
+    ebb_rans_count(w->tokens, w->count, counts);
+    put_tokens(w, counts, side, out);
+}
+
+void ebb_traj_writer_finish(struct ebb_traj_writer *w, enum ebb_traj_form form,
+                            struct ebb_buffer *side, struct ebb_buffer *out)
+{
+    if (form == EBB_TRAJ_FORM_CODED || form == EBB_TRAJ_FORM_CONTEXTS) {
         flush_pending(w);
         ebb_traj_put_varint(side, w->count);
         if (w->count > 0)
-            put_tokens(w, side, out);
+            put_all_tokens(w, form, side, out);
         put_section(side, out, w->escapes.data, w->escapes.len);
     }
     put_section(side, out, w->low.data, w->low.len);
@@ -238,6 +385,9 @@ void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_b
 void ebb_traj_reader_clean_up(struct ebb_traj_reader *r)
 {
     free(r->rans);
+    if (r->by_context != NULL)
+        ebb_rans_contexts_clean_up(r->by_context);
+    free(r->by_context);
     free(r->ring);
     memset(r, 0, sizeof *r);
 }
@@ -280,11 +430,41 @@ static int get_table(const uint8_t *side, size_t side_len, size_t *at, struct eb
     return 0;
 }
 
-static int open_tokens(struct ebb_traj_reader *r, const uint8_t *side, size_t side_len, size_t *at,
-                       const uint8_t *body, size_t body_len, size_t *body_at, struct ebb_error *err)
+/* Tables for each of `count` contexts, and the tokens. */
+static int open_contexts(struct ebb_traj_reader *r, unsigned count, const uint8_t *side,
+                         size_t side_len, size_t *at, const uint8_t *body, size_t body_len,
+                         size_t *body_at, struct ebb_error *err)
+{
+    struct ebb_rans_table tables[EBB_RANS_CONTEXTS_MAX];
+    const uint8_t *coded = NULL, *end = NULL;
+    unsigned last;
+    for (unsigned c = 0; c < count; c++) {
+        int rc = get_table(side, side_len, at, &tables[c], &last, err);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = get_section(side, side_len, at, body, body_len, body_at, &coded, &end, err);
+    if (rc < 0)
+        return rc;
+    r->by_context = ebb_alloc(sizeof *r->by_context);
+    if (!ebb_rans_contexts_init(r->by_context, tables, count, coded, (size_t)(end - coded),
+                                (size_t)r->left))
+        return corrupt(err, "a stream of tokens is cut short");
+    return 0;
+}
+
+static int open_tokens(struct ebb_traj_reader *r, enum ebb_traj_form form, unsigned contexts,
+                       const uint8_t *side, size_t side_len, size_t *at, const uint8_t *body,
+                       size_t body_len, size_t *body_at, struct ebb_error *err)
 {
     struct ebb_rans_table table;
     unsigned last = 0;
+    uint64_t count = 1;
+    if (form == EBB_TRAJ_FORM_CONTEXTS &&
+        (!ebb_varint_get(side, side_len, at, &count) || (count != 1 && count != contexts)))
+        return corrupt(err, "a stream has contexts that its numbers have not");
+    if (count > 1)
+        return open_contexts(r, (unsigned)count, side, side_len, at, body, body_len, body_at, err);
     int rc = get_table(side, side_len, at, &table, &last, err);
     if (rc < 0)
         return rc;
@@ -301,16 +481,16 @@ static int open_tokens(struct ebb_traj_reader *r, const uint8_t *side, size_t si
     return 0;
 }
 
-int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *side,
-                         size_t side_len, size_t *at, const uint8_t *body, size_t body_len,
-                         size_t *body_at, struct ebb_error *err)
+int ebb_traj_reader_open(struct ebb_traj_reader *r, enum ebb_traj_form form, unsigned contexts,
+                         const uint8_t *side, size_t side_len, size_t *at, const uint8_t *body,
+                         size_t body_len, size_t *body_at, struct ebb_error *err)
 {
     int rc;
-    if (!packed) {
+    if (form == EBB_TRAJ_FORM_CODED || form == EBB_TRAJ_FORM_CONTEXTS) {
         if (!ebb_varint_get(side, side_len, at, &r->left))
             return corrupt(err, "a stream's length is missing");
-        if (r->left > 0 &&
-            (rc = open_tokens(r, side, side_len, at, body, body_len, body_at, err)) < 0)
+        if (r->left > 0 && (rc = open_tokens(r, form, contexts, side, side_len, at, body, body_len,
+                                             body_at, err)) < 0)
             return rc;
         rc = get_section(side, side_len, at, body, body_len, body_at, &r->escapes, &r->escapes_end,
                          err);
@@ -318,6 +498,28 @@ int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *
             return rc;
     }
     return get_section(side, side_len, at, body, body_len, body_at, &r->low, &r->low_end, err);
+}
+
+static void make_room(struct ebb_traj_reader *r, size_t more)
+{
+    if (r->ring_capacity >= r->ring_count + more)
+        return;
+    r->ring_capacity = r->ring_count + more + EBB_RANS_LANES;
+    r->ring = ebb_realloc_array(r->ring, r->ring_capacity, 1);
+}
+
+/* The next n tokens, no more: what contexts those after them have is not known yet. */
+static int fill_in_contexts(struct ebb_traj_reader *r, const uint32_t *contexts, size_t n,
+                            struct ebb_error *err)
+{
+    if (n > r->left || contexts == NULL)
+        return corrupt(err, "a stream has too few tokens");
+    make_room(r, n);
+    if (!ebb_rans_contexts_decode(r->by_context, contexts, r->ring, n))
+        return corrupt(err, "a stream of tokens is cut short");
+    r->ring_count = n;
+    r->left -= n;
+    return 0;
 }
 
 /* Decodes whole turns until n tokens lie in the ring (the last turn may be short). */
@@ -330,10 +532,7 @@ static int fill_ring(struct ebb_traj_reader *r, size_t n, struct ebb_error *err)
         want = (size_t)r->left;
     if (r->ring_count + want < n)
         return corrupt(err, "a stream has too few tokens");
-    if (r->ring_capacity < r->ring_count + want) {
-        r->ring_capacity = r->ring_count + want + EBB_RANS_LANES;
-        r->ring = ebb_realloc_array(r->ring, r->ring_capacity, 1);
-    }
+    make_room(r, want);
     if (r->rans == NULL)
         memset(r->ring + r->ring_count, r->constant, want);
     else if (!ebb_rans_decode(r->rans, r->ring + r->ring_count, want))
@@ -386,12 +585,12 @@ static int get_escapes(struct ebb_traj_reader *r, uint32_t *values, size_t n, st
     return 0;
 }
 
-int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
-                        struct ebb_error *err)
+int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, const uint32_t *contexts,
+                        uint32_t *values, size_t n, struct ebb_error *err)
 {
     if (n == 0)
         return 0;
-    int rc = fill_ring(r, n, err);
+    int rc = r->by_context != NULL ? fill_in_contexts(r, contexts, n, err) : fill_ring(r, n, err);
     if (rc < 0)
         return rc;
     if (raw_bits != r->raw_bits) {
@@ -471,5 +670,6 @@ int ebb_traj_reader_get_blocks(struct ebb_traj_reader *r, uint32_t *values, size
 bool ebb_traj_reader_done(const struct ebb_traj_reader *r)
 {
     return r->left == 0 && r->ring_count == 0 && r->low == r->low_end &&
-           r->escapes == r->escapes_end && (r->rans == NULL || ebb_rans_decoder_done(r->rans));
+           r->escapes == r->escapes_end && (r->rans == NULL || ebb_rans_decoder_done(r->rans)) &&
+           (r->by_context == NULL || ebb_rans_contexts_done(r->by_context));
 }

@@ -7,13 +7,16 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "kernels/trajectory/rans.h"
+#include "kernels/trajectory/group.h"
+#include "kernels/trajectory/rans_contexts.h"
 
 #define EBB_TRAJ_ESCAPE  255
 #define EBB_TRAJ_RAW_MAX 25
 
 struct ebb_traj_writer {
     uint8_t *tokens;
+    uint8_t *contexts;      /* of the tokens, where there are any */
+    unsigned context_count; /* 1: there are none */
     size_t count, capacity;
     struct ebb_buffer low;     /* raw bits, as planes; bit-packed: everything */
     struct ebb_buffer escapes; /* varints */
@@ -28,6 +31,14 @@ void ebb_traj_writer_expect(struct ebb_traj_writer *w, size_t numbers);
 /* The n numbers of one frame. Returns the raw bits chosen (0 for small `joined` numbers). `values`
  * has room for 31 more, which are overwritten. */
 unsigned ebb_traj_writer_put(struct ebb_traj_writer *w, uint32_t *values, size_t n, bool joined);
+/* Zigzag numbers with the sign above the raw bits instead of below them: among the tokens, where it
+ * may tell something; and back. */
+void ebb_traj_raise_signs(uint32_t *values, size_t n, unsigned raw_bits);
+void ebb_traj_lower_signs(uint32_t *values, size_t n, unsigned raw_bits);
+/* The same with a context below `count` for each; all of a group's frames that come to this writer
+ * have as many. Numbers that are not joined are stored with their signs raised. */
+unsigned ebb_traj_writer_put_in_contexts(struct ebb_traj_writer *w, uint32_t *values, size_t n,
+                                         bool joined, const uint32_t *contexts, unsigned count);
 /* Bit-packed: the n numbers of one frame, in runs of equal length, as tiles (tiles.h): the heads of
  * all of them, two bytes each, then their words. */
 void ebb_traj_writer_put_tiles(struct ebb_traj_writer *w, const uint32_t *values, size_t n,
@@ -36,13 +47,14 @@ void ebb_traj_writer_put_tiles(struct ebb_traj_writer *w, const uint32_t *values
 void ebb_traj_writer_put_packed(struct ebb_traj_writer *w, const uint8_t *heads, size_t head_bytes,
                                 const uint8_t *words, size_t word_bytes);
 /* The group's stream: what is needed to read it goes to `side`, the bytes to `out`. */
-void ebb_traj_writer_finish(struct ebb_traj_writer *w, bool packed, struct ebb_buffer *side,
-                            struct ebb_buffer *out);
+void ebb_traj_writer_finish(struct ebb_traj_writer *w, enum ebb_traj_form form,
+                            struct ebb_buffer *side, struct ebb_buffer *out);
 
 struct ebb_traj_reader {
-    struct ebb_rans_decoder *rans; /* NULL: every token is `constant` */
-    uint8_t constant;
-    uint64_t left; /* tokens not yet decoded */
+    struct ebb_rans_decoder *rans; /* one table; or: */
+    struct ebb_rans_contexts_decoder *by_context;
+    uint8_t constant; /* with neither: every token is this */
+    uint64_t left;    /* tokens not yet decoded */
     const uint8_t *low, *low_end;
     const uint8_t *escapes, *escapes_end;
     uint8_t *ring; /* decoded tokens ahead: whole turns */
@@ -53,13 +65,14 @@ struct ebb_traj_reader {
 
 void ebb_traj_reader_clean_up(struct ebb_traj_reader *r);
 /* Reads from side[*at..] what writer_finish wrote there, and takes the stream's bytes from
- * body[*body_at..]. */
-int ebb_traj_reader_open(struct ebb_traj_reader *r, bool packed, const uint8_t *side,
-                         size_t side_len, size_t *at, const uint8_t *body, size_t body_len,
-                         size_t *body_at, struct ebb_error *err);
-/* n numbers; `values` has room for 31 more. `raw_bits` as ebb_traj_writer_put returned it. */
-int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, uint32_t *values, size_t n,
-                        struct ebb_error *err);
+ * body[*body_at..]. `contexts`: how many the numbers may have. */
+int ebb_traj_reader_open(struct ebb_traj_reader *r, enum ebb_traj_form form, unsigned contexts,
+                         const uint8_t *side, size_t side_len, size_t *at, const uint8_t *body,
+                         size_t body_len, size_t *body_at, struct ebb_error *err);
+/* n numbers; `values` has room for 31 more. `raw_bits` as ebb_traj_writer_put returned it; their
+ * contexts, each below what reader_open was told: NULL where none are. */
+int ebb_traj_reader_get(struct ebb_traj_reader *r, unsigned raw_bits, const uint32_t *contexts,
+                        uint32_t *values, size_t n, struct ebb_error *err);
 /* n numbers, in runs of equal length, that are tiles. */
 int ebb_traj_reader_get_tiles(struct ebb_traj_reader *r, uint32_t *values, size_t n, unsigned runs,
                               struct ebb_error *err);

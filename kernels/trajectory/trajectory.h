@@ -23,7 +23,8 @@
 #define EBB_TRAJ_GROUP_SITES_MAX (1u << 25)
 #define EBB_TRAJ_ATOMS_MAX       (UINT32_MAX / 16)
 
-/* Fast: predictions are fitted anew every eighth frame, not every one. */
+/* Small: predictions are fitted anew in every frame, not every eighth; numbers have contexts, and
+ * atoms of a solid are predicted from their neighbours (the latter bit-packed too). */
 enum ebb_traj_level { EBB_TRAJ_FAST = 0, EBB_TRAJ_SMALL = 1 };
 
 struct ebb_traj_options {

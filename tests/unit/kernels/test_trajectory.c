@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -507,6 +508,58 @@ static void what_neighbours_do_tells_of_a_site(void **state)
     }
 }
 
+/* Rigid molecules that turn a little from frame to frame. */
+static void fill_slow_water(struct frames *f, size_t molecules)
+{
+    for (size_t m = 0; m < molecules; m++) {
+        double r[3][3], at[3] = {uniform() * 3, uniform() * 3, uniform() * 3};
+        random_rotation(r);
+        for (size_t t = 0; t < f->count; t++) {
+            double turn[3] = {0.3 * normal(), 0.3 * normal(), 0.3 * normal()};
+            for (int row = 0; row < 2; row++) { /* about `turn`, and kept orthonormal */
+                const double v[3] = {r[row][0], r[row][1], r[row][2]};
+                for (int k = 0; k < 3; k++)
+                    r[row][k] +=
+                        turn[(k + 1) % 3] * v[(k + 2) % 3] - turn[(k + 2) % 3] * v[(k + 1) % 3];
+            }
+            double along = 0, norm[2] = {0};
+            for (int k = 0; k < 3; k++)
+                norm[0] += r[0][k] * r[0][k];
+            for (int k = 0; k < 3; k++) {
+                r[0][k] /= sqrt(norm[0]);
+                along += r[0][k] * r[1][k];
+            }
+            for (int k = 0; k < 3; k++) {
+                r[1][k] -= along * r[0][k];
+                norm[1] += r[1][k] * r[1][k];
+            }
+            for (int k = 0; k < 3; k++) {
+                r[1][k] /= sqrt(norm[1]);
+                at[k] += 0.02 * normal();
+            }
+            for (unsigned s = 0; s < 3; s++) {
+                const double angle = 1.8242, x = s == 0 ? 0 : (s == 1 ? 1 : cos(angle)),
+                             y = s == 2 ? sin(angle) : 0;
+                double place[3];
+                for (int k = 0; k < 3; k++)
+                    place[k] = at[k] + 0.09572 * (x * r[0][k] + y * r[1][k]);
+                put(f, t, 3 * m + s, place, true);
+            }
+        }
+    }
+}
+
+static void what_water_did_before_tells_of_its_numbers(void **state)
+{
+    (void)state;
+    struct ebb_traj_options fast = defaults;
+    fast.level = EBB_TRAJ_FAST;
+    EBB_AUTO(frames_clean_up) struct frames f = frames_new(3 * 701, 40);
+    set_box(&f, 3.0, 0);
+    fill_slow_water(&f, 701);
+    assert_true(round_trip(&f, &defaults) > 1.008 * round_trip(&f, &fast));
+}
+
 static void groups_hold_as_many_frames_as_asked(void **state)
 {
     (void)state;
@@ -700,43 +753,99 @@ static void any_changed_byte_and_any_cut_is_detected(void **state)
     }
 }
 
-/* tests/golden/trajectory-v1: a group in each form, of the same frames, and their whole numbers.
- * With EBB_WRITE_GOLDEN set in the environment they are made anew, for a new version of the format,
- * but for the form that is no longer written ("packed": blocks of 32 with a width each). */
+/* tests/golden/trajectory-v1: a group in each form, and the whole numbers of its frames or, where
+ * these are many, a hash of them. With
+ * EBB_WRITE_GOLDEN set in the environment they are made anew, for a new version of the format, but
+ * for the form that is no longer written ("packed": blocks of 32 with a width each). */
+static const struct golden {
+    const char *group, *numbers;
+    size_t atoms;
+    int level;
+    bool bit_packed, written;
+} goldens[] = {
+    {"coded", "numbers", 147, EBB_TRAJ_FAST, false, true},
+    {"packed", "numbers", 147, EBB_TRAJ_FAST, true, false},
+    {"tiles", "numbers", 147, EBB_TRAJ_FAST, true, true},
+    {"contexts", "numbers", 147, EBB_TRAJ_SMALL, false, true},
+    {"lattice", "lattice-numbers", 343, EBB_TRAJ_SMALL, false, true},
+};
+#define WATER_MOLECULES 50
+#define WATER_HASH      0x345abda39e8a4817u /* FNV-1a of the numbers of the group "water" */
+
+static uint64_t fnv(uint64_t hash, const void *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 1099511628211u;
+    return hash;
+}
+
 static void golden_path(char *path, size_t len, const char *name)
 {
     (void)snprintf(path, len, EBB_SOURCE_DIR "/tests/golden/trajectory-v1/%s", name);
 }
 
-static void write_golden(void)
+static void write_golden(const struct golden *g, const struct frames *f)
 {
     struct ebb_error err = {0};
     char path[500];
-    EBB_AUTO(frames_clean_up) struct frames f = frames_new(147, 7);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0}, numbers = {0};
+    struct ebb_traj_options o = {
+        .quantum = QUANTUM, .level = g->level, .bit_packed = g->bit_packed};
+    encode(f, &o, &out);
+    golden_path(path, sizeof path, g->group);
+    assert_int_equal(ebb_file_write_atomic(path, out.data, out.len, 0644, &err), 0);
+    EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
+    assert_int_equal(ebb_traj_decoder_open(out.data, out.len, &dec, &err), 0);
+    EBB_AUTO_FREE int32_t *q = ebb_alloc_array(3 * g->atoms, sizeof *q);
+    while (ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1)
+        ebb_buffer_append(&numbers, q, 3 * g->atoms * sizeof *q);
+    golden_path(path, sizeof path, g->numbers);
+    assert_int_equal(ebb_file_write_atomic(path, numbers.data, numbers.len, 0644, &err), 0);
+}
+
+static void write_goldens(void)
+{
+    EBB_AUTO(frames_clean_up) struct frames f = frames_new(147, 7), solid = frames_new(343, 5);
     set_box(&f, 1.6, 0.25);
     fill_water(&f, 0, 20, 3, true);
     fill_water(&f, 60, 9, 4, true);
     fill_gas(&f, 96, 11, 0.1, true);
     fill_chains(&f, 107, 40, 20, true);
     f.xyz[3 * (147 * 5 + 8)] += 0.3f; /* a molecule breaks */
-    for (int packed = 0; packed < 2; packed++) {
-        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
-        struct ebb_traj_options o = defaults;
-        o.bit_packed = packed != 0;
-        encode(&f, &o, &out);
-        golden_path(path, sizeof path, packed ? "tiles" : "coded");
-        assert_int_equal(ebb_file_write_atomic(path, out.data, out.len, 0644, &err), 0);
-        if (packed)
-            continue;
-        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer numbers = {0};
-        EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
-        assert_int_equal(ebb_traj_decoder_open(out.data, out.len, &dec, &err), 0);
-        int32_t q[3 * 147];
-        while (ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1)
-            ebb_buffer_append(&numbers, q, sizeof q);
-        golden_path(path, sizeof path, "numbers");
-        assert_int_equal(ebb_file_write_atomic(path, numbers.data, numbers.len, 0644, &err), 0);
+    set_box(&solid, 1.75, 0);
+    fill_solid(&solid, 7, 0);
+    for (size_t i = 0; i < sizeof goldens / sizeof goldens[0]; i++) {
+        if (goldens[i].written)
+            write_golden(&goldens[i], goldens[i].atoms == 147 ? &f : &solid);
     }
+    EBB_AUTO(frames_clean_up) struct frames water = frames_new(3 * WATER_MOLECULES + 60, 70);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+    char path[500];
+    struct ebb_error err = {0};
+    set_box(&water, 2.0, 0);
+    fill_slow_water(&water, WATER_MOLECULES);
+    fill_chains(&water, 3 * WATER_MOLECULES, 60, 20, true);
+    encode(&water, &defaults, &out);
+    golden_path(path, sizeof path, "water");
+    assert_int_equal(ebb_file_write_atomic(path, out.data, out.len, 0644, &err), 0);
+}
+
+/* Long enough that its streams are worth their contexts. */
+static void check_golden_water(void)
+{
+    struct ebb_error err = {0};
+    char path[500];
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer group = {0};
+    golden_path(path, sizeof path, "water");
+    assert_int_equal(ebb_file_read(path, 1 << 20, &group, &err), 0);
+    EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
+    assert_int_equal(ebb_traj_decoder_open(group.data, group.len, &dec, &err), 0);
+    int32_t q[3 * (3 * WATER_MOLECULES + 60)];
+    uint64_t hash = 14695981039346656037u;
+    while (ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1)
+        hash = fnv(hash, q, sizeof q);
+    if (hash != WATER_HASH)
+        fail_msg("hash %" PRIx64, hash);
 }
 
 static void groups_of_version_1_stay_readable(void **state)
@@ -745,25 +854,26 @@ static void groups_of_version_1_stay_readable(void **state)
     struct ebb_error err = {0};
     char path[500];
     if (getenv("EBB_WRITE_GOLDEN") != NULL)
-        write_golden();
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer numbers = {0};
-    golden_path(path, sizeof path, "numbers");
-    assert_int_equal(ebb_file_read(path, 1 << 20, &numbers, &err), 0);
-    static const char *const forms[] = {"coded", "packed", "tiles"};
-    for (size_t form = 0; form < 3; form++) {
-        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer group = {0};
-        golden_path(path, sizeof path, forms[form]);
+        write_goldens();
+    for (size_t i = 0; i < sizeof goldens / sizeof goldens[0]; i++) {
+        const struct golden *g = &goldens[i];
+        const size_t frame_bytes = 3 * g->atoms * sizeof(int32_t);
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer group = {0}, numbers = {0};
+        golden_path(path, sizeof path, g->numbers);
+        assert_int_equal(ebb_file_read(path, 1 << 20, &numbers, &err), 0);
+        golden_path(path, sizeof path, g->group);
         assert_int_equal(ebb_file_read(path, 1 << 20, &group, &err), 0);
         EBB_AUTO(ebb_traj_decoder_destroy_ptr) struct ebb_traj_decoder *dec = NULL;
         assert_int_equal(ebb_traj_decoder_open(group.data, group.len, &dec, &err), 0);
-        int32_t q[3 * 147];
+        EBB_AUTO_FREE int32_t *q = ebb_alloc_array(3 * g->atoms, sizeof *q);
         size_t at = 0;
-        for (; ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1; at += sizeof q) {
-            assert_true(at + sizeof q <= numbers.len);
-            assert_memory_equal(q, numbers.data + at, sizeof q);
+        for (; ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1; at += frame_bytes) {
+            assert_true(at + frame_bytes <= numbers.len);
+            assert_memory_equal(q, numbers.data + at, frame_bytes);
         }
         assert_int_equal(at, numbers.len);
     }
+    check_golden_water();
 }
 
 static void a_group_with_more_frames_than_data_is_no_group(void **state)
@@ -797,6 +907,7 @@ int main(void)
         cmocka_unit_test_setup(a_crystal_at_rest_costs_next_to_nothing, begin),
         cmocka_unit_test_setup(a_vibrating_crystal_is_predicted_from_its_sites, begin),
         cmocka_unit_test_setup(what_neighbours_do_tells_of_a_site, begin),
+        cmocka_unit_test_setup(what_water_did_before_tells_of_its_numbers, begin),
         cmocka_unit_test_setup(groups_hold_as_many_frames_as_asked, begin),
         cmocka_unit_test_setup(flushing_makes_a_group_and_appending_goes_on, begin),
         cmocka_unit_test_setup(whole_numbers_come_back_as_they_were, begin),
