@@ -388,6 +388,16 @@ static enum ebb_event_tone say_bookkeeping(const Ebb__Event *e, struct ebb_buffe
     case EBB__EVENT__KIND_BUDGET_NEAR:
         say_budget_near(e->budget_near, out);
         return EBB_TONE_WARN;
+    case EBB__EVENT__KIND_CATALOGUE_IMPORTED:
+        if (e->catalogue_imported->n_entries > 0)
+            ebb_buffer_printf(
+                out, "an imported price catalogue: %zu offers with interruption bands or caps%s%s",
+                e->catalogue_imported->n_entries,
+                e->catalogue_imported->dated[0] != '\0' ? ", of " : "",
+                e->catalogue_imported->dated);
+        else
+            ebb_buffer_append_text(out, "back to the price catalogue that is built in");
+        return EBB_TONE_QUIET;
     case EBB__EVENT__KIND_HAZARDS_IMPORTED:
         ebb_buffer_printf(out, "%zu hazards imported from %s",
                           e->hazards_imported->state != NULL ? e->hazards_imported->state->n_cells

@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/hazards.h"
 #include "cli/json_out.h"
+#include "cli/prices_file.h"
 #include "cli/table.h"
 #include "scheduler/core/catalogue.h"
 
@@ -27,6 +28,7 @@ EBB_DEFINE_AUTO_PTR(table_auto, struct ebb_table, ebb_table_destroy)
 
 struct view {
     struct ebb_hazards *hazards;
+    struct ebb_catalogue *catalogue; /* imported: its priors; NULL: the built-in ones */
     int64_t now_wall_ns;
     double scale; /* billed seconds a second */
 };
@@ -219,11 +221,16 @@ static int load(const char *path, struct view *ret, struct ebb_error *err)
                           : ebb_ask_hazards(NULL, NULL, &a, err);
     if (rc < 0)
         return rc;
+    if (ebb_prices_load(&ret->catalogue, err) == NULL) {
+        if (file != NULL)
+            ebb__hazard_state__free_unpacked(file, NULL);
+        return err->code;
+    }
     const Ebb__HazardState *m = file != NULL ? file : a->hazards->state;
     ret->scale = a != NULL && a->hazards->bill_time_scale > 0 ? a->hazards->bill_time_scale : 1;
     ret->now_wall_ns = a != NULL ? a->hazards->wall_ns : ebb_wall_ns(NULL);
     ret->hazards = ebb_hazards_new(m->half_life_s);
-    ebb_hazards_set_prior_source(ret->hazards, ebb_catalogue_prior); /* as the scheduler does */
+    ebb_hazards_set_prior_source(ret->hazards, ebb_catalogue_prior, ret->catalogue);
     ebb_hazards_set_time_scale(ret->hazards, ret->scale);
     rc = ebb_hazards_load(ret->hazards, m, err);
     if (file != NULL)
@@ -239,6 +246,8 @@ static int run(int argc, char **argv)
     struct view v = {0};
     int rc = load(argc > 0 ? argv[0] : NULL, &v, &err);
     EBB_AUTO(ebb_hazards_auto) struct ebb_hazards *owned = v.hazards;
+    EBB_AUTO(ebb_catalogue_auto) struct ebb_catalogue *imported = v.catalogue;
+    (void)imported;
     if (rc == 0 && plot_path != NULL)
         rc = plot(&v, &err);
     if (rc < 0)

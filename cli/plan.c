@@ -37,7 +37,10 @@ struct ground {
     struct ebb_bag_file bag;
     struct ebb_fleet *fleet;
     struct ebb_fleet_offers own;
-    struct ebb_catalogue *imported;
+    struct ebb_catalogue *imported; /* offers, with --region */
+    struct ebb_catalogue *priors;   /* the same, for what it says of hazards; NULL: none imported */
+    Ebb__CatalogueImported *catalogue;
+    uint8_t sha256[32];
     Ebb__Offer *listed; /* of the catalogue */
     char zones[CATALOGUE_ZONES][64];
     Ebb__ClientAnswer *plan, *seen;
@@ -57,6 +60,8 @@ static void ground_clean_up(struct ground *g)
     ebb_fleet_offers_clean_up(&g->own);
     ebb_fleet_destroy(g->fleet);
     ebb_catalogue_destroy(g->imported);
+    ebb_catalogue_event_destroy(g->catalogue);
+    ebb_catalogue_destroy(g->priors);
     free(g->listed);
     ebb_answer_destroy(g->plan);
     ebb_answer_destroy(g->seen);
@@ -141,6 +146,7 @@ static void list_offer(struct ground *g, const struct ebb_catalogue_offer *c, in
     to->gpu_model = c->gpu_model;
     to->usd_micros_per_hour = spot ? c->spot_usd_micros_per_hour : c->on_demand_usd_micros_per_hour;
     to->on_demand_usd_micros_per_hour = c->on_demand_usd_micros_per_hour;
+    to->cap_s = spot ? c->cap_s : 0;
     g->offers[g->offer_count++] = to;
 }
 
@@ -198,6 +204,8 @@ static int find_ground(const char *bag, struct ground *g, struct ebb_error *err)
         rc = from_scheduler(client, g, err);
     else if (rc == 0)
         rc = from_fleet(g, NULL, err);
+    if (rc == 0)
+        rc = ebb_prices_event(&g->priors, g->sha256, &g->catalogue, err);
     return rc == 0 ? read_hazards(g, err) : rc;
 }
 
@@ -230,6 +238,7 @@ static int fill(const struct ground *g, struct ebb_forecast_options *f, struct e
                                        .deadline_s = o.deadline_s};
     ebb_simulation_defaults(g->emulated, &f->run);
     f->run.seed = (uint64_t)o.seed;
+    f->run.catalogue = g->catalogue;
     if (g->wall_ns > 0)
         f->run.start_wall_ns = g->wall_ns;
     if (o.job_time_s > 0)

@@ -156,7 +156,7 @@ static int print_text(const struct ebb_catalogue *c, const offer_ptr *list, size
 static json_t *json_offer(offer_ptr o)
 {
     json_t *v = json_pack(
-        "{s:s, s:s, s:s, s:f, s:f, s:s, s:i, s:f, s:f, s:f, s:o, s:o, s:s}", "provider",
+        "{s:s, s:s, s:s, s:f, s:f, s:s, s:i, s:f, s:f, s:f, s:o, s:o, s:s, s:f}", "provider",
         o->provider, "region", o->region, "type", o->type, "cpus", o->cpus, "memory_gib",
         (double)o->memory_bytes / 0x1p30, "gpu", o->gpu_model, "gpus", (int)o->gpus,
         "gpu_memory_gib", (double)o->gpu_memory_bytes / 0x1p30, "local_disk_gb",
@@ -164,7 +164,7 @@ static json_t *json_offer(offer_ptr o)
         "on_demand_usd_per_hour", ebb_json_usd(o->on_demand_usd_micros_per_hour),
         "spot_usd_per_hour",
         o->spot_usd_micros_per_hour > 0 ? ebb_json_usd(o->spot_usd_micros_per_hour) : json_null(),
-        "interruption_band", ebb_band_name(o->band));
+        "interruption_band", ebb_band_name(o->band), "cap_h", o->cap_s / 3600);
     return v;
 }
 

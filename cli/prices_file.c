@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "cli/client.h"
 #include "cli/doctor_checks.h"
 
@@ -65,6 +66,24 @@ int ebb_prices_forget(struct ebb_error *err)
     EBB_AUTO_FREE char *path = kept_path();
     if (unlink(path) != 0 && errno != ENOENT)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot remove %s", path);
+    return 0;
+}
+
+int ebb_prices_event(struct ebb_catalogue **ret_imported, uint8_t ret_sha256[32],
+                     Ebb__CatalogueImported **ret, struct ebb_error *err)
+{
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0};
+    EBB_AUTO_FREE char *path = kept_path();
+    *ret = NULL;
+    if (ebb_prices_load(ret_imported, err) == NULL)
+        return err->code;
+    if (*ret_imported == NULL)
+        return 0;
+    int rc = ebb_file_read(path, MOST_BYTES, &text, err);
+    if (rc < 0)
+        return rc;
+    ebb_sha256(text.data, text.len, ret_sha256);
+    *ret = ebb_catalogue_event_new(*ret_imported, ret_sha256);
     return 0;
 }
 

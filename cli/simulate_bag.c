@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/event_json.h"
 #include "cli/json_out.h"
+#include "cli/prices_file.h"
 #include "cli/report_view.h"
 #include "cli/simulate_bag.h"
 #include "cli/submit_inputs.h"
@@ -28,6 +29,8 @@ struct simulating {
     const struct ebb_simulate_bag_options *o;
     struct ebb_bag_file bag;
     struct ebb_simulation_options options;
+    struct ebb_catalogue *imported;
+    uint8_t sha256[32];
     FILE *events;
     int write_error;
     Ebb__Report *report; /* of the first run */
@@ -38,6 +41,8 @@ struct simulating {
 static void simulating_clean_up(struct simulating *s)
 {
     ebb_bag_file_clean_up(&s->bag);
+    ebb_catalogue_event_destroy(s->options.catalogue);
+    ebb_catalogue_destroy(s->imported);
     free(s->outcomes);
     if (s->report != NULL)
         ebb__report__free_unpacked(s->report, NULL);
@@ -231,6 +236,8 @@ int ebb_simulate_bag(const struct ebb_simulate_bag_options *o, const char *bag_p
         rc = read_bag(bag_path, &s.bag, &err);
     if (rc == 0)
         rc = read_fleet(o->fleet, &fleet, &err);
+    if (rc == 0)
+        rc = ebb_prices_event(&s.imported, s.sha256, &s.options.catalogue, &err);
     if (rc == 0)
         rc = open_events(&s, &err);
     if (rc < 0)

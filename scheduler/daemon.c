@@ -148,6 +148,7 @@ static void on_tick(void *ctx)
     ebb_timer_set(d->tick, EBB_TIMING_TICK_NS);
     ebb_fleet_tick(d, now_ns);
     ebb_reconcile_tick(d, now_ns);
+    ebb_prices_tick(d, now_ns);
     ebb_offers_tick(d, now_ns);
     ebb_stores_tick(d, now_ns);
     ebb_clients_tick(d, now_ns);

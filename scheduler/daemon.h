@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 #include "base/channel.h"
@@ -110,6 +111,9 @@ struct ebb_daemon {
     size_t committing_count;
     struct ebb_intervals *intervals;
     struct ebb_time_tables *tables;
+    int64_t prices_ns;      /* prices.csv is looked at again then (monotonic) */
+    int64_t prices_seen_ns; /* its time when it was read; 0: it was not */
+    ino_t prices_inode;
     int64_t warned_wall_ns; /* the last revocation that siblings were warned of */
     bool plan_wanted;
     int64_t plan_not_before_ns, plan_again_ns; /* again: 0 none */
@@ -236,6 +240,10 @@ void ebb_reconcile_hurry(struct ebb_daemon *d);
 
 /* ---- offers.c ---- */
 
+/* prices.c: the imported price catalogue, into the log. */
+void ebb_prices_tick(struct ebb_daemon *d, int64_t now_ns);
+/* The cap that it tells for an offer of the cloud. */
+void ebb_prices_cap(const struct ebb_daemon *d, Ebb__Offer *o);
 void ebb_offers_tick(struct ebb_daemon *d, int64_t now_ns);
 Ebb__Offer *ebb_offer_copy(const Ebb__Offer *o); /* ebb__offer__free_unpacked */
 /* Logs the points that are news. */

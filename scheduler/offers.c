@@ -66,6 +66,8 @@ static void fetch_done(void *ctx)
         free_offers(d->offers, d->offer_count);
         d->offers = t->offers;
         d->offer_count = t->count;
+        for (size_t i = 0; i < d->offer_count; i++)
+            ebb_prices_cap(d, d->offers[i]);
         d->offers_known = true;
         d->offers_ns = ebb_now_ns(NULL) + (int64_t)(d->options.offers_interval_s * 1e9);
         ebb_turn_want_plan(d);

@@ -57,6 +57,12 @@ static int learn(struct forecasting *w, struct ebb_error *err)
     e.wall_ns = w->o->run.start_wall_ns;
     w->known = ebb_state_new();
     int rc = ebb_state_apply(w->known, &e, err);
+    if (rc == 0 && w->o->run.catalogue != NULL) {
+        e.kind_case = EBB__EVENT__KIND_CATALOGUE_IMPORTED;
+        e.catalogue_imported = w->o->run.catalogue;
+        e.sequence = 2;
+        rc = ebb_state_apply(w->known, &e, err);
+    }
     if (rc == 0 && w->o->hazards != NULL)
         rc = ebb_hazards_load(w->known->hazards, w->o->hazards, err);
     return rc;

@@ -113,6 +113,14 @@ static void configure(struct ebb_driver *d)
     ebb_driver_emit(d, &e);
 }
 
+static void import(struct ebb_driver *d)
+{
+    Ebb__Event e = EBB__EVENT__INIT;
+    e.kind_case = EBB__EVENT__KIND_CATALOGUE_IMPORTED;
+    e.catalogue_imported = d->o->catalogue;
+    ebb_driver_emit(d, &e);
+}
+
 static void submit(struct ebb_driver *d)
 {
     Ebb__Event e = EBB__EVENT__INIT;
@@ -206,6 +214,8 @@ int ebb_simulation_run(const struct ebb_simulation_options *o, struct ebb_simula
 {
     struct ebb_driver *d = driver_new(o);
     configure(d);
+    if (o->catalogue != NULL)
+        import(d);
     if (o->prepare != NULL)
         o->prepare(o->ctx, d->state);
     ebb_driver_observe_prices(d);

@@ -32,8 +32,9 @@ struct ebb_simulation_options {
     const char *provider;                /* NULL: "aws" */
     const Ebb__Offer *const *offers;     /* NULL: all of the fleet's */
     size_t offer_count;
-    const Ebb__BagSpec *spec; /* one bag, submitted at the start */
-    const char *bag_id;       /* NULL: the bag's name */
+    const Ebb__BagSpec *spec;          /* one bag, submitted at the start */
+    const char *bag_id;                /* NULL: the bag's name */
+    Ebb__CatalogueImported *catalogue; /* its priors; NULL: of the built-in one */
     struct ebb_policy policy;
     struct ebb_time_tables *tables; /* shared by runs one after another; NULL: each its own */
     struct ebb_simulation_times times;

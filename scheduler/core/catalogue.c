@@ -148,9 +148,10 @@ double ebb_catalogue_hazard_per_hour(const struct ebb_catalogue *c, const struct
     return known > 0 ? sum / known : 0;
 }
 
-double ebb_catalogue_prior(const struct ebb_place *p)
+double ebb_catalogue_prior(const void *catalogue, const struct ebb_place *p)
 {
-    return ebb_catalogue_hazard_per_hour(ebb_catalogue_builtin(), p);
+    return ebb_catalogue_hazard_per_hour(catalogue != NULL ? catalogue : ebb_catalogue_builtin(),
+                                         p);
 }
 
 static void write_number(struct ebb_buffer *out, double v)
@@ -190,6 +191,8 @@ void ebb_catalogue_write(const struct ebb_catalogue *c, struct ebb_buffer *out)
         write_number(out, o->network_gbps);
         write_number(out, (double)o->on_demand_usd_micros_per_hour / 1e6);
         write_number(out, (double)o->spot_usd_micros_per_hour / 1e6);
-        ebb_buffer_printf(out, ",%s\n", ebb_band_name(o->band));
+        ebb_buffer_printf(out, ",%s", ebb_band_name(o->band));
+        write_number(out, o->cap_s / 3600);
+        ebb_buffer_append_text(out, "\n");
     }
 }

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "proto/event.pb-c.h"
 #include "scheduler/core/hazards.h"
 
 /* How often spot VMs of an offer are interrupted, in the bands of AWS's Spot Advisor. */
@@ -34,6 +35,7 @@ struct ebb_catalogue_offer {
     int64_t on_demand_usd_micros_per_hour;
     int64_t spot_usd_micros_per_hour; /* typical; 0: not told */
     enum ebb_band band;
+    double cap_s; /* spot VMs end at this age; 0: they do not */
 };
 
 struct ebb_catalogue {
@@ -79,7 +81,16 @@ int ebb_band_parse(const char *text, enum ebb_band *ret, struct ebb_error *err);
 double ebb_catalogue_band_hazard_per_hour(enum ebb_band band);
 /* The same for a place: of its region, else the mean over the type's regions; 0: not known. */
 double ebb_catalogue_hazard_per_hour(const struct ebb_catalogue *c, const struct ebb_place *p);
-/* From the built-in catalogue, as ebb_hazards_set_prior_source takes it. */
-double ebb_catalogue_prior(const struct ebb_place *p);
+/* As ebb_hazards_set_prior_source takes it; NULL is the built-in catalogue. */
+double ebb_catalogue_prior(const void *catalogue, const struct ebb_place *p);
+
+/* What decisions need of a catalogue, for the event log: offers with a band or a cap. `sha256`: of
+ * its text, 32 bytes; kept by reference, as the offers' texts are. The caller frees it with
+ * ebb_catalogue_event_destroy. */
+Ebb__CatalogueImported *ebb_catalogue_event_new(const struct ebb_catalogue *c, uint8_t sha256[32]);
+void ebb_catalogue_event_destroy(Ebb__CatalogueImported *m);
+/* Back from it: prices and sizes are 0. EBB_ERR_INPUT when it is not sound. */
+int ebb_catalogue_of_event(const Ebb__CatalogueImported *m, struct ebb_catalogue **ret,
+                           struct ebb_error *err);
 
 #endif

@@ -99,7 +99,7 @@ static int read_prices(field_fn *field, void *ctx, struct ebb_catalogue_offer *o
 static int read_offer(field_fn *field, void *ctx, struct ebb_catalogue_offer *o,
                       struct ebb_error *err)
 {
-    double memory_gib = 0, disk_gb = 0;
+    double memory_gib = 0, disk_gb = 0, cap_h = 0;
     int rc = read_text(field, ctx, "provider", true, &o->provider, err);
     if (rc == 0)
         rc = read_text(field, ctx, "region", true, &o->region, err);
@@ -114,11 +114,14 @@ static int read_offer(field_fn *field, void *ctx, struct ebb_catalogue_offer *o,
     if (rc == 0)
         rc = read_number(field, ctx, "network_gbps", false, 1e6, &o->network_gbps, err);
     if (rc == 0)
+        rc = read_number(field, ctx, "cap_h", false, 1e5, &cap_h, err);
+    if (rc == 0)
         rc = read_gpus(field, ctx, o, err);
     if (rc == 0)
         rc = read_prices(field, ctx, o, err);
     o->memory_bytes = (uint64_t)llround(memory_gib * GIB);
     o->local_disk_bytes = (uint64_t)llround(disk_gb * GB);
+    o->cap_s = cap_h * 3600;
     return rc;
 }
 

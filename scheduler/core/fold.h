@@ -30,6 +30,7 @@ int ebb_fold_vm_terminated(struct ebb_state *s, const Ebb__Event *e, struct ebb_
 int ebb_fold_prices_observed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_requests_counted(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_budget_near(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
+int ebb_fold_catalogue_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_hazards_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_storage_observed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 

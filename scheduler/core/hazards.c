@@ -46,9 +46,12 @@ void ebb_hazards_set_time_scale(struct ebb_hazards *h, double scale)
     h->changes++;
 }
 
-void ebb_hazards_set_prior_source(struct ebb_hazards *h, double (*fn)(const struct ebb_place *p))
+void ebb_hazards_set_prior_source(struct ebb_hazards *h, ebb_prior_fn *fn, const void *source)
 {
-    h->prior_source = fn;
+    h->prior_fn = fn;
+    h->prior_source = source;
+    h->shape++; /* what is kept of places is found anew */
+    h->changes++;
     h->shape++;
     h->changes++;
 }

@@ -70,8 +70,10 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
  * interruption band; its shape over age is built in (t^-1/2: a Weibull with k = 1/2). Without one
  * it is that of the source, or 0.1. */
 void ebb_hazards_prior(struct ebb_hazards *h, const struct ebb_place *p, double per_hour);
-/* Where priors come from that were not set: a pure function; 0: it does not know. */
-void ebb_hazards_set_prior_source(struct ebb_hazards *h, double (*fn)(const struct ebb_place *p));
+/* Where priors come from that were not set: a pure function; 0: it does not know. `source` is
+ * borrowed. */
+typedef double ebb_prior_fn(const void *source, const struct ebb_place *p);
+void ebb_hazards_set_prior_source(struct ebb_hazards *h, ebb_prior_fn *fn, const void *source);
 
 /* Posterior mean per hour at that age; for revocations the bulk factor is in it. */
 double ebb_hazards_per_hour(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,

@@ -45,7 +45,8 @@ struct ebb_hazard_node {
 
 struct ebb_hazards {
     double half_life_s, time_scale;
-    double (*prior_source)(const struct ebb_place *p);
+    ebb_prior_fn *prior_fn;
+    const void *prior_source;
     struct ebb_map *cells;           /* key -> struct ebb_hazard_cell, owned */
     struct ebb_map *nodes;           /* key -> struct ebb_hazard_node, owned: what was looked up */
     struct ebb_hazard_node **lately; /* by where the texts stand; EBB_HAZARD_LATELY of them */

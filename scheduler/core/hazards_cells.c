@@ -114,7 +114,7 @@ static double prior_of(const struct ebb_hazards *h, const struct ebb_hazard_node
         if (c != NULL && c->prior_per_hour > 0)
             return c->prior_per_hour;
     }
-    double known = h->prior_source != NULL ? h->prior_source(p) : 0;
+    double known = h->prior_fn != NULL ? h->prior_fn(h->prior_source, p) : 0;
     return known > 0 && isfinite(known) ? known : EBB_HAZARD_DEFAULT_PER_HOUR;
 }
 

@@ -170,6 +170,7 @@ struct ebb_hazards *ebb_hazards_copy(const struct ebb_hazards *h)
 {
     struct ebb_hazards *copy = ebb_hazards_new(h->half_life_s);
     copy->time_scale = h->time_scale;
+    copy->prior_fn = h->prior_fn;
     copy->prior_source = h->prior_source;
     size_t cursor = 0;
     void *value = NULL;

@@ -33,7 +33,7 @@ struct ebb_state *ebb_state_new(void)
     s->vms_by_id = ebb_map_new(NULL);
     s->market = ebb_market_new();
     s->hazards = ebb_hazards_new(EBB_HAZARD_HALF_LIFE_S);
-    ebb_hazards_set_prior_source(s->hazards, ebb_catalogue_prior);
+    ebb_hazards_set_prior_source(s->hazards, ebb_catalogue_prior, NULL);
     s->speeds = ebb_map_new(free);
     s->ledger = ebb_ledger_new();
     return s;
@@ -56,6 +56,7 @@ void ebb_state_destroy(struct ebb_state *s)
     ebb_map_destroy(s->vms_by_id);
     ebb_market_destroy(s->market);
     ebb_hazards_destroy(s->hazards);
+    ebb_catalogue_destroy(s->catalogue);
     ebb_map_destroy(s->speeds);
     ebb_ledger_destroy(s->ledger);
     if (s->cloud != NULL)
@@ -296,6 +297,22 @@ int ebb_fold_storage_observed(struct ebb_state *s, const Ebb__Event *e, struct e
     return 0;
 }
 
+int ebb_fold_catalogue_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
+{
+    const Ebb__CatalogueImported *m = e->catalogue_imported;
+    struct ebb_catalogue *c = NULL;
+    struct ebb_error why = {0};
+    if (m->sha256.len != sizeof s->catalogue_sha256)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "an imported catalogue without a digest");
+    if (m->n_entries > 0 && ebb_catalogue_of_event(m, &c, &why) < 0)
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "%s", why.text);
+    ebb_hazards_set_prior_source(s->hazards, ebb_catalogue_prior, c);
+    ebb_catalogue_destroy(s->catalogue);
+    s->catalogue = c;
+    memcpy(s->catalogue_sha256, m->sha256.data, sizeof s->catalogue_sha256);
+    return 0;
+}
+
 int ebb_fold_hazards_imported(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
 {
     struct ebb_error why = {0};
@@ -335,6 +352,7 @@ static const struct {
     {EBB__EVENT__KIND_STORAGE_OBSERVED, ebb_fold_storage_observed},
     {EBB__EVENT__KIND_HAZARDS_IMPORTED, ebb_fold_hazards_imported},
     {EBB__EVENT__KIND_BUDGET_NEAR, ebb_fold_budget_near},
+    {EBB__EVENT__KIND_CATALOGUE_IMPORTED, ebb_fold_catalogue_imported},
 };
 
 int ebb_state_apply(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)

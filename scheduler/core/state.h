@@ -175,9 +175,10 @@ struct ebb_vm {
     bool counted_revocation;
 };
 
-struct ebb_market;  /* market.h: prices, cool-downs by offer */
-struct ebb_hazards; /* hazards.h */
-struct ebb_ledger;  /* ledger.h */
+struct ebb_market;    /* market.h: prices, cool-downs by offer */
+struct ebb_hazards;   /* hazards.h */
+struct ebb_ledger;    /* ledger.h */
+struct ebb_catalogue; /* catalogue.h */
 
 struct ebb_state {
     uint64_t last_sequence;
@@ -203,9 +204,11 @@ struct ebb_state {
     uint64_t noticed, unnoticed; /* revocations with and without notice */
     struct ebb_market *market;
     struct ebb_hazards *hazards;
-    struct ebb_map *speeds; /* "engine\ttype" -> struct ebb_mean of logarithms: speed.h */
-    double sweep_s;         /* of billed time: lives that go on are told so often */
-    int64_t swept_wall_ns;  /* the lives of all VMs have been told until then */
+    struct ebb_catalogue *catalogue; /* imported; NULL: the built-in one holds */
+    uint8_t catalogue_sha256[32];    /* of its file; all 0: none was */
+    struct ebb_map *speeds;          /* "engine\ttype" -> struct ebb_mean of logarithms: speed.h */
+    double sweep_s;                  /* of billed time: lives that go on are told so often */
+    int64_t swept_wall_ns;           /* the lives of all VMs have been told until then */
     struct ebb_ledger *ledger;
 };
 

@@ -168,5 +168,6 @@ uint64_t ebb_state_digest(const struct ebb_state *s)
     add_speeds(&h, s);
     add_market(&h, s->market);
     h = ebb_hazards_digest(s->hazards, h);
+    ADD(&h, s->catalogue_sha256);
     return ebb_ledger_digest(s, h);
 }

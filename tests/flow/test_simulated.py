@@ -133,3 +133,28 @@ class Capped(FlowTest):
             if e["kind"] == "vm_terminated":
                 lived = datetime.fromisoformat(e["ended_at"][:-1]) - datetime.fromisoformat(e["launched_at"][:-1])
                 self.assertLessEqual(lived.total_seconds(), 31)
+
+
+class Imported(FlowTest):
+    def test_an_imported_catalogue_reaches_the_scheduler_the_plan_and_the_simulation(self):
+        rows = "".join(f"aws,us-east-1,c5.large,2,4,0.085,{band},{cap}\n" for band, cap in ((">20", 30),))
+        head = "provider,region,type,cpus,memory_gib,on_demand_usd_per_hour,interruption_band,cap_h\n"
+        self.cloud.write("prices.csv", head + rows)
+        self.cloud.ebb("prices", "import", "prices.csv")
+        bag = counter_bag(jobs=1, steps=30)
+        self.cloud.submit(bag)
+        self.cloud.ebb("wait", "last", timeout=60)
+        events = self.cloud.events()
+        imported = [e for e in events if e["kind"] == "catalogue_imported"]
+        self.assertEqual(1, len(imported))
+        self.assertEqual(30 * 3600, imported[0]["entries"][0]["cap_s"])
+        self.assertTrue(all(e["offer"]["cap_s"] == 30 * 3600 for e in events
+                            if e["kind"] == "vm_intended" and e["offer"]["market"] == "spot"))
+        path = os.path.join(self.cloud.root, "events.jsonl")
+        self.cloud.json("simulate", "bag.yaml", "--fleet", "fleet.yaml", "--events", path)
+        with open(path) as f:
+            self.assertIn("catalogue_imported", f.read())
+        self.cloud.ebb("prices", "import", "--built-in")
+        self.cloud.submit(bag.replace("name: flow", "name: again"))
+        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.wait_for("it is dropped", lambda: self.cloud.kinds().count("catalogue_imported") == 2, 20)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "scheduler/core/catalogue.h"
+#include "tests/unit/core/world.h"
 
 #define HEADER "provider,region,type,cpus,memory_gib,gpu,gpus,on_demand_usd_per_hour"
 
@@ -168,19 +169,111 @@ static void a_prior_is_the_regions_or_the_types_mean(void **state)
 {
     (void)state;
     struct ebb_place p = {.provider = "aws", .region = "us-east-1", .type = "g5.xlarge"};
-    assert_true(ebb_catalogue_prior(&p) == ebb_catalogue_band_hazard_per_hour(EBB_BAND_OVER_20));
+    assert_true(ebb_catalogue_prior(NULL, &p) ==
+                ebb_catalogue_band_hazard_per_hour(EBB_BAND_OVER_20));
     p.region = "mars-1";
-    assert_true(fabs(ebb_catalogue_prior(&p) -
+    assert_true(fabs(ebb_catalogue_prior(NULL, &p) -
                      ebb_catalogue_band_hazard_per_hour(EBB_BAND_OVER_20)) < 1e-12);
     p = (struct ebb_place){.provider = "gcp", .type = "g2-standard-4"};
-    assert_true(ebb_catalogue_prior(&p) == 0);
+    assert_true(ebb_catalogue_prior(NULL, &p) == 0);
     p = (struct ebb_place){0};
-    assert_true(ebb_catalogue_prior(&p) == 0);
+    assert_true(ebb_catalogue_prior(NULL, &p) == 0);
+}
+
+/* A catalogue of one offer, as the log has it. */
+static void import(struct world *w, enum ebb_band band, double cap_s, uint8_t digest)
+{
+    EVENT(e, m, catalogue_imported, CATALOGUE_IMPORTED, Ebb__CatalogueImported);
+    ebb__catalogue_imported__init(&m);
+    uint8_t sha256[32] = {digest};
+    m.sha256 = (ProtobufCBinaryData){.len = sizeof sha256, .data = sha256};
+    Ebb__CatalogueEntry one, *entries[] = {&one};
+    ebb__catalogue_entry__init(&one);
+    one.provider = lit("aws");
+    one.region = lit("us-east-1");
+    one.type = lit("m");
+    one.band = band;
+    one.cap_s = cap_s;
+    m.entries = entries;
+    m.n_entries = digest != 0;
+    world_apply(w, &e);
+}
+
+static void an_imported_catalogue_changes_priors_at_once_and_at_a_replay(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    struct ebb_place p = {"aws", "us-east-1", "a", "m"};
+    double unknown = ebb_hazards_per_hour(w.s->hazards, EBB_RATE_REVOCATION, &p, 60, w.now);
+    import(&w, EBB_BAND_UNDER_5, 0, 1);
+    double calm = ebb_hazards_per_hour(w.s->hazards, EBB_RATE_REVOCATION, &p, 60, w.now);
+    import(&w, EBB_BAND_OVER_20, 0, 2);
+    double stormy = ebb_hazards_per_hour(w.s->hazards, EBB_RATE_REVOCATION, &p, 60, w.now);
+    assert_true(calm < unknown && fabs(stormy / calm - log(0.6) / log(0.95)) < 1e-6);
+    struct ebb_state *again = world_replay(&w);
+    assert_true(ebb_state_digest(again) == ebb_state_digest(w.s));
+    assert_true(ebb_hazards_per_hour(again->hazards, EBB_RATE_REVOCATION, &p, 60, w.now) == stormy);
+    ebb_state_destroy(again);
+    uint64_t before = ebb_state_digest(w.s);
+    import(&w, EBB_BAND_UNKNOWN, 0, 0); /* back to the one built in */
+    assert_true(ebb_hazards_per_hour(w.s->hazards, EBB_RATE_REVOCATION, &p, 60, w.now) == unknown);
+    assert_true(ebb_state_digest(w.s) != before);
+    world_destroy(&w);
+}
+
+static void what_decisions_need_survives_the_log_and_nonsense_is_refused(void **state)
+{
+    (void)state;
+    uint8_t sha256[32] = {1};
+    struct ebb_catalogue *back = NULL;
+    const struct ebb_catalogue *builtin = ebb_catalogue_builtin();
+    Ebb__CatalogueImported *m = ebb_catalogue_event_new(builtin, sha256);
+    assert_int_equal(ebb_catalogue_of_event(m, &back, NULL), 0);
+    for (size_t i = 0; i < builtin->count; i++) {
+        const struct ebb_catalogue_offer *o = &builtin->offers[i];
+        struct ebb_place p = {o->provider, o->region, "", o->type};
+        assert_true(ebb_catalogue_hazard_per_hour(back, &p) ==
+                    ebb_catalogue_hazard_per_hour(builtin, &p));
+    }
+    ebb_catalogue_destroy(back);
+    assert_true(m->n_entries > 2);
+    m->entries[1]->band = 77;
+    assert_int_equal(ebb_catalogue_of_event(m, &back, NULL), EBB_ERR_INPUT);
+    m->entries[1]->band = 1;
+    m->entries[1]->cap_s = -1;
+    assert_int_equal(ebb_catalogue_of_event(m, &back, NULL), EBB_ERR_INPUT);
+    m->entries[1]->cap_s = NAN;
+    assert_int_equal(ebb_catalogue_of_event(m, &back, NULL), EBB_ERR_INPUT);
+    m->entries[1]->cap_s = 0;
+    Ebb__CatalogueEntry *swap = m->entries[0];
+    m->entries[0] = m->entries[1];
+    m->entries[1] = swap;
+    assert_int_equal(ebb_catalogue_of_event(m, &back, NULL), EBB_ERR_INPUT);
+    ebb_catalogue_event_destroy(m);
+}
+
+static void caps_are_read_and_written(void **state)
+{
+    (void)state;
+    const char *text = "provider,region,type,cpus,memory_gib,on_demand_usd_per_hour,cap_h\n"
+                       "gcp,r,n1-standard-2,2,7.5,0.1,24\ngcp,r,n2-standard-2,2,8,0.1,\n";
+    struct ebb_catalogue *c = NULL, *again = NULL;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+    assert_int_equal(ebb_catalogue_read("x.csv", text, strlen(text), &c, NULL), 0);
+    assert_true(c->offers[0].cap_s == 86400 && c->offers[1].cap_s == 0);
+    ebb_catalogue_write(c, &out);
+    assert_int_equal(ebb_catalogue_read("y", ebb_buffer_text(&out), out.len, &again, NULL), 0);
+    assert_true(again->offers[0].cap_s == 86400 && again->offers[1].cap_s == 0);
+    ebb_catalogue_destroy(c);
+    ebb_catalogue_destroy(again);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_imported_catalogue_changes_priors_at_once_and_at_a_replay),
+        cmocka_unit_test(what_decisions_need_survives_the_log_and_nonsense_is_refused),
+        cmocka_unit_test(caps_are_read_and_written),
         cmocka_unit_test(the_built_in_catalogue_is_plausible),
         cmocka_unit_test(types_have_the_same_shape_in_every_region),
         cmocka_unit_test(known_offers_are_found),

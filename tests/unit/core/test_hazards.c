@@ -68,8 +68,9 @@ static void nothing_seen_gives_the_prior_which_falls_with_age(void **state)
     ebb_hazards_destroy(h);
 }
 
-static double band(const struct ebb_place *p)
+static double band(const void *source, const struct ebb_place *p)
 {
+    (void)source;
     return p->type != NULL && strcmp(p->type, "g5.xlarge") == 0 ? 0.3 : 0;
 }
 
@@ -78,7 +79,7 @@ static void a_source_of_priors_is_asked_for_what_is_not_set(void **state)
     (void)state;
     struct ebb_hazards *h = ebb_hazards_new(0);
     double before = at(h, &a, HOUR, 0), other = at(h, &a_other, HOUR, 0);
-    ebb_hazards_set_prior_source(h, band);
+    ebb_hazards_set_prior_source(h, band, NULL);
     assert_close(at(h, &a, HOUR, 0), 3 * before, 1e-9);
     assert_close(at(h, &a_other, HOUR, 0), other, 1e-12);
     ebb_hazards_prior(h, &a, 0.1);
