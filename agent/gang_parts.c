@@ -206,7 +206,7 @@ static void find_state(struct ebb_attempt *a)
         return;
     }
     int64_t newest = ebb_state_step(&set);
-    bool is_still = a->phase == EBB_PHASE_STOPPED;
+    bool is_still = a->phase != EBB_PHASE_RUNNING;
     ebb_state_keep_step(&set, o->part_step);
     bool was_seen = ebb_state_equal(&set, &a->seen);
     if (set.count > 0 && (is_still || spec->atomic || spec->tail[0] != '\0' || was_seen)) {
@@ -226,7 +226,8 @@ static void find_state(struct ebb_attempt *a)
 void gang_parts_answer(struct ebb_attempt *a)
 {
     const Ebb__GangOrder *o = a->gang->wanted;
-    bool is_still = a->phase == EBB_PHASE_STOPPED;
+    /* One that waits never saw the order to run, and has what it was given. */
+    bool is_still = a->phase == EBB_PHASE_STOPPED || a->phase == EBB_PHASE_WAITING;
     if (a->lineage_busy || (!is_still && (a->phase != EBB_PHASE_RUNNING || o->part_final)))
         return;
     if (o->part_final)
