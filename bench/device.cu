@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 {
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) {
-        printf("bench_device: no GPU here; bench/device_counts.sh tells what the compiler made\n");
+        printf("bench_device: no GPU here; bench/device_counts.py tells what the compiler made\n");
         return 0;
     }
     size_t bytes = (size_t)((argc > 1 ? atof(argv[1]) : 1.0) * (1u << 30)) / 4096 * 4096;

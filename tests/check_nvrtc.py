@@ -50,10 +50,13 @@ static inline cudaError_t ebb_last() { return cudaSuccess; }
 static inline const char *ebb_string(cudaError_t) { return ""; }
 static inline cudaError_t ebb_copy(void *, const void *, size_t, int, cudaStream_t)
 { return cudaSuccess; }
+static inline cudaError_t ebb_copy_rows(void *, size_t, const void *, size_t, size_t, size_t, int,
+                                        cudaStream_t) { return cudaSuccess; }
 static inline cudaError_t ebb_set(void *, int, size_t, cudaStream_t) { return cudaSuccess; }
 #define cudaGetLastError ebb_last
 #define cudaGetErrorString ebb_string
 #define cudaMemcpyAsync ebb_copy
+#define cudaMemcpy2DAsync ebb_copy_rows
 #define cudaMemsetAsync ebb_set
 template <class T> using ebb_literal = T;
 template <class K, class... A> static inline void ebb_mention(K *, const A &...) {}

@@ -4,6 +4,7 @@
  * so two lanes take a stripe each time, four accumulators a lane, and the sums meet by shuffles;
  * the scramble between keeps the order. Loads are 32 bytes a lane. Blocks of 240 bytes and less
  * follow other rules, and one lane does them. */
+#include "kernels/arguments.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/ebb_kernels.h"
 
@@ -239,6 +240,7 @@ __global__ void __launch_bounds__(THREADS)
     const uint8_t *at = data + block * block_bytes;
     size_t left = len - block * block_bytes, count = left < block_bytes ? left : block_bytes;
     struct hash h = {0, 0};
+    EBB_USUAL(count > 240);
     if (count > 240)
         h = of_long(at, count);
     else if (threadIdx.x % 32 == 0)
@@ -255,7 +257,7 @@ __global__ void __launch_bounds__(THREADS)
 int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, void *hashes,
                            void *stream)
 {
-    if (block_bytes == 0 || block_bytes % 16 != 0 || ((uintptr_t)data & 15) != 0)
+    if (!ebb_arguments_block_hash(data, len, block_bytes, hashes))
         return EBB_KERNELS_MISUSE;
     size_t blocks = len / block_bytes + (len % block_bytes != 0);
     if (blocks == 0)

@@ -1,67 +1,90 @@
 /* Packed exponents (kernels/exponents.h has the format).
  *
- *     pack     a thread block for each 1,024 elements, 16 bytes of them to a thread: largest
- * exponent, codes, low bytes; the escapes into the block's own 1,024 bytes of workspace place where
- * each block's escapes begin, the header, the size gather   the escapes to their places; blocks
- * without any have nothing to do
+ *     pack     a thread block for each 1,024 elements, 16 to a thread: largest exponent, codes, low
+ *              bytes; the escapes into the block's own 1,024 bytes of workspace
+ *     place    where each block's escapes begin, the header, the size
+ *     gather   the escapes to their places; blocks without any have nothing to do
  *
- * Unpacking places first, from the counts, and then takes a thread block for each block. */
+ * The codes of 16 elements begin and end at half-words, whatever their bits, so that threads share
+ * no word. Two elements of bf16 are worked on at once, in the halves of a word. Unpacking places
+ * first, from the counts, and then takes a thread block for each block. */
+#include "kernels/arguments.h"
 #include "kernels/cuda/scan.h"
 #include "kernels/ebb_kernels.h"
 #include "kernels/exponents_layout.h"
 
 namespace
 {
-enum { BLOCK = 1024, GATHERERS = 256, FULL = 0xffffffffu };
+enum { BLOCK = 1024, EACH = 16, THREADS = BLOCK / EACH, GATHERERS = 256, FULL = 0xffffffffu };
 
-/* What a thread has: 16 bytes, in quads of four elements, whose codes fit a word. */
-template <int STRIDE> struct shape {
-    enum { EACH = 16 / STRIDE, QUADS = EACH / 4, THREADS = BLOCK / EACH };
+/* A thread's elements as they lie in memory. */
+template <int STRIDE> struct elements {
+    enum { WORDS = EACH * STRIDE / 4 };
+    uint32_t word[WORDS];
+
+    __device__ __forceinline__ uint32_t at(uint32_t k) const
+    {
+        return STRIDE == 4 ? word[k % WORDS] : word[k / 2 % WORDS] >> (16 * (k % 2)) & 0xffff;
+    }
+    __device__ __forceinline__ void put(uint32_t k, uint32_t element)
+    {
+        if (STRIDE == 4)
+            word[k % WORDS] = element;
+        else
+            word[k / 2 % WORDS] |= element << (16 * (k % 2));
+    }
 };
 
+/* Those beyond `count` are zero. */
 template <int STRIDE>
-__device__ __forceinline__ void load(const uint8_t *data, size_t first, uint32_t count,
-                                     uint32_t ret[shape<STRIDE>::EACH])
-{
-    constexpr uint32_t EACH = shape<STRIDE>::EACH;
-    if (count == EACH) {
-        const uint4 v = *(const uint4 *)(const void *)(data + first * STRIDE);
-        const uint32_t w[4] = {v.x, v.y, v.z, v.w};
+__device__ __forceinline__ struct elements<STRIDE> load(const uint8_t *data, size_t first,
+                                                        uint32_t count) {
+    struct elements<STRIDE> r;
+    const uint4 *from = (const uint4 *)(const void *)(data + first * STRIDE);
 #pragma unroll
-        for (uint32_t i = 0; i < EACH; i++)
-            ret[i] = STRIDE == 4 ? w[i] : w[i / 2] >> (16 * (i % 2)) & 0xffff;
-        return;
+    for (int i = 0; i < STRIDE; i++) {
+        if (count < EACH) {
+            r.word[4 * i] = r.word[4 * i + 1] = r.word[4 * i + 2] = r.word[4 * i + 3] = 0;
+            continue;
+        }
+        const uint4 v = from[i];
+        r.word[4 * i] = v.x;
+        r.word[4 * i + 1] = v.y;
+        r.word[4 * i + 2] = v.z;
+        r.word[4 * i + 3] = v.w;
     }
+    if (count == EACH)
+        return r;
 #pragma unroll
-    for (uint32_t i = 0; i < EACH; i++) {
-        ret[i] = 0;
-        for (int p = 0; i < count && p < STRIDE; p++)
-            ret[i] |= (uint32_t)data[(first + i) * STRIDE + (size_t)p] << (8 * p);
+    for (uint32_t k = 0; k < EACH; k++) {
+        uint32_t element = 0;
+        for (int p = 0; k < count && p < STRIDE; p++)
+            element |= (uint32_t)data[(first + k) * STRIDE + (size_t)p] << (8 * p);
+        r.put(k, element);
     }
+    return r;
 }
 
 template <int STRIDE>
 __device__ __forceinline__ void store(uint8_t *data, size_t first, uint32_t count,
-                                      const uint32_t element[shape<STRIDE>::EACH])
+                                      const struct elements<STRIDE> &e)
 {
-    constexpr uint32_t EACH = shape<STRIDE>::EACH;
+    uint4 *to = (uint4 *)(void *)(data + first * STRIDE);
     if (count == EACH) {
-        uint32_t w[4];
 #pragma unroll
-        for (int k = 0; k < 4; k++)
-            w[k] = STRIDE == 4 ? element[k] : element[2 * k] | element[2 * k + 1] << 16;
-        *(uint4 *)(void *)(data + first * STRIDE) = make_uint4(w[0], w[1], w[2], w[3]);
+        for (int i = 0; i < STRIDE; i++)
+            to[i] =
+                make_uint4(e.word[4 * i], e.word[4 * i + 1], e.word[4 * i + 2], e.word[4 * i + 3]);
         return;
     }
 #pragma unroll
-    for (uint32_t i = 0; i < EACH; i++) {
-        for (int p = 0; i < count && p < STRIDE; p++)
-            data[(first + i) * STRIDE + (size_t)p] = (uint8_t)(element[i] >> (8 * p));
+    for (uint32_t k = 0; k < EACH; k++) {
+        for (int p = 0; k < count && p < STRIDE; p++)
+            data[(first + k) * STRIDE + (size_t)p] = (uint8_t)(e.at(k) >> (8 * p));
     }
 }
 
 /* Escapes of the threads before this one in the block; *ret_all: of the block. */
-template <int THREADS>
 __device__ __forceinline__ uint32_t escapes_before(uint32_t own, uint32_t *warp_sums,
                                                    uint32_t *ret_all)
 {
@@ -88,64 +111,135 @@ __device__ __forceinline__ uint32_t elements_of(size_t first, size_t elements, u
 }
 
 template <int STRIDE>
-__global__ void __launch_bounds__(shape<STRIDE>::THREADS)
-    pack(const uint8_t *data, size_t elements, uint32_t bits, struct ebb_exponents_layout l,
+__device__ __forceinline__ uint32_t greatest_exponent(const struct elements<STRIDE> &e)
+{
+    uint32_t most = 0, other = 0;
+#pragma unroll
+    for (int i = 0; i < elements<STRIDE>::WORDS; i++) {
+        if (STRIDE == 4) {
+            most = max(most, ebb_exponents_of(e.word[i], STRIDE));
+            continue;
+        }
+        const uint32_t both = e.word[i] >> 7 & 0x00ff00ff;
+        most = max(most, both); /* its upper half is the greatest of the upper ones */
+        other = max(other, both << 16);
+    }
+    return STRIDE == 4 ? most : max(most >> 16, other >> 16);
+}
+
+/* What becomes of a thread's elements. */
+template <int STRIDE> struct coded {
+    uint64_t codes[2]; /* of eight each */
+    uint32_t low[STRIDE - 1][EACH / 4], escapes;
+};
+
+/* The bytes of four numbers of 24 bits, plane by plane; of four times 8 bits. */
+__device__ __forceinline__ uint32_t plane_of(uint32_t a, uint32_t b, uint32_t c, uint32_t d, int p)
+{
+    const uint32_t pick = (uint32_t)p | (uint32_t)(p + 4) << 4;
+    return __byte_perm(__byte_perm(a, b, pick), __byte_perm(c, d, pick), 0x5410);
+}
+
+/* Two elements at once: their codes, the second's above the first's. */
+__device__ __forceinline__ uint32_t code_pair(uint32_t word, uint32_t most, uint32_t bits,
+                                              uint32_t escape, uint32_t *ret_escapes)
+{
+    const uint32_t away = most * 0x10001u - (word >> 7 & 0x00ff00ff),
+                   escapes = (away + (0x8000u - escape) * 0x10001u) & 0x80008000u,
+                   all_of = (escapes >> 15) * 0xffffu,
+                   code = (away & ~all_of) | (escape * 0x10001u & all_of);
+    *ret_escapes += (uint32_t)__popc(escapes);
+    return (code & 0xffff) | code >> 16 << bits;
+}
+
+template <int STRIDE>
+__device__ __forceinline__ struct coded<STRIDE> code(const struct elements<STRIDE> &e,
+                                                     uint32_t count, uint32_t most, uint32_t bits) {
+    const uint32_t escape = (1u << bits) - 1;
+    struct coded<STRIDE> r;
+    uint32_t rest[EACH];
+    r.codes[0] = r.codes[1] = 0;
+    r.escapes = 0;
+#pragma unroll
+    for (uint32_t k = 0; k < EACH; k += 2) {
+        uint32_t pair = 0;
+        if (STRIDE == 2 && count == EACH) {
+            pair =
+                code_pair(e.word[k / 2 % elements<STRIDE>::WORDS], most, bits, escape, &r.escapes);
+        } else {
+#pragma unroll
+            for (uint32_t i = 0; i < 2; i++) {
+                const uint32_t away = most - ebb_exponents_of(e.at(k + i), STRIDE);
+                if (k + i < count) {
+                    pair |= min(away, escape) << (i * bits);
+                    r.escapes += away >= escape;
+                }
+            }
+        }
+        r.codes[k / 8] |= (uint64_t)pair << (k % 8 * bits);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < EACH; k++)
+        rest[k] = ebb_exponents_rest(e.at(k), STRIDE);
+#pragma unroll
+    for (uint32_t q = 0; q < EACH / 4; q++) {
+#pragma unroll
+        for (int p = 0; p + 1 < STRIDE; p++)
+            r.low[p][q] =
+                plane_of(rest[4 * q], rest[4 * q + 1], rest[4 * q + 2], rest[4 * q + 3], p);
+    }
+    return r;
+}
+
+__device__ __forceinline__ uint32_t
+elements_of(size_t first, size_t elements)
+{
+    return first >= elements ? 0 : elements - first < EACH ? (uint32_t)(elements - first) : EACH;
+}
+
+template <int STRIDE>
+__global__ void __launch_bounds__(THREADS)
+    pack(const uint8_t *data, size_t element_count, uint32_t bits, struct ebb_exponents_layout l,
          uint8_t *out, uint8_t *escaped)
 {
-    constexpr uint32_t EACH = shape<STRIDE>::EACH, THREADS = shape<STRIDE>::THREADS;
-    __shared__ uint32_t most, warp_sums[THREADS / 32], words[7 * BLOCK / 32];
+    __shared__ uint32_t warp_most[THREADS / 32], warp_sums[THREADS / 32];
+    __shared__ uint32_t words[7 * BLOCK / 32];
     const size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x * EACH;
-    const uint32_t count = elements_of(first, elements, EACH);
-    uint32_t element[EACH], escape = (1u << bits) - 1, own_most = 0, own_escapes = 0;
-    load<STRIDE>(data, first, count, element);
-    if (threadIdx.x == 0)
-        most = 0;
-    for (uint32_t i = threadIdx.x; i < 32 * bits; i += THREADS)
-        words[i] = 0;
-#pragma unroll
-    for (uint32_t i = 0; i < EACH; i++) { /* those beyond the last are zero */
-        uint32_t e = ebb_exponents_of(element[i], STRIDE);
-        own_most = e > own_most ? e : own_most;
-    }
-    __syncthreads();
-    own_most = __reduce_max_sync(FULL, own_most);
+    const uint32_t count = elements_of(first, element_count);
+    EBB_USUAL(count == EACH && bits == 4 && first < l.low_pitch);
+    const struct elements<STRIDE> own = load<STRIDE>(data, first, count);
+    const uint32_t own_most = __reduce_max_sync(FULL, greatest_exponent(own));
     if (threadIdx.x % 32 == 0)
-        atomicMax(&most, own_most);
+        warp_most[threadIdx.x / 32] = own_most;
     __syncthreads();
+    uint32_t most = 0;
+    for (uint32_t w = 0; w < THREADS / 32; w++)
+        most = max(most, warp_most[w]);
 
-    const uint32_t block_most = most;
+    const struct coded<STRIDE> c = code(own, count, most, bits);
+    /* 8 bits times `bits` and as many more: half-words of the thread's own. */
+    const uint64_t low = c.codes[0] | c.codes[1] << (8 * bits),
+                   high = c.codes[1] >> (64 - 8 * bits);
+    uint16_t *half = (uint16_t *)(void *)words + threadIdx.x * bits;
 #pragma unroll
-    for (uint32_t q = 0; q < shape<STRIDE>::QUADS; q++) {
-        uint32_t codes = 0, low[3] = {0, 0, 0};
-#pragma unroll
-        for (uint32_t i = 0; i < 4; i++) {
-            const uint32_t k = 4 * q + i, away = block_most - ebb_exponents_of(element[k], STRIDE),
-                           rest = ebb_exponents_rest(element[k], STRIDE);
-            if (k < count) {
-                own_escapes += away >= escape;
-                codes |= (away < escape ? away : escape) << (i * bits);
-            }
-#pragma unroll
-            for (int p = 0; p + 1 < STRIDE; p++)
-                low[p] |= (rest >> (8 * p) & 255) << (8 * i);
-        }
-        const uint32_t at = (threadIdx.x * EACH + 4 * q) * bits, shift = at % 32;
-        atomicOr(&words[at / 32], codes << shift);
-        if (shift + 4 * bits > 32)
-            atomicOr(&words[at / 32 + 1], codes >> (32 - shift));
-        if (first + 4 * q < l.low_pitch) { /* the padding up to the pitch is zero */
-#pragma unroll
-            for (int p = 0; p + 1 < STRIDE; p++)
-                *(uint32_t *)(void *)(out + l.low + (size_t)p * l.low_pitch + first + 4 * q) =
-                    low[p];
-        }
+    for (uint32_t h = 0; h < 7; h++) {
+        if (h < bits)
+            half[h] = (uint16_t)(h < 4 ? low >> (16 * h % 64) : high >> (16 * h % 64));
     }
-    uint32_t all, before = escapes_before<THREADS>(own_escapes, warp_sums, &all);
-    if (own_escapes > 0) {
+    if (first < l.low_pitch) { /* the padding up to the pitch is zero */
 #pragma unroll
-        for (uint32_t i = 0; i < EACH; i++) {
-            const uint32_t e = ebb_exponents_of(element[i], STRIDE);
-            if (i < count && block_most - e >= escape)
+        for (int p = 0; p + 1 < STRIDE; p++)
+            *(uint4 *)(void *)(out + l.low + (size_t)p * l.low_pitch + first) =
+                make_uint4(c.low[p][0], c.low[p][1], c.low[p][2], c.low[p][3]);
+    }
+    uint32_t all, before = escapes_before(c.escapes, warp_sums, &all);
+    EBB_USUAL(c.escapes == 0);
+    if (c.escapes > 0) {
+        const uint32_t escape = (1u << bits) - 1;
+#pragma unroll
+        for (uint32_t k = 0; k < EACH; k++) {
+            const uint32_t e = ebb_exponents_of(own.at(k), STRIDE);
+            if (k < count && most - e >= escape)
                 escaped[(size_t)blockIdx.x * BLOCK + before++] = (uint8_t)e;
         }
     }
@@ -153,7 +247,7 @@ __global__ void __launch_bounds__(shape<STRIDE>::THREADS)
     for (uint32_t i = threadIdx.x; i < 32 * bits; i += THREADS)
         to[i] = words[i];
     if (threadIdx.x == 0) {
-        out[l.most + blockIdx.x] = (uint8_t)block_most;
+        out[l.most + blockIdx.x] = (uint8_t)most;
         ((uint16_t *)(void *)(out + l.counts))[blockIdx.x] = (uint16_t)all;
     }
 }
@@ -190,43 +284,53 @@ __global__ void __launch_bounds__(GATHERERS)
 }
 
 template <int STRIDE>
-__global__ void __launch_bounds__(shape<STRIDE>::THREADS)
-    unpack(const uint8_t *packed, size_t elements, uint32_t bits, struct ebb_exponents_layout l,
-           uint64_t escape_bytes, const uint64_t *offsets, uint8_t *data)
+__global__ void __launch_bounds__(THREADS)
+    unpack(const uint8_t *packed, size_t element_count, uint32_t bits,
+           struct ebb_exponents_layout l, uint64_t escape_bytes, const uint64_t *offsets,
+           uint8_t *data)
 {
-    constexpr uint32_t EACH = shape<STRIDE>::EACH, QUADS = shape<STRIDE>::QUADS,
-                       THREADS = shape<STRIDE>::THREADS;
     __shared__ uint32_t warp_sums[THREADS / 32];
     const size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x * EACH;
-    const uint32_t count = elements_of(first, elements, EACH), escape = (1u << bits) - 1,
+    const uint32_t count = elements_of(first, element_count), escape = (1u << bits) - 1,
                    most = packed[l.most + blockIdx.x];
-    const uint32_t *words =
-        (const uint32_t *)(const void *)(packed + l.codes) + (size_t)blockIdx.x * 32 * bits;
-    uint32_t codes[QUADS], low[QUADS][3], own_escapes = 0;
+    EBB_USUAL(count == EACH && bits == 4 && first < l.low_pitch);
+    const uint16_t *half = (const uint16_t *)(const void *)(packed + l.codes) +
+                           (size_t)blockIdx.x * 64 * bits + threadIdx.x * bits;
+    uint64_t low_codes = 0, high_codes = 0;
 #pragma unroll
-    for (uint32_t q = 0; q < QUADS; q++) {
-        const uint32_t at = (threadIdx.x * EACH + 4 * q) * bits, shift = at % 32;
-        codes[q] = words[at / 32] >> shift;
-        if (shift + 4 * bits > 32)
-            codes[q] |= words[at / 32 + 1] << (32 - shift);
-#pragma unroll
-        for (int p = 0; p + 1 < STRIDE; p++)
-            low[q][p] =
-                first + 4 * q < l.low_pitch
-                    ? *(const uint32_t *)(const void *)(packed + l.low + (size_t)p * l.low_pitch +
-                                                        first + 4 * q)
-                    : 0;
-#pragma unroll
-        for (uint32_t i = 0; i < 4; i++)
-            own_escapes += 4 * q + i < count && (codes[q] >> (i * bits) & escape) == escape;
+    for (uint32_t h = 0; h < 7; h++) {
+        if (h < bits && h < 4)
+            low_codes |= (uint64_t)half[h] << (16 * h % 64);
+        else if (h < bits)
+            high_codes |= (uint64_t)half[h] << (16 * h % 64);
     }
-    uint32_t all, before = escapes_before<THREADS>(own_escapes, warp_sums, &all);
+    const uint64_t codes[2] = {low_codes, low_codes >> (8 * bits) | high_codes << (64 - 8 * bits)};
+    uint32_t low[STRIDE - 1][4] = {{0}}, own_escapes = 0;
+#pragma unroll
+    for (int p = 0; p + 1 < STRIDE; p++) {
+        if (first >= l.low_pitch)
+            continue;
+        const uint4 v =
+            *(const uint4 *)(const void *)(packed + l.low + (size_t)p * l.low_pitch + first);
+        low[p][0] = v.x;
+        low[p][1] = v.y;
+        low[p][2] = v.z;
+        low[p][3] = v.w;
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < EACH; k++)
+        own_escapes += k < count && (codes[k / 8] >> (k % 8 * bits) & escape) == escape;
+    uint32_t all, before = escapes_before(own_escapes, warp_sums, &all);
     const uint8_t *escapes = packed + l.escapes;
     uint64_t next = offsets[blockIdx.x] + before;
-    uint32_t element[EACH];
+    struct elements<STRIDE> element = {
+        {
+            0
+        }
+    };
 #pragma unroll
     for (uint32_t k = 0; k < EACH; k++) {
-        const uint32_t q = k / 4, i = k % 4, code = codes[q] >> (i * bits) & escape;
+        const uint32_t code = (uint32_t)(codes[k / 8] >> (k % 8 * bits)) & escape;
         uint32_t e = (most - code) & 255, rest = 0;
         if (k < count && code == escape) { /* damaged counts lead past the end */
             e = next < escape_bytes ? escapes[next] : 0;
@@ -234,8 +338,8 @@ __global__ void __launch_bounds__(shape<STRIDE>::THREADS)
         }
 #pragma unroll
         for (int p = 0; p + 1 < STRIDE; p++)
-            rest |= (low[q][p] >> (8 * i) & 255) << (8 * p);
-        element[k] = ebb_exponents_join(e, rest, STRIDE);
+            rest |= (low[p][k / 4] >> (8 * (k % 4)) & 255) << (8 * p);
+        element.put(k, ebb_exponents_join(e, rest, STRIDE));
     }
     store<STRIDE>(data, first, count, element);
 }
@@ -243,8 +347,8 @@ __global__ void __launch_bounds__(shape<STRIDE>::THREADS)
 bool fits(const void *data, size_t elements, unsigned stride, unsigned bits, const void *packed,
           const void *workspace, size_t workspace_bytes)
 {
-    return (stride == 2 || stride == 4) && bits >= 2 && bits <= 7 &&
-           (((uintptr_t)data | (uintptr_t)packed | (uintptr_t)workspace) & 15) == 0 &&
+    return ebb_arguments_exponents(data, elements, stride, bits, packed) &&
+           ebb_arguments_array(workspace, 1) &&
            workspace_bytes >= ebb_kernels_exponents_workspace(elements);
 }
 } // namespace
@@ -266,16 +370,18 @@ int ebb_kernels_exponents_pack(const void *data, size_t elements, unsigned strid
 {
     if (!fits(data, elements, stride, bits, out, workspace, workspace_bytes))
         return EBB_KERNELS_MISUSE;
+    if (ret_bytes == NULL)
+        return EBB_KERNELS_MISUSE;
     struct ebb_exponents_layout l = ebb_exponents_layout(elements, stride, bits);
     uint8_t *packed = (uint8_t *)out, *escaped = (uint8_t *)workspace;
     uint64_t *offsets = (uint64_t *)(void *)(escaped + l.blocks * BLOCK);
     const uint16_t *counts = (const uint16_t *)(const void *)(packed + l.counts);
     if (l.blocks > 0 && stride == 2)
-        EBB_LAUNCH((pack<2>), (unsigned)l.blocks, shape<2>::THREADS, stream, (const uint8_t *)data,
-                   elements, bits, l, packed, escaped);
+        EBB_LAUNCH((pack<2>), (unsigned)l.blocks, THREADS, stream, (const uint8_t *)data, elements,
+                   bits, l, packed, escaped);
     else if (l.blocks > 0)
-        EBB_LAUNCH((pack<4>), (unsigned)l.blocks, shape<4>::THREADS, stream, (const uint8_t *)data,
-                   elements, bits, l, packed, escaped);
+        EBB_LAUNCH((pack<4>), (unsigned)l.blocks, THREADS, stream, (const uint8_t *)data, elements,
+                   bits, l, packed, escaped);
     uint64_t *total = ebb_scan::queue(counts, (size_t)l.blocks, offsets, stream);
     EBB_LAUNCH(finish, 1, 64, stream, packed, elements, stride, bits, l, total, ret_bytes);
     if (l.blocks > 0)
@@ -301,10 +407,10 @@ int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t
     ebb_scan::queue((const uint16_t *)(const void *)(from + l.counts), (size_t)l.blocks, offsets,
                     stream);
     if (stride == 2)
-        EBB_LAUNCH((unpack<2>), (unsigned)l.blocks, shape<2>::THREADS, stream, from, elements, bits,
-                   l, escape_bytes, offsets, (uint8_t *)data);
+        EBB_LAUNCH((unpack<2>), (unsigned)l.blocks, THREADS, stream, from, elements, bits, l,
+                   escape_bytes, offsets, (uint8_t *)data);
     else
-        EBB_LAUNCH((unpack<4>), (unsigned)l.blocks, shape<4>::THREADS, stream, from, elements, bits,
-                   l, escape_bytes, offsets, (uint8_t *)data);
+        EBB_LAUNCH((unpack<4>), (unsigned)l.blocks, THREADS, stream, from, elements, bits, l,
+                   escape_bytes, offsets, (uint8_t *)data);
     return ebb_launched();
 }

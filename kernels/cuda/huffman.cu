@@ -9,6 +9,7 @@
  *
  * A piece owns the words that it fills; the words on its borders are merged by atomic or, which
  * gives the same bits in any order. */
+#include "kernels/arguments.h"
 #include "kernels/cuda/scan.h"
 #include "kernels/ebb_kernels.h"
 #include "kernels/huffman.h"
@@ -146,6 +147,7 @@ __device__ __forceinline__ struct sixteen load_sixteen(const uint8_t *data, stru
                                                        uint32_t at)
 {
     struct sixteen r = {{0, 0, 0, 0}};
+    EBB_USUAL(p.first <= at && at + 16 <= p.end);
     if (p.first <= at && at + 16 <= p.end) {
         const uint4 v = *(const uint4 *)(const void *)(data + at);
         r.word[0] = v.x;
@@ -371,8 +373,8 @@ size_t ebb_kernels_huffman_workspace(size_t len)
 int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t *ret_bytes,
                                void *workspace, size_t workspace_bytes, void *stream)
 {
-    if (workspace_bytes < ebb_kernels_huffman_workspace(len) ||
-        (((uintptr_t)data | (uintptr_t)workspace) & 15) != 0)
+    if (!ebb_arguments_huffman(data, len, out) || ret_bytes == NULL ||
+        !ebb_arguments_array(workspace, 1) || workspace_bytes < ebb_kernels_huffman_workspace(len))
         return EBB_KERNELS_MISUSE;
     size_t blocks = block_count(len);
     uint8_t *slots = (uint8_t *)workspace;

@@ -11,6 +11,14 @@
     kernel<<<grid, block, 0, (cudaStream_t)(stream)>>>(__VA_ARGS__)
 #endif
 
+/* What is nearly always so. Told to the compiler for bench/device_counts.py --usual alone: what is
+ * left of the machine code then are the instructions that nearly every warp runs. */
+#ifdef EBB_COUNT_USUAL
+#define EBB_USUAL(condition) __builtin_assume(condition)
+#else
+#define EBB_USUAL(condition) ((void)0)
+#endif
+
 /* 0, or what the launch met. */
 static inline int ebb_launched(void)
 {

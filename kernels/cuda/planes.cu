@@ -3,6 +3,7 @@
  * A thread takes 16 elements: whole 16-byte loads of data and base, the bytes of four words turned
  * in registers, one 16-byte store a plane. The last elements, and planes that are not aligned, go
  * one by one. */
+#include "kernels/arguments.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/delta_word.h"
 #include "kernels/ebb_kernels.h"
@@ -94,6 +95,7 @@ __global__ void __launch_bounds__(THREADS)
           uint8_t *planes, size_t pitch)
 {
     size_t first = ((size_t)blockIdx.x * THREADS + threadIdx.x) * EACH;
+    EBB_USUAL(first + EACH <= elements && first < first + EACH && refresh == NULL);
     if (first >= elements)
         return;
     if (first + EACH <= elements) {
@@ -134,6 +136,7 @@ __global__ void __launch_bounds__(THREADS)
     merge(const uint8_t *planes, size_t pitch, const uint8_t *base, size_t elements, uint8_t *data)
 {
     size_t first = ((size_t)blockIdx.x * THREADS + threadIdx.x) * EACH;
+    EBB_USUAL(first + EACH <= elements && first < first + EACH);
     if (first >= elements)
         return;
     if (first + EACH <= elements) {
@@ -183,23 +186,12 @@ int launch_merge(const void *planes, size_t pitch, const void *base, size_t elem
     return ebb_launched();
 }
 
-bool aligned(const void *p, size_t pitch)
-{
-    return ((uintptr_t)p | pitch) % 16 == 0;
-}
-
-bool fits(const void *data, const void *base, size_t elements, unsigned stride, const void *planes,
-          size_t pitch)
-{
-    return (stride == 2 || stride == 4) && pitch >= elements && aligned(data, 0) &&
-           aligned(base, 0) && aligned(planes, pitch);
-}
 } // namespace
 
 int ebb_kernels_planes_split(const void *data, size_t elements, unsigned stride, int turn,
                              void *planes, size_t pitch, void *stream)
 {
-    if (!fits(data, NULL, elements, stride, planes, pitch))
+    if (!ebb_arguments_planes(data, elements, stride, planes, pitch))
         return EBB_KERNELS_MISUSE;
     if (elements == 0)
         return 0;
@@ -224,7 +216,7 @@ int ebb_kernels_planes_split(const void *data, size_t elements, unsigned stride,
 int ebb_kernels_planes_merge(const void *planes, size_t pitch, size_t elements, unsigned stride,
                              int turn, void *data, void *stream)
 {
-    if (!fits(data, NULL, elements, stride, planes, pitch))
+    if (!ebb_arguments_planes(data, elements, stride, planes, pitch))
         return EBB_KERNELS_MISUSE;
     if (elements == 0)
         return 0;
@@ -246,7 +238,7 @@ int ebb_kernels_planes_merge(const void *planes, size_t pitch, size_t elements, 
 int ebb_kernels_delta_split(const void *data, const void *base, void *refresh, size_t elements,
                             unsigned stride, int delta, void *planes, size_t pitch, void *stream)
 {
-    if (!fits(data, base, elements, stride, planes, pitch) || !aligned(refresh, 0))
+    if (!ebb_arguments_delta(data, base, refresh, elements, stride, planes, pitch))
         return EBB_KERNELS_MISUSE;
     if (elements == 0)
         return 0;
@@ -265,7 +257,7 @@ int ebb_kernels_delta_split(const void *data, const void *base, void *refresh, s
 int ebb_kernels_delta_merge(const void *planes, size_t pitch, const void *base, size_t elements,
                             unsigned stride, int delta, void *data, void *stream)
 {
-    if (!fits(data, base, elements, stride, planes, pitch))
+    if (!ebb_arguments_delta(data, base, NULL, elements, stride, planes, pitch))
         return EBB_KERNELS_MISUSE;
     if (elements == 0)
         return 0;
@@ -281,6 +273,22 @@ int ebb_kernels_delta_merge(const void *planes, size_t pitch, const void *base, 
 
 int ebb_kernels_snapshot(void *to, const void *from, size_t len, void *stream)
 {
+    if (len > 0 && (to == NULL || from == NULL))
+        return EBB_KERNELS_MISUSE;
+    if (len == 0)
+        return 0;
     cudaError_t rc = cudaMemcpyAsync(to, from, len, cudaMemcpyDeviceToDevice, (cudaStream_t)stream);
+    return rc == cudaSuccess ? 0 : -(int)rc;
+}
+
+int ebb_kernels_snapshot_rows(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t row_bytes, size_t rows, void *stream)
+{
+    if (!ebb_arguments_rows(to, to_pitch, from, from_pitch, row_bytes, rows))
+        return EBB_KERNELS_MISUSE;
+    if (row_bytes == 0 || rows == 0)
+        return 0;
+    cudaError_t rc = cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, row_bytes, rows,
+                                       cudaMemcpyDeviceToDevice, (cudaStream_t)stream);
     return rc == cudaSuccess ? 0 : -(int)rc;
 }

@@ -10,6 +10,7 @@
  *
  * Corrections are few; they are appended by an atomic counter, so their order is free. */
 #define EBB_TRAJ_BLOCK 1 /* a thread has one site, in registers */
+#include "kernels/arguments.h"
 #include "kernels/cuda/scan.h"
 #include "kernels/ebb_kernels.h"
 #include "kernels/trajectory/box.c"
@@ -49,7 +50,7 @@ struct sites_of_part {
 struct sites {
     struct sites_of_part part[EBB_KERNELS_TRAJECTORY_PARTS];
     struct ebb_traj_box box, images; /* that coordinates are kept inside of; that is there */
-    uint32_t before;
+    uint32_t before, stride;         /* floats from atom to atom */
     uint64_t list_limit;
     double quantum, inverse;
 };
@@ -67,6 +68,7 @@ struct place {
 __device__ __forceinline__ struct place find_place(const struct sites &a)
 {
     struct place r = {0, blockIdx.x};
+    EBB_USUAL(blockIdx.x < a.part[0].end);
     while (blockIdx.x >= a.part[r.part].end)
         r.part++;
     if (r.part > 0)
@@ -153,12 +155,13 @@ __device__ __forceinline__ void quantise(const struct sites &a, const float *xyz
                                          const int32_t *q, const struct found &found,
                                          struct block *ret)
 {
-    const float *x = xyz + 3 * (size_t)atom;
+    const float *x = xyz + a.stride * (size_t)atom;
     const float f[3] = {x[0], x[1], x[2]};
     int in[3];
     ret->x[0] = ebb_traj_quantise((double)f[0], a.inverse, &in[0]);
     ret->y[0] = ebb_traj_quantise((double)f[1], a.inverse, &in[1]);
     ret->z[0] = ebb_traj_quantise((double)f[2], a.inverse, &in[2]);
+    EBB_USUAL(in[0] & in[1] & in[2]);
     if (in[0] & in[1] & in[2])
         return;
     ret->x[0] = in[0] ? ret->x[0] : q[0];
@@ -180,6 +183,7 @@ __device__ __forceinline__ void compare(const struct sites &a, const struct bloc
     const int32_t x = ebb_traj_sub(truth.x[0], model.x[0]),
                   y = ebb_traj_sub(truth.y[0], model.y[0]),
                   z = ebb_traj_sub(truth.z[0], model.z[0]);
+    EBB_USUAL((x | y | z) == 0);
     if ((x | y | z) == 0)
         return;
     const uint32_t code = ebb_piece_image_code(&a.images, x, y, z);
@@ -229,14 +233,35 @@ __device__ __forceinline__ void encode_site(const struct sites &a, const struct 
     compare(a, model, truth, atom + 3, found);
 }
 
-/* Bit b of lane i's word becomes bit i of lane b's. */
-__device__ __forceinline__ uint32_t transposed(uint32_t word, uint32_t lane)
+/* A lane's part in turning 32 words by 32 bits: halves, bytes, and then fours, twos and ones of
+ * bits change places with the lane that differs in that bit; which of its own it keeps. */
+struct turn {
+    uint32_t half, byte, by[3], keep[3];
+};
+
+__device__ __forceinline__ struct turn turn_of(uint32_t lane)
 {
-    uint32_t mask = 0x0000ffffu;
-    for (uint32_t by = 16; by > 0; by /= 2, mask ^= mask << by) {
-        const uint32_t other = __shfl_xor_sync(FULL, word, (int)by);
-        word = (lane & by) == 0 ? (word & mask) | (other & mask) << by
-                                : (word & ~mask) | (other >> by & mask);
+    struct turn t;
+    t.half = (lane & 16) == 0 ? 0x5410u : 0x3276u;
+    t.byte = (lane & 8) == 0 ? 0x6240u : 0x3715u;
+#pragma unroll
+    for (uint32_t i = 0, by = 4; i < 3; i++, by /= 2) {
+        const uint32_t low = by == 4 ? 0x0f0f0f0fu : by == 2 ? 0x33333333u : 0x55555555u;
+        t.by[i] = (lane & by) == 0 ? by : 32 - by;
+        t.keep[i] = (lane & by) == 0 ? low : ~low;
+    }
+    return t;
+}
+
+/* Bit b of lane i's word becomes bit i of lane b's. */
+__device__ __forceinline__ uint32_t transposed(uint32_t word, const struct turn &t)
+{
+    word = __byte_perm(word, __shfl_xor_sync(FULL, word, 16), t.half);
+    word = __byte_perm(word, __shfl_xor_sync(FULL, word, 8), t.byte);
+#pragma unroll
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint32_t other = __shfl_xor_sync(FULL, word, 4 >> i);
+        word = (word & t.keep[i]) | (__funnelshift_l(other, other, t.by[i]) & ~t.keep[i]);
     }
     return word;
 }
@@ -291,9 +316,10 @@ __device__ __forceinline__ uint32_t pack_tile(uint32_t *tile, uint32_t blocks, u
     __syncwarp(); /* every lane has its numbers */
     for (uint32_t i = lane; i < unary; i += 32)
         tile[planes + i] = 0;
+    const struct turn turn = turn_of(lane);
 #pragma unroll
     for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
-        const uint32_t word = transposed(v[r], lane);
+        const uint32_t word = transposed(v[r], turn);
         if (r < blocks && lane < low_bits)
             tile[r * low_bits + lane] = word;
     }
@@ -323,6 +349,7 @@ __global__ void __launch_bounds__(THREADS, 5)
     __shared__ tile_numbers numbers;
     const struct place place = find_place(a);
     const struct sites_of_part &of = a.part[place.part];
+    EBB_USUAL(of.atoms_each == 3 && place.tile * EBB_TILE_NUMBERS + threadIdx.x < of.n);
     const uint32_t runs = ebb_piece_runs(of.atoms_each), lane = threadIdx.x % 32;
     if (place.tile * EBB_TILE_NUMBERS + threadIdx.x < of.n) {
         encode_site(a, of, place, xyz, state, numbers, found);
@@ -332,6 +359,7 @@ __global__ void __launch_bounds__(THREADS, 5)
     }
     __syncthreads();
     const uint32_t blocks = ebb_tile_blocks(of.n, place.tile);
+    EBB_USUAL(blocks == EBB_TILE_BLOCKS);
     for (uint32_t r = threadIdx.x / 32; r < runs; r += WARPS) {
         const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
         const uint32_t head = pack_tile(numbers[r], blocks, lane),
@@ -383,18 +411,19 @@ __device__ __forceinline__ void decode_site(const struct sites &a, const struct 
  * nearly always do, side by side; by way of shared memory, as each thread has 3 floats or more of
  * its own. */
 __device__ __forceinline__ void put_rows(const float row[12], uint32_t floats, uint32_t sites,
-                                         uint32_t atom, float *shared, float *xyz)
+                                         uint32_t atom, uint32_t stride, float *shared, float *xyz)
 {
     __shared__ uint32_t first;
     if (threadIdx.x == 0)
         first = atom;
     __syncthreads();
     const bool there = threadIdx.x < sites;
+    EBB_USUAL(there);
     const bool apart = there && atom != first + threadIdx.x * (floats / 3);
-    if (__syncthreads_or(apart)) {
+    if (__syncthreads_or(apart || stride != 3)) {
         for (uint32_t k = 0; k < 12; k++) {
             if (there && k < floats)
-                xyz[3 * (size_t)atom + k] = row[k];
+                xyz[stride * ((size_t)atom + k / 3) + k % 3] = row[k];
         }
         return;
     }
@@ -408,19 +437,30 @@ __device__ __forceinline__ void put_rows(const float row[12], uint32_t floats, u
         xyz[3 * (size_t)first + i] = shared[i];
 }
 
-/* Words of tiles that may lead past the end. */
+/* A tile's words; a damaged piece has fewer of them, and those count as zero. */
 struct words {
     const uint32_t *at;
-    uint64_t count;
+    uint32_t there;
 };
 
-__device__ __forceinline__ uint32_t word_at(const struct words &w, uint64_t i)
+__device__ __forceinline__ struct words words_of_tile(const uint32_t *words, uint64_t count,
+                                                      uint64_t from)
 {
-    return i < w.count ? w.at[i] : 0;
+    struct words w;
+    w.at = words + from;
+    w.there = from >= count                   ? 0
+              : count - from < EBB_TILE_WORDS ? (uint32_t)(count - from)
+                                              : (uint32_t)EBB_TILE_WORDS;
+    return w;
+}
+
+__device__ __forceinline__ uint32_t word_at(const struct words &w, uint32_t i)
+{
+    return i < w.there ? w.at[i] : 0;
 }
 
 /* Where each number's unary code ends, plus one, to ends[0..32 blocks): 0 where there is none. */
-__device__ __forceinline__ void find_ends(const struct words &w, uint64_t from, uint32_t unary,
+__device__ __forceinline__ void find_ends(const struct words &w, uint32_t from, uint32_t unary,
                                           uint32_t blocks, uint32_t lane, uint32_t *ends)
 {
     for (uint32_t r = 0; r < blocks; r++)
@@ -439,19 +479,20 @@ __device__ __forceinline__ void find_ends(const struct words &w, uint64_t from, 
 }
 
 /* The words of a tile to its numbers: a warp's work. */
-__device__ __forceinline__ void unpack_tile(const struct words &w, uint64_t from, uint32_t head,
-                                            uint32_t blocks, uint32_t lane, uint32_t *tile)
+__device__ __forceinline__ void unpack_tile(const struct words &w, uint32_t head, uint32_t blocks,
+                                            uint32_t lane, uint32_t *tile)
 {
+    const struct turn turn = turn_of(lane);
     uint32_t v[EBB_TILE_BLOCKS];
     const uint32_t low_bits = ebb_tile_low_bits(head), unary = ebb_tile_unary_words(head);
 #pragma unroll
     for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
-        v[r] = r < blocks && lane < low_bits ? word_at(w, from + r * low_bits + lane) : 0;
+        v[r] = r < blocks && lane < low_bits ? word_at(w, r * low_bits + lane) : 0;
 #pragma unroll
     for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++)
-        v[r] = transposed(v[r], lane);
+        v[r] = transposed(v[r], turn);
     if (unary > 0) {
-        find_ends(w, from + low_bits * blocks, unary, blocks, lane, tile);
+        find_ends(w, low_bits * blocks, unary, blocks, lane, tile);
         uint32_t before = lane == 0 ? 0 : tile[lane * blocks - 1];
 #pragma unroll
         for (uint32_t r = 0; r < EBB_TILE_BLOCKS; r++) {
@@ -472,7 +513,8 @@ __device__ __forceinline__ void unpack_tile(const struct words &w, uint64_t from
 
 __global__ void __launch_bounds__(THREADS)
     unpack_sites(const __grid_constant__ struct sites a, const uint16_t *heads,
-                 const uint64_t *offsets, struct words words, int32_t *state, float *xyz)
+                 const uint64_t *offsets, const uint32_t *words, uint64_t word_count,
+                 int32_t *state, float *xyz)
 {
     __shared__ union {
         tile_numbers numbers;
@@ -481,21 +523,24 @@ __global__ void __launch_bounds__(THREADS)
     const struct place place = find_place(a);
     const struct sites_of_part &of = a.part[place.part];
     const uint32_t runs = ebb_piece_runs(of.atoms_each), blocks = ebb_tile_blocks(of.n, place.tile);
+    EBB_USUAL(of.atoms_each == 3 && blocks == EBB_TILE_BLOCKS);
     for (uint32_t r = threadIdx.x / 32; r < runs; r += WARPS) {
         const uint64_t tile = of.at.tile + r * of.at.tiles + place.tile;
         const uint32_t head = heads[tile];
-        unpack_tile(words, offsets[tile], ebb_tile_is_head(head, blocks) ? head : 0, blocks,
-                    threadIdx.x % 32, space.numbers[r]);
+        unpack_tile(words_of_tile(words, word_count, offsets[tile]),
+                    ebb_tile_is_head(head, blocks) ? head : 0, blocks, threadIdx.x % 32,
+                    space.numbers[r]);
     }
     __syncthreads();
     const uint32_t before = place.tile * EBB_TILE_NUMBERS,
                    sites = min(of.n - before, (uint32_t)EBB_TILE_NUMBERS);
     const bool there = threadIdx.x < sites;
+    EBB_USUAL(there);
     float row[12];
     if (there)
         decode_site(a, of, place, space.numbers, state, row);
     put_rows(row, 3 * of.atoms_each, sites, there ? first_atom(of, state, before + threadIdx.x) : 0,
-             space.rows, xyz);
+             a.stride, space.rows, xyz);
 }
 
 /* Words of each tile as they count: a damaged head tells of none. */
@@ -593,12 +638,12 @@ __device__ __forceinline__ void mend_number(int32_t *q, int32_t by, double quant
 
 __device__ __forceinline__ void mend_atom(const struct ebb_piece_miss &m, uint64_t atoms,
                                           uint64_t place, double quantum, int32_t *state,
-                                          float *xyz)
+                                          uint32_t stride, float *xyz)
 {
     if (m.atom >= atoms)
         return;
     int32_t *q = state + (uint32_t)state[place + m.atom];
-    float *x = xyz + 3 * (size_t)m.atom;
+    float *x = xyz + stride * (size_t)m.atom;
     mend_number(q, m.x, quantum, x);
     mend_number(q + EBB_TILE_NUMBERS, m.y, quantum, x + 1);
     mend_number(q + 2 * EBB_TILE_NUMBERS, m.z, quantum, x + 2);
@@ -608,7 +653,7 @@ __global__ void __launch_bounds__(THREADS)
     mend(const uint8_t *piece, uint64_t piece_bytes,
          const __grid_constant__ struct ebb_piece_layout l,
          const __grid_constant__ struct ebb_traj_box box, uint64_t atoms, double quantum,
-         int32_t *state, float *xyz)
+         int32_t *state, uint32_t stride, float *xyz)
 {
     const struct lists of = lists_of(piece, piece_bytes, l);
     const uint64_t first = (uint64_t)blockIdx.x * THREADS + threadIdx.x,
@@ -616,16 +661,17 @@ __global__ void __launch_bounds__(THREADS)
     for (uint64_t i = first; i < of.miss_count; i += step) {
         const uint4 v = of.misses[i];
         const struct ebb_piece_miss m = {v.x, (int32_t)v.y, (int32_t)v.z, (int32_t)v.w};
-        mend_atom(m, atoms, l.place, quantum, state, xyz);
+        mend_atom(m, atoms, l.place, quantum, state, stride, xyz);
     }
     for (uint64_t i = first; i < of.image_count; i += step)
-        mend_atom(ebb_piece_image(&box, of.images[i]), atoms, l.place, quantum, state, xyz);
+        mend_atom(ebb_piece_image(&box, of.images[i]), atoms, l.place, quantum, state, stride, xyz);
 }
 
 /* Atoms that are on no lattice point. */
 __global__ void __launch_bounds__(THREADS)
     put_odd(const uint8_t *piece, uint64_t piece_bytes,
-            const __grid_constant__ struct ebb_piece_layout l, uint64_t atoms, float *xyz)
+            const __grid_constant__ struct ebb_piece_layout l, uint64_t atoms, uint32_t stride,
+            float *xyz)
 {
     const struct lists of = lists_of(piece, piece_bytes, l);
     for (uint64_t i = (uint64_t)blockIdx.x * THREADS + threadIdx.x; i < of.odd_count;
@@ -633,7 +679,7 @@ __global__ void __launch_bounds__(THREADS)
         const uint4 o = of.odd[i];
         if (o.x >= atoms)
             continue;
-        uint32_t *to = (uint32_t *)(void *)(xyz + 3 * (size_t)o.x);
+        uint32_t *to = (uint32_t *)(void *)(xyz + stride * (size_t)o.x);
         atomicExch(to, o.y);
         atomicExch(to + 1, o.z);
         atomicExch(to + 2, o.w);
@@ -680,6 +726,7 @@ uint32_t sites_of(const struct ebb_kernels_trajectory *plan,
     ret->quantum = plan->quantum;
     ret->inverse = 1.0 / plan->quantum;
     ret->before = frame->before;
+    ret->stride = frame->stride == 0 ? 3 : frame->stride;
     const float none[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     ebb_traj_box_make(frame->inside ? frame->box : none, plan->quantum, &ret->box);
     ebb_traj_box_make(frame->box, plan->quantum, &ret->images);
@@ -722,9 +769,9 @@ bool fits(const struct ebb_kernels_trajectory *plan,
           const struct ebb_kernels_trajectory_frame *frame, const void *state, const void *piece,
           const float *xyz, const void *workspace, size_t workspace_bytes)
 {
-    return ebb_piece_plan_fits(plan) && frame->before >= 1 &&
-           (((uintptr_t)state | (uintptr_t)piece | (uintptr_t)workspace) & 15) == 0 &&
-           ((uintptr_t)xyz & 3) == 0 && workspace_bytes >= ebb_kernels_trajectory_workspace(plan);
+    return ebb_piece_plan_fits(plan) && ebb_arguments_trajectory(plan, frame, state, piece, xyz) &&
+           ebb_arguments_array(workspace, 1) &&
+           workspace_bytes >= ebb_kernels_trajectory_workspace(plan);
 }
 } // namespace
 
@@ -793,17 +840,15 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
     const struct workspace w = parts_of(workspace, &l);
     const uint8_t *in = (const uint8_t *)piece;
     const uint16_t *heads = (const uint16_t *)(const void *)(in + sizeof(struct ebb_piece_header));
-    struct words words;
-    words.at = (const uint32_t *)(const void *)(in + l.words);
-    words.count = (uint64_t)(piece_bytes - l.words) / 4;
+    const uint32_t *words = (const uint32_t *)(const void *)(in + l.words);
     EBB_LAUNCH(check_heads, grid, 32, stream, sites, heads, w.counts);
     ebb_scan::queue((const uint16_t *)w.counts, (size_t)l.tiles, w.offsets, stream);
     EBB_LAUNCH(unpack_sites, grid, THREADS, stream, sites, heads, w.offsets, words,
-               (int32_t *)state, xyz);
+               (uint64_t)(piece_bytes - l.words) / 4, (int32_t *)state, xyz);
     const uint32_t lists_grid = ebb_grid(l.list_limit, 4 * THREADS);
     EBB_LAUNCH(mend, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, sites.images,
-               plan->atoms, plan->quantum, (int32_t *)state, xyz);
+               plan->atoms, plan->quantum, (int32_t *)state, sites.stride, xyz);
     EBB_LAUNCH(put_odd, lists_grid, THREADS, stream, in, (uint64_t)piece_bytes, l, plan->atoms,
-               xyz);
+               sites.stride, xyz);
     return ebb_launched();
 }

@@ -2,6 +2,7 @@
  * `stream` is not looked at: when a function returns, its work is done. */
 #include <string.h>
 
+#include "kernels/arguments.h"
 #include "kernels/block_hash.h"
 #include "kernels/delta.h"
 #include "kernels/ebb_kernels.h"
@@ -28,21 +29,30 @@ const char *ebb_kernels_error(int rc)
 int ebb_kernels_snapshot(void *to, const void *from, size_t len, void *stream)
 {
     (void)stream;
+    if (len > 0 && (to == NULL || from == NULL))
+        return EBB_KERNELS_MISUSE;
     if (len > 0)
         memcpy(to, from, len);
     return 0;
 }
 
-static int is_stride(unsigned stride)
+int ebb_kernels_snapshot_rows(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t row_bytes, size_t rows, void *stream)
 {
-    return stride == 2 || stride == 4;
+    (void)stream;
+    if (!ebb_arguments_rows(to, to_pitch, from, from_pitch, row_bytes, rows))
+        return EBB_KERNELS_MISUSE;
+    for (size_t i = 0; i < rows && row_bytes > 0; i++)
+        memcpy((uint8_t *)to + i * to_pitch, (const uint8_t *)from + i * from_pitch, row_bytes);
+    return 0;
 }
 
 int ebb_kernels_planes_split(const void *data, size_t elements, unsigned stride, int turn,
                              void *planes, size_t pitch, void *stream)
 {
     (void)stream;
-    if (!is_stride(stride) || pitch < elements || turn < EBB_TURN_NONE || turn > EBB_TURN_ZIGZAG)
+    if (!ebb_arguments_planes(data, elements, stride, planes, pitch) || turn < EBB_TURN_NONE ||
+        turn > EBB_TURN_ZIGZAG)
         return EBB_KERNELS_MISUSE;
     uint8_t *list[4];
     for (unsigned p = 0; p < stride; p++)
@@ -55,7 +65,8 @@ int ebb_kernels_planes_merge(const void *planes, size_t pitch, size_t elements, 
                              int turn, void *data, void *stream)
 {
     (void)stream;
-    if (!is_stride(stride) || pitch < elements || turn < EBB_TURN_NONE || turn > EBB_TURN_ZIGZAG)
+    if (!ebb_arguments_planes(data, elements, stride, planes, pitch) || turn < EBB_TURN_NONE ||
+        turn > EBB_TURN_ZIGZAG)
         return EBB_KERNELS_MISUSE;
     const uint8_t *list[4];
     for (unsigned p = 0; p < stride; p++)
@@ -68,7 +79,8 @@ int ebb_kernels_delta_split(const void *data, const void *base, void *refresh, s
                             unsigned stride, int delta, void *planes, size_t pitch, void *stream)
 {
     (void)stream;
-    if (!is_stride(stride) || pitch < elements || delta < 0 || delta > EBB_DELTA_DIFFERENCE)
+    if (!ebb_arguments_delta(data, base, refresh, elements, stride, planes, pitch) || delta < 0 ||
+        delta > EBB_DELTA_DIFFERENCE)
         return EBB_KERNELS_MISUSE;
     uint8_t *list[4];
     for (unsigned p = 0; p < stride; p++)
@@ -83,7 +95,8 @@ int ebb_kernels_delta_merge(const void *planes, size_t pitch, const void *base, 
                             unsigned stride, int delta, void *data, void *stream)
 {
     (void)stream;
-    if (!is_stride(stride) || pitch < elements || delta < 0 || delta > EBB_DELTA_DIFFERENCE)
+    if (!ebb_arguments_delta(data, base, NULL, elements, stride, planes, pitch) || delta < 0 ||
+        delta > EBB_DELTA_DIFFERENCE)
         return EBB_KERNELS_MISUSE;
     const uint8_t *list[4];
     for (unsigned p = 0; p < stride; p++)
@@ -110,7 +123,7 @@ int ebb_kernels_exponents_pack(const void *data, size_t elements, unsigned strid
     (void)workspace;
     (void)workspace_bytes;
     (void)stream;
-    if (!is_stride(stride) || bits < 2 || bits > 7)
+    if (!ebb_arguments_exponents(data, elements, stride, bits, out) || ret_bytes == NULL)
         return EBB_KERNELS_MISUSE;
     *ret_bytes = ebb_exponents_pack(data, elements, stride, bits, out);
     return 0;
@@ -123,7 +136,7 @@ int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t
     (void)workspace;
     (void)workspace_bytes;
     (void)stream;
-    if (!is_stride(stride) || bits < 2 || bits > 7 ||
+    if (!ebb_arguments_exponents(data, elements, stride, bits, packed) ||
         ebb_exponents_unpack(packed, packed_bytes, elements, stride, data) != 0)
         return EBB_KERNELS_MISUSE;
     return 0;
@@ -146,6 +159,8 @@ int ebb_kernels_huffman_encode(const void *data, size_t len, void *out, uint64_t
     (void)workspace;
     (void)workspace_bytes;
     (void)stream;
+    if (!ebb_arguments_huffman(data, len, out) || ret_bytes == NULL)
+        return EBB_KERNELS_MISUSE;
     *ret_bytes = ebb_huffman_encode(data, len, out);
     return 0;
 }
@@ -154,7 +169,7 @@ int ebb_kernels_block_hash(const void *data, size_t len, size_t block_bytes, voi
                            void *stream)
 {
     (void)stream;
-    if (block_bytes == 0 || block_bytes % 16 != 0)
+    if (!ebb_arguments_block_hash(data, len, block_bytes, hashes))
         return EBB_KERNELS_MISUSE;
     ebb_block_hashes(data, len, block_bytes, hashes);
     return 0;
@@ -188,7 +203,10 @@ int ebb_kernels_trajectory_pack(const struct ebb_kernels_trajectory *plan,
     (void)workspace;
     (void)workspace_bytes;
     (void)stream;
-    return ebb_traj_piece_pack(plan, frame, xyz, state, piece) ? 0 : EBB_KERNELS_MISUSE;
+    return ebb_arguments_trajectory(plan, frame, state, piece, xyz) &&
+                   ebb_traj_piece_pack(plan, frame, xyz, state, piece)
+               ? 0
+               : EBB_KERNELS_MISUSE;
 }
 
 int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
@@ -199,6 +217,8 @@ int ebb_kernels_trajectory_unpack(const struct ebb_kernels_trajectory *plan,
     (void)workspace;
     (void)workspace_bytes;
     (void)stream;
-    return ebb_traj_piece_unpack(plan, frame, piece, piece_bytes, state, xyz) ? 0
-                                                                              : EBB_KERNELS_MISUSE;
+    return ebb_arguments_trajectory(plan, frame, state, piece, xyz) &&
+                   ebb_traj_piece_unpack(plan, frame, piece, piece_bytes, state, xyz)
+               ? 0
+               : EBB_KERNELS_MISUSE;
 }

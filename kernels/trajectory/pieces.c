@@ -240,13 +240,32 @@ static uint64_t put_lists(const struct work *w, struct ebb_traj_misses *misses,
     return miss_bytes + odd_bytes + image_bytes;
 }
 
+/* x, y, z by atom, with nothing between: `xyz` itself, or what it is copied to. */
+static const float *in_line(const struct work *w, const float *xyz, float *room)
+{
+    const size_t stride = w->frame->stride;
+    if (room == NULL)
+        return xyz;
+    for (size_t i = 0; i < w->plan->atoms; i++)
+        memcpy(room + 3 * i, xyz + stride * i, 3 * sizeof *xyz);
+    return room;
+}
+
+static float *room_in_line(const struct work *w)
+{
+    return w->frame->stride <= 3 ? NULL
+                                 : ebb_alloc_array(3 * (size_t)w->plan->atoms + 1, sizeof(float));
+}
+
 bool ebb_traj_piece_pack(const struct ebb_kernels_trajectory *plan,
-                         const struct ebb_kernels_trajectory_frame *frame, const float *xyz,
+                         const struct ebb_kernels_trajectory_frame *frame, const float *floats,
                          void *state, void *piece)
 {
     struct work w;
     if (!begin(&w, plan, frame, state))
         return false;
+    EBB_AUTO_FREE float *room = room_in_line(&w);
+    const float *xyz = in_line(&w, floats, room);
     const int32_t *previous = w.q;
     int32_t *q = ebb_alloc_array(3 * (size_t)plan->atoms + SLACK, sizeof *q);
     struct ebb_piece_odd *odd = ebb_alloc_array((size_t)w.layout.list_limit, sizeof *odd);
@@ -354,11 +373,13 @@ static void mend(const struct work *w, const uint8_t *piece, size_t piece_bytes,
 
 bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
                            const struct ebb_kernels_trajectory_frame *frame, const void *piece,
-                           size_t piece_bytes, void *state, float *xyz)
+                           size_t piece_bytes, void *state, float *floats)
 {
     struct work w;
     if (!begin(&w, plan, frame, state))
         return false;
+    EBB_AUTO_FREE float *room = room_in_line(&w);
+    float *xyz = room != NULL ? room : floats;
     bool fits = piece_bytes >= w.layout.words;
     uint64_t word = 0;
     for (uint32_t p = 0; fits && p < plan->parts; p++) {
@@ -372,6 +393,8 @@ bool ebb_traj_piece_unpack(const struct ebb_kernels_trajectory *plan,
     }
     if (fits)
         mend(&w, piece, piece_bytes, xyz);
+    for (size_t i = 0; fits && room != NULL && i < plan->atoms; i++)
+        memcpy(floats + (size_t)frame->stride * i, room + 3 * i, 3 * sizeof *room);
     end(&w);
     return fits;
 }

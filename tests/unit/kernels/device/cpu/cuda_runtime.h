@@ -104,6 +104,14 @@ static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t len
     memcpy(to, from, len);
     return cudaSuccess;
 }
+static inline cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from,
+                                            size_t from_pitch, size_t width, size_t height,
+                                            cudaMemcpyKind, cudaStream_t)
+{
+    for (size_t i = 0; i < height; i++)
+        memcpy((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width);
+    return cudaSuccess;
+}
 static inline cudaError_t cudaMemsetAsync(void *to, int value, size_t len, cudaStream_t)
 {
     memset(to, value, len);
@@ -180,6 +188,14 @@ static inline uint32_t __reduce_max_sync(unsigned mask, uint32_t v)
 static inline uint32_t min(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+static inline uint32_t max(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+static inline uint32_t __funnelshift_l(uint32_t low, uint32_t high, uint32_t by)
+{
+    return by % 32 == 0 ? high : high << by % 32 | low >> (32 - by % 32);
 }
 static inline int __popc(uint32_t v)
 {
