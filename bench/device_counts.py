@@ -9,8 +9,9 @@ EBB_CUDA_TOOLS; the CUDA toolkit has them, and so has the wheel of triton): inst
 of global memory by width, of shared memory, atomics, shuffles and votes, barriers, double precision, and
 the loops with their instructions (without those of loops inside), innermost first in the order of the
 code. --usual counts the code that is left where the compiler is told what is nearly always so (whole
-blocks, no escapes, no corrections, three-site water in one part): what nearly every warp runs, the loops'
-bodies once. Without these tools the instructions are told from the size of the code alone.
+blocks, no escapes, no corrections, three-site water in one part), and up to its last exit, behind which
+stand the rare paths of divisions and of warps that are not together: about what every warp runs, the
+bodies of loops once. Without these tools the instructions are told from the size of the code alone.
 """
 import argparse
 import collections
@@ -97,8 +98,8 @@ def width_of(instruction):
     return 4
 
 
-def machine_code(cubin, cuobjdump):
-    """{kernel: (class counts, widths, all, loops)}"""
+def machine_code(cubin, cuobjdump, to_exit):
+    """{kernel: (class counts, widths, all, loops)}; to_exit: only what stands before the last exit."""
     environment = dict(os.environ)
     if os.environ.get("EBB_CUDA_TOOLS"):
         environment["PATH"] = os.environ["EBB_CUDA_TOOLS"] + ":" + environment["PATH"]
@@ -110,7 +111,7 @@ def machine_code(cubin, cuobjdump):
         lines = [(int(a, 16), i) for a, i in re.findall(r"/\*([0-9a-f]{4,5})\*/\s+(.*?);", body)]
         counts, widths, loops = collections.Counter(), collections.Counter(), []
         last = max((a for a, i in lines if re.search(r"\bEXIT\b", i)), default=0)
-        lines = [(a, i) for a, i in lines if not re.match(r"NOP", i)]
+        lines = [(a, i) for a, i in lines if not re.match(r"NOP", i) and (a <= last or not to_exit)]
         for address, instruction in lines:
             for kind, pattern in CLASSES:
                 if re.search(r"(^|\s)(" + pattern + ")", instruction):
@@ -162,7 +163,7 @@ def main():
         for source in sorted(glob.glob(os.path.join(ROOT, "kernels/cuda/*.cu"))):
             cubin = os.path.join(folder, "x.cubin")
             kernels, threads = usage(nvcc, source, arguments.arch, cubin, more), bounds(source)
-            code = machine_code(cubin, cuobjdump) if cuobjdump else sizes(cubin)
+            code = machine_code(cubin, cuobjdump, arguments.usual) if cuobjdump else sizes(cubin)
             for name, (registers, shared, spills) in sorted(kernels.items()):
                 if arguments.kernel not in name:
                     continue

@@ -4,11 +4,12 @@
  *     bench_device_moves [TRAJECTORY.f32 ATOMS BOX_NM [FRAME]]
  *
  * Weights of a normal spread; and water, or the frames of a file of raw floats (x, y, z by atom, in
- * a cubic box), of which one from the fifth on is packed and unpacked. For each kernel: bytes read
- * from and written to arrays for each byte of input; sectors of 32 bytes that its requests touch,
- * against the least that so many bytes need (1.00: neighbours in a warp load neighbouring bytes);
- * accesses to shared memory and atomics, for each byte of input. Bytes that a cache would have are
- * counted like any other. */
+ * a cubic box), of which one from the fifth on is packed and unpacked. For each kernel, for each
+ * byte of input: bytes read, those of the sectors (32 bytes) that its launch reads at all, each
+ * counted once, and how many times as many sectors its warps ask for as their bytes need (1.00:
+ * neighbours in a warp load neighbouring bytes; what is above is the first cache's to give); the
+ * same of bytes written; accesses to shared memory, atomics there, atomics in memory. The first
+ * line of each has the sums of sectors. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ static void must(int rc)
 
 static void head(void)
 {
-    printf("%-40s %9s %7s %7s %7s %7s %7s %7s %7s\n", "", "threads", "read", "sectors", "written",
-           "sectors", "shared", "ats.", "atomics");
+    printf("%-40s %8s %7s %7s %7s %7s %7s %7s %7s %7s %7s\n", "", "threads", "read", "once",
+           "asked", "written", "once", "asked", "shared", "ats.", "atomics");
 }
 
 static double over(uint64_t a, double b)
@@ -58,16 +59,17 @@ static void report(const char *what, double bytes)
     const size_t n = ebb_watch_counted(c, 32);
     double read = 0, written = 0;
     for (size_t i = 0; i < n; i++) {
-        read += (double)c[i].read_bytes;
-        written += (double)c[i].written_bytes;
+        read += 32 * (double)c[i].read_once;
+        written += 32 * (double)c[i].written_once;
     }
-    printf("%-40s %9s %7.2f %7s %7.2f   moved for each byte: %.2f\n", what, "", read / bytes, "",
-           written / bytes, (read + written) / bytes);
+    printf("%-40s %8s %7s %7.2f %7s %7s %7.2f   moved for each byte: %.2f\n", what, "", "",
+           read / bytes, "", "", written / bytes, (read + written) / bytes);
     for (size_t i = 0; i < n; i++) {
-        printf("  %-38s %9llu %7.3f %7.2f %7.3f %7.2f %7.3f %7.3f %7.4f\n", c[i].kernel,
+        printf("  %-38s %8llu %7.3f %7.3f %7.2f %7.3f %7.3f %7.2f %7.3f %7.3f %7.4f\n", c[i].kernel,
                (unsigned long long)c[i].threads, over(c[i].read_bytes, bytes),
+               over(32 * c[i].read_once, bytes),
                over(32 * c[i].read_sectors, (double)c[i].read_bytes),
-               over(c[i].written_bytes, bytes),
+               over(c[i].written_bytes, bytes), over(32 * c[i].written_once, bytes),
                over(32 * c[i].write_sectors, (double)c[i].written_bytes),
                over(c[i].shared_accesses, bytes), over(c[i].shared_atomics, bytes),
                over(c[i].atomics, bytes));

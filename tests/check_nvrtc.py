@@ -133,7 +133,7 @@ def kernels_of(path):
     """Names of the __global__ functions that a file defines itself."""
     with open(path) as file:
         text = file.read()
-    return set(re.findall(r"__global__ void(?: __launch_bounds__\(\w+\))?\s+(\w+)\(", text))
+    return set(re.findall(r"__global__ void(?: __launch_bounds__\([^)]*\))?\s+(\w+)\(", text))
 
 
 def main():

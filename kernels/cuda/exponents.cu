@@ -37,9 +37,9 @@ template <int STRIDE> struct elements {
 
 /* Those beyond `count` are zero. */
 template <int STRIDE>
-__device__ __forceinline__ struct elements<STRIDE> load(const uint8_t *data, size_t first,
-                                                        uint32_t count) {
-    struct elements<STRIDE> r;
+__device__ __forceinline__ elements<STRIDE> load(const uint8_t *data, size_t first, uint32_t count)
+{
+    elements<STRIDE> r;
     const uint4 *from = (const uint4 *)(const void *)(data + first * STRIDE);
 #pragma unroll
     for (int i = 0; i < STRIDE; i++) {
@@ -67,7 +67,7 @@ __device__ __forceinline__ struct elements<STRIDE> load(const uint8_t *data, siz
 
 template <int STRIDE>
 __device__ __forceinline__ void store(uint8_t *data, size_t first, uint32_t count,
-                                      const struct elements<STRIDE> &e)
+                                      const elements<STRIDE> &e)
 {
     uint4 *to = (uint4 *)(void *)(data + first * STRIDE);
     if (count == EACH) {
@@ -105,13 +105,8 @@ __device__ __forceinline__ uint32_t escapes_before(uint32_t own, uint32_t *warp_
     return before + sum - own;
 }
 
-__device__ __forceinline__ uint32_t elements_of(size_t first, size_t elements, uint32_t each)
-{
-    return first >= elements ? 0 : elements - first < each ? (uint32_t)(elements - first) : each;
-}
-
 template <int STRIDE>
-__device__ __forceinline__ uint32_t greatest_exponent(const struct elements<STRIDE> &e)
+__device__ __forceinline__ uint32_t greatest_exponent(const elements<STRIDE> &e)
 {
     uint32_t most = 0, other = 0;
 #pragma unroll
@@ -152,12 +147,32 @@ __device__ __forceinline__ uint32_t code_pair(uint32_t word, uint32_t most, uint
     return (code & 0xffff) | code >> 16 << bits;
 }
 
+/* The low bytes of four elements, plane by plane. */
 template <int STRIDE>
-__device__ __forceinline__ struct coded<STRIDE> code(const struct elements<STRIDE> &e,
-                                                     uint32_t count, uint32_t most, uint32_t bits) {
+__device__ __forceinline__ void split_low(const elements<STRIDE> &e, uint32_t q,
+                                          uint32_t low[STRIDE - 1][EACH / 4])
+{
+    if constexpr (STRIDE == 2) {
+        const uint32_t a = e.word[2 * q], b = e.word[2 * q + 1];
+        low[0][q] = __byte_perm((a & 0x007f007fu) | (a >> 8 & 0x00800080u),
+                                (b & 0x007f007fu) | (b >> 8 & 0x00800080u), 0x6420);
+    } else {
+        uint32_t rest[4];
+#pragma unroll
+        for (uint32_t i = 0; i < 4; i++)
+            rest[i] = ebb_exponents_rest(e.at(4 * q + i), STRIDE);
+#pragma unroll
+        for (int p = 0; p + 1 < STRIDE; p++)
+            low[p][q] = plane_of(rest[0], rest[1], rest[2], rest[3], p);
+    }
+}
+
+template <int STRIDE>
+__device__ __forceinline__ void code(const elements<STRIDE> &e, uint32_t count, uint32_t most,
+                                     uint32_t bits, coded<STRIDE> *ret)
+{
     const uint32_t escape = (1u << bits) - 1;
-    struct coded<STRIDE> r;
-    uint32_t rest[EACH];
+    coded<STRIDE> &r = *ret;
     r.codes[0] = r.codes[1] = 0;
     r.escapes = 0;
 #pragma unroll
@@ -179,35 +194,26 @@ __device__ __forceinline__ struct coded<STRIDE> code(const struct elements<STRID
         r.codes[k / 8] |= (uint64_t)pair << (k % 8 * bits);
     }
 #pragma unroll
-    for (uint32_t k = 0; k < EACH; k++)
-        rest[k] = ebb_exponents_rest(e.at(k), STRIDE);
-#pragma unroll
-    for (uint32_t q = 0; q < EACH / 4; q++) {
-#pragma unroll
-        for (int p = 0; p + 1 < STRIDE; p++)
-            r.low[p][q] =
-                plane_of(rest[4 * q], rest[4 * q + 1], rest[4 * q + 2], rest[4 * q + 3], p);
-    }
-    return r;
+    for (uint32_t q = 0; q < EACH / 4; q++)
+        split_low(e, q, r.low);
 }
 
-__device__ __forceinline__ uint32_t
-elements_of(size_t first, size_t elements)
+__device__ __forceinline__ uint32_t elements_of(size_t first, size_t elements)
 {
     return first >= elements ? 0 : elements - first < EACH ? (uint32_t)(elements - first) : EACH;
 }
 
-template <int STRIDE>
+template <int STRIDE, uint32_t bits>
 __global__ void __launch_bounds__(THREADS)
-    pack(const uint8_t *data, size_t element_count, uint32_t bits, struct ebb_exponents_layout l,
-         uint8_t *out, uint8_t *escaped)
+    pack(const uint8_t *data, size_t element_count, struct ebb_exponents_layout l, uint8_t *out,
+         uint8_t *escaped)
 {
     __shared__ uint32_t warp_most[THREADS / 32], warp_sums[THREADS / 32];
     __shared__ uint32_t words[7 * BLOCK / 32];
     const size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x * EACH;
     const uint32_t count = elements_of(first, element_count);
-    EBB_USUAL(count == EACH && bits == 4 && first < l.low_pitch);
-    const struct elements<STRIDE> own = load<STRIDE>(data, first, count);
+    EBB_USUAL(count == EACH && first < l.low_pitch);
+    const elements<STRIDE> own = load<STRIDE>(data, first, count);
     const uint32_t own_most = __reduce_max_sync(FULL, greatest_exponent(own));
     if (threadIdx.x % 32 == 0)
         warp_most[threadIdx.x / 32] = own_most;
@@ -216,7 +222,8 @@ __global__ void __launch_bounds__(THREADS)
     for (uint32_t w = 0; w < THREADS / 32; w++)
         most = max(most, warp_most[w]);
 
-    const struct coded<STRIDE> c = code(own, count, most, bits);
+    coded<STRIDE> c;
+    code(own, count, most, bits, &c);
     /* 8 bits times `bits` and as many more: half-words of the thread's own. */
     const uint64_t low = c.codes[0] | c.codes[1] << (8 * bits),
                    high = c.codes[1] >> (64 - 8 * bits);
@@ -283,17 +290,16 @@ __global__ void __launch_bounds__(GATHERERS)
         out[offsets[block] + i] = escaped[(size_t)block * BLOCK + i];
 }
 
-template <int STRIDE>
+template <int STRIDE, uint32_t bits>
 __global__ void __launch_bounds__(THREADS)
-    unpack(const uint8_t *packed, size_t element_count, uint32_t bits,
-           struct ebb_exponents_layout l, uint64_t escape_bytes, const uint64_t *offsets,
-           uint8_t *data)
+    unpack(const uint8_t *packed, size_t element_count, struct ebb_exponents_layout l,
+           uint64_t escape_bytes, const uint64_t *offsets, uint8_t *data)
 {
     __shared__ uint32_t warp_sums[THREADS / 32];
     const size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x * EACH;
     const uint32_t count = elements_of(first, element_count), escape = (1u << bits) - 1,
                    most = packed[l.most + blockIdx.x];
-    EBB_USUAL(count == EACH && bits == 4 && first < l.low_pitch);
+    EBB_USUAL(count == EACH && first < l.low_pitch);
     const uint16_t *half = (const uint16_t *)(const void *)(packed + l.codes) +
                            (size_t)blockIdx.x * 64 * bits + threadIdx.x * bits;
     uint64_t low_codes = 0, high_codes = 0;
@@ -323,11 +329,7 @@ __global__ void __launch_bounds__(THREADS)
     uint32_t all, before = escapes_before(own_escapes, warp_sums, &all);
     const uint8_t *escapes = packed + l.escapes;
     uint64_t next = offsets[blockIdx.x] + before;
-    struct elements<STRIDE> element = {
-        {
-            0
-        }
-    };
+    elements<STRIDE> element = {{0}};
 #pragma unroll
     for (uint32_t k = 0; k < EACH; k++) {
         const uint32_t code = (uint32_t)(codes[k / 8] >> (k % 8 * bits)) & escape;
@@ -353,6 +355,21 @@ bool fits(const void *data, size_t elements, unsigned stride, unsigned bits, con
 }
 } // namespace
 
+/* A kernel of its own for each stride and number of bits: shifts are then by constants. */
+#define KIND(kernel, STRIDE, BITS, grid, stream, ...)                                              \
+    if (stride == STRIDE && bits == BITS)                                                          \
+        EBB_LAUNCH((kernel<STRIDE, BITS>), grid, THREADS, stream, __VA_ARGS__);
+#define KINDS(kernel, STRIDE, grid, stream, ...)                                                   \
+    KIND(kernel, STRIDE, 2, grid, stream, __VA_ARGS__)                                             \
+    KIND(kernel, STRIDE, 3, grid, stream, __VA_ARGS__)                                             \
+    KIND(kernel, STRIDE, 4, grid, stream, __VA_ARGS__)                                             \
+    KIND(kernel, STRIDE, 5, grid, stream, __VA_ARGS__)                                             \
+    KIND(kernel, STRIDE, 6, grid, stream, __VA_ARGS__)                                             \
+    KIND(kernel, STRIDE, 7, grid, stream, __VA_ARGS__)
+#define FOR_EACH_KIND(kernel, grid, stream, ...)                                                   \
+    KINDS(kernel, 2, grid, stream, __VA_ARGS__)                                                    \
+    KINDS(kernel, 4, grid, stream, __VA_ARGS__)
+
 size_t ebb_kernels_exponents_bound(size_t elements, unsigned stride, unsigned bits)
 {
     return (size_t)ebb_exponents_layout(elements, stride, bits).escapes + elements;
@@ -376,12 +393,10 @@ int ebb_kernels_exponents_pack(const void *data, size_t elements, unsigned strid
     uint8_t *packed = (uint8_t *)out, *escaped = (uint8_t *)workspace;
     uint64_t *offsets = (uint64_t *)(void *)(escaped + l.blocks * BLOCK);
     const uint16_t *counts = (const uint16_t *)(const void *)(packed + l.counts);
-    if (l.blocks > 0 && stride == 2)
-        EBB_LAUNCH((pack<2>), (unsigned)l.blocks, THREADS, stream, (const uint8_t *)data, elements,
-                   bits, l, packed, escaped);
-    else if (l.blocks > 0)
-        EBB_LAUNCH((pack<4>), (unsigned)l.blocks, THREADS, stream, (const uint8_t *)data, elements,
-                   bits, l, packed, escaped);
+    if (l.blocks > 0) {
+        FOR_EACH_KIND(pack, (unsigned)l.blocks, stream, (const uint8_t *)data, elements, l, packed,
+                      escaped)
+    }
     uint64_t *total = ebb_scan::queue(counts, (size_t)l.blocks, offsets, stream);
     EBB_LAUNCH(finish, 1, 64, stream, packed, elements, stride, bits, l, total, ret_bytes);
     if (l.blocks > 0)
@@ -406,11 +421,7 @@ int ebb_kernels_exponents_unpack(const void *packed, size_t packed_bytes, size_t
     uint64_t *offsets = (uint64_t *)workspace;
     ebb_scan::queue((const uint16_t *)(const void *)(from + l.counts), (size_t)l.blocks, offsets,
                     stream);
-    if (stride == 2)
-        EBB_LAUNCH((unpack<2>), (unsigned)l.blocks, THREADS, stream, from, elements, bits, l,
-                   escape_bytes, offsets, (uint8_t *)data);
-    else
-        EBB_LAUNCH((unpack<4>), (unsigned)l.blocks, THREADS, stream, from, elements, bits, l,
-                   escape_bytes, offsets, (uint8_t *)data);
+    FOR_EACH_KIND(unpack, (unsigned)l.blocks, stream, from, elements, l, escape_bytes, offsets,
+                  (uint8_t *)data)
     return ebb_launched();
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 /* Where the linker puts what is static and zero: among it the kernels' shared memory. */
@@ -130,6 +131,7 @@ bool counting;
 std::vector<ebb_watch_counts> counts;
 std::vector<event> events;
 std::unordered_map<uint64_t, uint32_t> visits;
+std::unordered_set<uintptr_t> touched[2]; /* sectors read, written, by this launch */
 
 ebb_watch_counts &counts_of(const char *name)
 {
@@ -146,6 +148,8 @@ void count_access(uintptr_t at, unsigned bytes, bool write, const void *pc)
 {
     const uint16_t thread = ebb_watch_place.thread;
     const uint64_t key = ((uint64_t)(uintptr_t)pc << 11) ^ thread ^ (write ? 1024 : 0);
+    for (uintptr_t sector = at / 32; sector <= (at + bytes - 1) / 32; sector++)
+        touched[write].insert(sector);
     events.push_back(event{(uint16_t)(thread / 32), write, visits[key]++, pc, at, bytes});
 }
 
@@ -217,6 +221,12 @@ void ebb_watch_launch_begins(const char *name)
 void ebb_watch_launch_ends(void)
 {
     running = false;
+    if (!counting)
+        return;
+    counts_of(kernel).read_once += touched[0].size();
+    counts_of(kernel).written_once += touched[1].size();
+    touched[0].clear();
+    touched[1].clear();
 }
 
 void ebb_watch_block_begins(void)

@@ -47,6 +47,9 @@ struct ebb_watch_counts {
     uint64_t launches, threads;
     uint64_t read_bytes, read_requests, read_sectors;
     uint64_t written_bytes, write_requests, write_sectors;
+    uint64_t read_once,
+        written_once; /* sectors, each counted once a launch: what memory moves where a
+                         cache holds what a launch uses, and nothing from before it */
     uint64_t shared_accesses, shared_atomics, atomics;
 };
 void ebb_watch_count(int on); /* also forgets what was counted */
