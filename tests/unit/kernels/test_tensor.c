@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernels/cpu.h"
 #include "kernels/tensor/tensor.h"
@@ -481,6 +483,57 @@ static void more_than_two_to_the_31_elements_come_back(void **state)
     free(back);
 }
 
+/* `bytes` of which each `block` is the same memory. */
+static uint8_t *repeated(const uint8_t *from, size_t block, size_t bytes)
+{
+    int fd = memfd_create("ebb-test", 0);
+    assert_true(fd >= 0 && write(fd, from, block) == (ssize_t)block);
+    uint8_t *all = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(all != MAP_FAILED);
+    for (size_t at = 0; at < bytes; at += block)
+        assert_true(mmap(all + at, bytes - at < block ? bytes - at : block, PROT_READ,
+                         MAP_SHARED | MAP_FIXED, fd, 0) == all + at);
+    assert_int_equal(close(fd), 0);
+    return all;
+}
+
+/* As many against a base, by the method of steps: two arrays of 4 GiB in 16 MiB of memory each. */
+static void more_than_two_to_the_31_steps_come_back(void **state)
+{
+    (void)state;
+    if (getenv("EBB_TEST_HUGE") == NULL)
+        skip();
+    enum { COLUMNS = 4096, ROWS = 2048, N = ROWS * COLUMNS };
+    size_t rows = ((size_t)1 << 31) / COLUMNS + 3, n = rows * COLUMNS, block = 2 * (size_t)N;
+    float *x = malloc(4 * N), *y = malloc(4 * N);
+    uint16_t *part = malloc(block);
+    uint64_t seed = 14;
+    train(&seed, ROWS, COLUMNS, x, y);
+    for (size_t i = 0; i < N; i++)
+        part[i] = to_bf16(x[i]);
+    uint8_t *base = repeated((uint8_t *)part, block, 2 * n);
+    for (size_t i = 0; i < N; i++)
+        part[i] = to_bf16(y[i]);
+    uint8_t *data = repeated((uint8_t *)part, block, 2 * n);
+    free(x);
+    free(y);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer blob = {0};
+    struct ebb_tensor_input in = {
+        .data = data, .elements = n, .columns = COLUMNS, .dtype = EBB_DTYPE_BF16, .base = base};
+    struct ebb_tensor_info info;
+    assert_int_equal(ebb_tensor_encode(&in, EBB_TENSOR_FAST, &blob, NULL), 0);
+    assert_int_equal(ebb_tensor_read_info(blob.data, blob.len, &info, NULL), 0);
+    assert_int_equal(info.method, EBB_TENSOR_STEP);
+    assert_true(info.elements == n);
+    uint8_t *back = malloc(2 * n);
+    assert_int_equal(ebb_tensor_decode(blob.data, blob.len, base, 2 * n, back, 2 * n, NULL), 0);
+    assert_true(memcmp(data, back, 2 * n) == 0);
+    free(back);
+    free(part);
+    assert_int_equal(munmap(data, 2 * n), 0);
+    assert_int_equal(munmap(base, 2 * n), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +550,7 @@ int main(void)
         cmocka_unit_test(decoding_in_place_of_the_base_is_right),
         cmocka_unit_test(a_later_version_is_refused_as_such),
         cmocka_unit_test(more_than_two_to_the_31_elements_come_back),
+        cmocka_unit_test(more_than_two_to_the_31_steps_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
