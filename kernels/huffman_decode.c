@@ -24,6 +24,8 @@
 /* What a round of AT_ONCE entries may write, rounded up: each stores eight bytes. */
 #define ROOM (AT_ONCE * SYMBOLS + 8)
 
+#define FEW 2048
+
 enum { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
 
 /* A symbol's code: its highest bits of `position`, out of BITS. */
@@ -375,15 +377,21 @@ INLINE bool run_out(struct stream *s, const uint16_t one[TABLE])
     return s->out == s->end && left == 0;
 }
 
-INLINE bool run_any(struct stream streams[STREAMS], struct tables *t)
+/* n symbols in all: of few, the larger table would take longer than they do. */
+INLINE bool run_any(struct stream streams[STREAMS], struct tables *t, size_t n)
 {
+    bool ended = true;
     make_one(t);
+    if (n < FEW) {
+        for (unsigned k = 0; k < STREAMS; k++)
+            ended &= run_out(&streams[k], t->one);
+        return ended;
+    }
     if (t->shortest > 1)
         make_many(t);
     else
         make_some(t);
     run_four(streams, t->many + TABLE);
-    bool ended = true;
     for (unsigned k = 0; k < STREAMS; k++) {
         run_one(&streams[k], t->many + TABLE);
         ended &= run_out(&streams[k], t->one);
@@ -391,25 +399,25 @@ INLINE bool run_any(struct stream streams[STREAMS], struct tables *t)
     return ended;
 }
 
-static bool run_reference(struct stream streams[STREAMS], struct tables *t)
+static bool run_reference(struct stream streams[STREAMS], struct tables *t, size_t n)
 {
-    return run_any(streams, t);
+    return run_any(streams, t, n);
 }
 
 #if defined(__x86_64__)
-EBB_TARGET_AVX2 static bool run_bmi2(struct stream streams[STREAMS], struct tables *t)
+EBB_TARGET_AVX2 static bool run_bmi2(struct stream streams[STREAMS], struct tables *t, size_t n)
 {
-    return run_any(streams, t);
+    return run_any(streams, t, n);
 }
 #endif
 
-static bool run(struct stream streams[STREAMS], struct tables *t)
+static bool run(struct stream streams[STREAMS], struct tables *t, size_t n)
 {
 #if defined(__x86_64__)
     if (ebb_cpu_level() >= EBB_CPU_AVX2)
-        return run_bmi2(streams, t);
+        return run_bmi2(streams, t, n);
 #endif
-    return run_reference(streams, t);
+    return run_reference(streams, t, n);
 }
 
 /* ---- frames ---- */
@@ -443,7 +451,7 @@ static bool read_block(const uint8_t *in, size_t len, uint8_t *out, size_t n)
             return false;
         at += size;
     }
-    return run(streams, &tables);
+    return run(streams, &tables, n);
 }
 
 static bool read_frame(const uint8_t *in, size_t len, uint8_t *out, size_t out_len)

@@ -19,10 +19,10 @@ struct sample {
     uint64_t *data, *base;
 };
 
-/* An eighth of the elements, in runs from all over; all of a small tensor. */
+/* A sixteenth of the elements, in runs from all over; all of a small tensor. */
 static size_t sample_size(const struct ebb_tensor_array *a)
 {
-    size_t n = a->elements / 8 / RUNS * RUNS;
+    size_t n = a->elements / 16 / RUNS * RUNS;
     if (a->elements <= RUN)
         return a->elements;
     return n < RUN ? RUN : n > SAMPLE ? SAMPLE : n;
@@ -106,7 +106,7 @@ static double delta_bits(const struct ebb_tensor_array *a, const struct sample *
     bool is_float = ebb_dtype_is_float(a->dtype);
     unsigned fraction = ebb_dtype_fraction_bits(a->dtype);
     uint64_t mask = low_bits(s->width), magnitude = mask >> 1;
-    double bits = 0;
+    uint64_t raw_bits = 0;
     for (size_t i = 0; i < s->n; i++) {
         uint64_t x = s->data[i], y = s->base[i];
         size_t context = is_float ? (y & magnitude) >> fraction & (CONTEXTS - 1) : 0;
@@ -118,8 +118,9 @@ static double delta_bits(const struct ebb_tensor_array *a, const struct sample *
         uint64_t size = d > magnitude ? (0 - d) & mask : d;
         unsigned raw = 61 - (unsigned)__builtin_clzll(size | 7);
         counts[context * TOKENS + ((size >> raw) + 4 * raw)]++;
-        bits += raw + (size != 0);
+        raw_bits += raw + (size != 0);
     }
+    double bits = (double)raw_bits;
     for (size_t c = 0; c < CONTEXTS; c++)
         bits += entropy_bits(counts + c * TOKENS, TOKENS);
     return bits;

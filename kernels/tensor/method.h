@@ -55,6 +55,7 @@ int ebb_tensor_scale_encode(const struct ebb_tensor_array *a, struct ebb_buffer 
 int ebb_tensor_scale_decode(const struct ebb_tensor_array *a, struct ebb_tensor_body *body,
                             uint8_t *out, struct ebb_error *err);
 
+/* 1: nothing is foretold, and nothing was appended. */
 int ebb_tensor_step_encode(const struct ebb_tensor_array *a, struct ebb_buffer *out,
                            struct ebb_error *err);
 int ebb_tensor_step_decode(const struct ebb_tensor_array *a, struct ebb_tensor_body *body,

@@ -5,9 +5,9 @@
  *                u and v: a block each, signed bytes zigzagged, one component after another
  *                origin (zigzag varint), logarithms of rows, of columns: a block each
  *                then for each segment of 32 chunks of 65,536 elements:
+ *                  for each chunk a stored block of low bits, a stored block of far elements
  *                  first, last (1 byte each), a block of the tables' frequencies
  *                  for each chunk a stored block of coded symbols (mixed.h)
- *                  for each chunk a stored block of low bits, a stored block of far elements
  *     expected   keep * base + 2^exponent * sum(u v), in single precision, rounded to the type;
  *                the base itself where that is infinite or no number
  *     class      (origin + row + column - 4 * exponent of what is expected) >> 1, within bounds:
@@ -60,7 +60,11 @@
     target static void expect_##suffix(const struct step_run *r, enum ebb_dtype dtype,             \
                                        int32_t *expected)                                          \
     {                                                                                              \
-        BY_DTYPE(expect_any(r, type, expected));                                                   \
+        for (size_t at = 0; at < r->n; at += EBB_STEP_BLOCK) {                                     \
+            float p[EBB_STEP_BLOCK];                                                               \
+            products_##suffix(r, at, p);                                                           \
+            BY_DTYPE(expect_any(r, at, p, type, expected));                                        \
+        }                                                                                          \
     }                                                                                              \
     target static void classify_##suffix(const struct step_run *r, enum ebb_dtype dtype,           \
                                          int32_t first, int32_t last, const int32_t *expected,     \
@@ -84,7 +88,9 @@
         int64_t sum = 0;                                                                           \
         BY_DTYPE(sum = logs_any(data, n, type, expected, logs));                                   \
         return sum;                                                                                \
-    }                                                                                              \
+    }
+
+#define DEFINE_BITS(suffix, target)                                                                \
     target static void put_##suffix(const struct step_piece *c, size_t n, enum ebb_dtype dtype,    \
                                     struct ebb_bit_writer *w)                                      \
     {                                                                                              \
@@ -99,9 +105,30 @@
     }
 
 DEFINE_TARGET(reference, )
+DEFINE_BITS(reference, )
 #if defined(__x86_64__)
 DEFINE_TARGET(avx2, EBB_TARGET_AVX2)
+DEFINE_BITS(avx2, EBB_TARGET_AVX2)
 DEFINE_TARGET(avx512, EBB_TARGET_AVX512)
+
+EBB_TARGET_AVX512 static void put_avx512(const struct step_piece *c, size_t n, enum ebb_dtype dtype,
+                                         struct ebb_bit_writer *w)
+{
+    uint64_t masks[PIECE / 2 + 1];
+    BY_DTYPE(step_masks(c->low, n, type, masks));
+    put_words(c->bits, masks, (n + step_group(dtype) - 1) / step_group(dtype), w);
+}
+
+EBB_TARGET_AVX512 static uint64_t get_avx512(const uint8_t *in, uint64_t at, uint64_t end,
+                                             const struct step_piece *c, size_t n,
+                                             enum ebb_dtype dtype)
+{
+    uint64_t masks[PIECE / 2 + 1];
+    if (!step_has_bits(c->low, n, at, end))
+        return end + 1;
+    BY_DTYPE(step_masks(c->low, n, type, masks));
+    return get_words(in, at, masks, (n + step_group(dtype) - 1) / step_group(dtype), c->bits);
+}
 #endif
 
 static const struct routines {
@@ -157,9 +184,11 @@ void ebb_step_model_clean_up(struct ebb_step_model *m)
 
 void ebb_step_model_set_factors(struct ebb_step_model *m)
 {
-    for (unsigned k = 0; k < m->rank; k++)
+    for (unsigned k = 0; k < m->rank; k++) {
+        int16_t *to = m->factors + 2 * (k / 2 * m->stride) + k % 2;
         for (size_t j = 0; j < m->columns; j++)
-            m->factors[k * m->stride + j] = (float)m->v[k * m->columns + j];
+            to[2 * j] = m->v[k * m->columns + j];
+    }
 }
 
 /* The run of at most `n` elements at `i`, all of one row. `base`: they themselves. */
@@ -171,23 +200,23 @@ static struct step_run run_at(const struct ebb_step_model *m, size_t i, size_t n
                          .n = m->columns - first < n ? m->columns - first : n,
                          .keep = m->keep,
                          .scale = step_bits_to_float((uint32_t)(m->exponent + 127) << 23),
-                         .rank = m->rank,
-                         .v = m->factors + first,
+                         .pairs = (m->rank + 1) / 2,
+                         .v = m->factors + 2 * first,
                          .stride = m->stride,
                          .row = m->origin + m->row[row],
                          .column = m->column + first};
     if (m->exponent < -126)
         r.scale = step_bits_to_float(1U << (m->exponent + 149));
     for (unsigned k = 0; k < m->rank; k++)
-        r.u[k] = (float)m->u[k * m->rows + row];
+        r.u[k] = m->u[k * m->rows + row];
     return r;
 }
 
 /* ---- scales ---- */
 
-/* Rows that are looked at whole, at most, and of the others every so many blocks of columns. */
-#define WHOLE_ROWS  ((size_t)1024)
-#define BLOCKS_STEP 4
+/* So many rows at least are looked at whole, and so many columns at least of the others. */
+#define WHOLE_ROWS   ((size_t)128)
+#define SOME_COLUMNS ((size_t)128)
 
 struct scales {
     const struct ebb_tensor_array *a;
@@ -227,7 +256,7 @@ static int32_t whole_row(struct scales *s, size_t row)
 static int32_t part_of_row(struct scales *s, size_t row)
 {
     size_t columns = s->m->columns, used = 0;
-    size_t step = columns >= BLOCKS_STEP * EBB_STEP_BLOCK ? BLOCKS_STEP : 1;
+    size_t step = columns < 2 * SOME_COLUMNS ? 1 : columns / SOME_COLUMNS;
     int64_t sum = 0;
     for (size_t j = 0; j < columns; j += step * EBB_STEP_BLOCK) {
         size_t n = columns - j < EBB_STEP_BLOCK ? columns - j : EBB_STEP_BLOCK;
@@ -268,7 +297,7 @@ static bool find_scales(const struct ebb_tensor_array *a, struct ebb_step_model 
                        .columns = columns,
                        .row = words + 2 * CHUNK,
                        .column = words + 2 * CHUNK + m->rows};
-    size_t step = m->rows < 64 ? 1 : m->rows / WHOLE_ROWS + 4;
+    size_t step = m->rows < 2 * WHOLE_ROWS ? 1 : m->rows / WHOLE_ROWS;
     int64_t total = 0, used = 0;
     m->origin = 0;
     memset(m->row, 0, m->rows);
@@ -342,7 +371,7 @@ static bool take_room(const struct ebb_tensor_array *a, size_t held, struct room
                            SLACK) != 0)
         return false;
     r->piece.expected = (int32_t *)(void *)r->all;
-    r->piece.bits = (uint32_t *)(void *)(r->all + 4 * PIECE);
+    r->piece.bits = r->all + 4 * PIECE;
     r->piece.low = r->all + 8 * PIECE;
     r->swapped_data = r->all + 9 * PIECE;
     r->swapped_base = r->swapped_data + PIECE * a->stride;
@@ -382,11 +411,25 @@ static void look_at(const struct ebb_tensor_array *a, const struct ebb_step_mode
 
 typedef uint32_t counts[TABLES][256];
 
-/* A chunk's symbols and contexts to their place in the segment, its bits and far elements to
- * `later`. */
+static void count_symbols(const struct step_piece *c, size_t n, counts count)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t contexts, symbols;
+        memcpy(&contexts, c->context + i, sizeof contexts);
+        memcpy(&symbols, c->symbol + i, sizeof symbols);
+        for (unsigned k = 0; k < 64; k += 8)
+            count[contexts >> k & 255][symbols >> k & 255]++;
+    }
+    for (; i < n; i++)
+        count[c->context[i]][c->symbol[i]]++;
+}
+
+/* A chunk's symbols and contexts to their place in the segment, its bits and far elements to `out`.
+ */
 static void write_chunk(const struct ebb_tensor_array *a, const struct ebb_step_model *m, size_t at,
                         size_t n, struct room *room, size_t place, counts count,
-                        struct ebb_buffer *later)
+                        struct ebb_buffer *out)
 {
     const struct routines *with = &routines[ebb_cpu_level()];
     struct ebb_bit_writer bits = {.out = room->raw};
@@ -402,12 +445,11 @@ static void write_chunk(const struct ebb_tensor_array *a, const struct ebb_step_
         with->part(data, part, a->dtype, &c);
         with->put(&c, part, a->dtype, &bits);
         far += collect_far(c.symbol, part, data, a->stride, room->far + far);
-        for (size_t i = 0; i < part; i++)
-            count[c.context[i]][c.symbol[i]]++;
+        count_symbols(&c, part, count);
     }
     uint8_t *end = ebb_bits_end(&bits);
-    ebb_entropy_store(room->raw, (size_t)(end - room->raw), later);
-    ebb_entropy_store(room->far, far, later);
+    ebb_entropy_store(room->raw, (size_t)(end - room->raw), out);
+    ebb_entropy_store(room->far, far, out);
 }
 
 static uint64_t total_of(const uint32_t count[256])
@@ -480,15 +522,13 @@ static void clamp_contexts(uint8_t *contexts, size_t n, uint8_t first, uint8_t l
 }
 
 static void write_segment(const struct ebb_tensor_array *a, const struct ebb_step_model *m,
-                          size_t at, size_t n, struct room *room, struct ebb_buffer *later,
-                          struct ebb_buffer *out)
+                          size_t at, size_t n, struct room *room, struct ebb_buffer *out)
 {
     counts count = {{0}};
     uint32_t steps[TABLES * 256];
     uint8_t first, last;
-    ebb_buffer_reset(later);
     for (size_t i = 0; i < n; i += CHUNK)
-        write_chunk(a, m, at + i, n - i < CHUNK ? n - i : CHUNK, room, i, count, later);
+        write_chunk(a, m, at + i, n - i < CHUNK ? n - i : CHUNK, room, i, count, out);
     choose_tables(count, &first, &last);
     put_tables(count, first, last, a->level, steps, out);
     clamp_contexts(room->contexts, n, first, last);
@@ -498,7 +538,6 @@ static void write_segment(const struct ebb_tensor_array *a, const struct ebb_ste
                              steps, room->coded, room->coded_bytes);
         ebb_entropy_store(coded, (size_t)(room->coded + room->coded_bytes - coded), out);
     }
-    ebb_buffer_append(out, later->data, later->len);
 }
 
 int ebb_tensor_step_encode(const struct ebb_tensor_array *a, struct ebb_buffer *out,
@@ -506,7 +545,6 @@ int ebb_tensor_step_encode(const struct ebb_tensor_array *a, struct ebb_buffer *
 {
     EBB_AUTO(ebb_step_model_clean_up)
     struct ebb_step_model m = {.rows = a->elements / a->columns, .columns = a->columns};
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer later = {0};
     struct room room = {0};
     size_t segment = a->elements < SEGMENT * CHUNK ? a->elements : SEGMENT * CHUNK;
     if (!ebb_step_model_take(&m) || !ebb_step_fit(a, &m) || !take_room(a, segment, &room))
@@ -516,12 +554,14 @@ int ebb_tensor_step_encode(const struct ebb_tensor_array *a, struct ebb_buffer *
     size_t most = m.rows > m.columns ? m.rows : m.columns;
     EBB_AUTO_FREE uint8_t *scratch = malloc(most * EBB_STEP_RANK);
     ebb_step_model_set_factors(&m);
+    if (m.rank == 0 && m.keep == 1)
+        return 1;
     if (scratch == NULL || !find_scales(a, &m))
         return ebb_tensor_no_memory(err, most * EBB_STEP_RANK);
     put_model(&m, a->level, scratch, out);
     for (size_t at = 0; at < a->elements; at += segment)
         write_segment(a, &m, at, a->elements - at < segment ? a->elements - at : segment, &room,
-                      &later, out);
+                      out);
     return 0;
 }
 
@@ -665,38 +705,35 @@ struct reading {
     const struct room *room;
     uint32_t *slots;
     uint8_t ends[2];
-    struct {
-        const uint8_t *bytes;
-        size_t len;
-    } coded[SEGMENT];
+    /* What is left of each chunk's strings. */
+    struct strings {
+        struct ebb_mixed_decoder symbols;
+        const uint8_t *bits, *far;
+        uint64_t bit, bit_end;
+        size_t far_left;
+    } chunks[SEGMENT];
 };
 
-/* What is left of a chunk's strings. */
-struct strings {
-    struct ebb_mixed_decoder symbols;
-    const uint8_t *bits, *far;
-    uint64_t bit, bit_end;
-    size_t far_left;
-};
-
-static int open_strings(const struct reading *r, struct ebb_tensor_body *body, size_t which,
-                        size_t n, struct strings *s, struct ebb_error *err)
+/* Symbols stand behind all bits, so that a reader of bits touches nothing past the blob. */
+static int open_bits(struct ebb_tensor_body *body, struct strings *s, struct ebb_error *err)
 {
     size_t len = 0;
     int rc = ebb_tensor_body_stored(body, &s->bits, &len, err);
-    if (rc == 0 && len > n * r->a->stride)
-        rc = ebb_error_set(err, EBB_ERR_CORRUPT, "steps: more bits than they can have");
-    if (rc == 0 && body->len < SLACK) {
-        memcpy(r->room->raw, s->bits, len);
-        s->bits = r->room->raw;
-    }
-    s->bit = 0;
-    s->bit_end = 8 * (uint64_t)len;
     if (rc == 0)
         rc = ebb_tensor_body_stored(body, &s->far, &s->far_left, err);
-    if (rc == 0 && !ebb_mixed_decoder_init(&s->symbols, r->coded[which].bytes, r->coded[which].len))
+    if (rc == 0 && body->len < SLACK)
         rc = symbols_damaged(err);
+    s->bit = 0;
+    s->bit_end = 8 * (uint64_t)len;
     return rc;
+}
+
+static int open_symbols(struct ebb_tensor_body *body, struct strings *s, struct ebb_error *err)
+{
+    const uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = ebb_tensor_body_stored(body, &bytes, &len, err);
+    return rc == 0 && !ebb_mixed_decoder_init(&s->symbols, bytes, len) ? symbols_damaged(err) : rc;
 }
 
 static int read_piece(const struct reading *r, struct strings *s, size_t at, size_t n, uint8_t *out,
@@ -721,15 +758,14 @@ static int read_piece(const struct reading *r, struct strings *s, size_t at, siz
     return rc;
 }
 
-static int read_chunk(const struct reading *r, struct ebb_tensor_body *body, size_t at, size_t n,
-                      size_t which, uint8_t *out, struct ebb_error *err)
+static int read_chunk(const struct reading *r, struct strings *s, size_t at, size_t n, uint8_t *out,
+                      struct ebb_error *err)
 {
-    struct strings s;
-    int rc = open_strings(r, body, which, n, &s, err);
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i += PIECE)
-        rc = read_piece(r, &s, at + i, n - i < PIECE ? n - i : PIECE, out + i * r->a->stride, err);
+        rc = read_piece(r, s, at + i, n - i < PIECE ? n - i : PIECE, out + i * r->a->stride, err);
     if (rc == 0 &&
-        (s.far_left != 0 || s.bit_end - s.bit > 7 || !ebb_mixed_decoder_done(&s.symbols)))
+        (s->far_left != 0 || s->bit_end - s->bit > 7 || !ebb_mixed_decoder_done(&s->symbols)))
         return symbols_damaged(err);
     return rc;
 }
@@ -737,13 +773,17 @@ static int read_chunk(const struct reading *r, struct ebb_tensor_body *body, siz
 static int read_segment(struct reading *r, struct ebb_tensor_body *body, size_t at, size_t n,
                         uint8_t *out, struct ebb_error *err)
 {
-    int rc = read_tables(body, r->ends, r->slots, err);
-    for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
-        rc =
-            ebb_tensor_body_stored(body, &r->coded[i / CHUNK].bytes, &r->coded[i / CHUNK].len, err);
-    for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
-        rc = read_chunk(r, body, at + i, n - i < CHUNK ? n - i : CHUNK, i / CHUNK,
-                        out + i * r->a->stride, err);
+    int rc = 0;
+    size_t chunks = n / CHUNK + (n % CHUNK != 0);
+    for (size_t i = 0; rc == 0 && i < chunks; i++)
+        rc = open_bits(body, &r->chunks[i], err);
+    if (rc == 0)
+        rc = read_tables(body, r->ends, r->slots, err);
+    for (size_t i = 0; rc == 0 && i < chunks; i++)
+        rc = open_symbols(body, &r->chunks[i], err);
+    for (size_t i = 0, from = 0; rc == 0 && i < chunks; i++, from += CHUNK)
+        rc = read_chunk(r, &r->chunks[i], at + from, n - from < CHUNK ? n - from : CHUNK,
+                        out + from * r->a->stride, err);
     return rc;
 }
 

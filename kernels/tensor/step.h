@@ -23,7 +23,7 @@ struct ebb_step_model {
     int exponent;          /* products of u and v are in units of 2^exponent */
     float keep;            /* what is left of the base */
     int8_t *u, *v;         /* rank x rows, rank x columns */
-    float *factors;        /* v as floats, rank x stride */
+    int16_t *factors;      /* v, two components side by side: rank / 2 x stride x 2 */
     uint8_t *row, *column; /* logarithms of scale, above origin; column has room behind */
     int32_t origin;
 };
@@ -31,7 +31,7 @@ struct ebb_step_model {
 /* False: no memory; what was taken is freed by ebb_step_model_clean_up. */
 bool ebb_step_model_take(struct ebb_step_model *m);
 void ebb_step_model_clean_up(struct ebb_step_model *m);
-/* v as floats. */
+/* factors from v. */
 void ebb_step_model_set_factors(struct ebb_step_model *m);
 
 /* The least and the greatest exponent of a model. */

@@ -15,13 +15,14 @@
 #include "kernels/tensor/step_float.h"
 
 #define LANES EBB_STEP_RANK
-#define GROUP 4 /* rows that go together */
+#define GROUP 8 /* rows that go together */
 
 /* One in so many may be out of all proportion. */
 #define FEW ((size_t)64)
 
 #define SAMPLED_ROWS    ((size_t)512)
-#define DECAY_ROWS      ((size_t)256)
+#define DECAY_ROWS      ((size_t)128)
+#define SWEEPS          4
 #define SAMPLED_COLUMNS ((size_t)256)
 
 /* A group of rows' differences from what the base explains, in units in which they are about 1. */
@@ -71,10 +72,17 @@ INLINE void project_any(const float *d, size_t padded, const ebb_v16 *v, size_t 
 /* z[j] += sum over g of d[g][j] y[g] */
 INLINE void gather_any(const float *d, size_t padded, const ebb_v16 *y, size_t columns, ebb_v16 *z)
 {
-    const ebb_v16 y0 = y[0], y1 = y[1], y2 = y[2], y3 = y[3];
-    const float *d0 = d, *d1 = d + padded, *d2 = d1 + padded, *d3 = d2 + padded;
-    for (size_t j = 0; j < columns; j++)
-        z[j] += (d0[j] * y0 + d1[j] * y1) + (d2[j] * y2 + d3[j] * y3);
+    ebb_v16 row[GROUP];
+    for (unsigned g = 0; g < GROUP; g++)
+        row[g] = y[g];
+    for (size_t j = 0; j < columns; j++) {
+        ebb_v16 even = d[j] * row[0], odd = d[padded + j] * row[1];
+        for (unsigned g = 2; g < GROUP; g += 2) {
+            even += d[g * padded + j] * row[g];
+            odd += d[(g + 1) * padded + j] * row[g + 1];
+        }
+        z[j] += even + odd;
+    }
 }
 
 /* Squares, lane by lane. */
@@ -238,21 +246,19 @@ static void orthonormalise(ebb_v16 *x, size_t n)
     multiply(x, n, inverse);
 }
 
-/* Jacobi's rotations: eigenvalues on the diagonal of g, vectors in the columns of ret. */
+/* Jacobi's rotations: eigenvalues on the diagonal of g, vectors in the columns of ret, as near as
+ * it matters for which of them are worth keeping. */
 static void diagonalise(square g, square ret)
 {
     for (unsigned i = 0; i < LANES; i++)
         for (unsigned k = 0; k < LANES; k++)
             ret[i][k] = i == k;
-    bool changed = true;
-    for (unsigned sweep = 0; changed && sweep < 10; sweep++) {
-        changed = false;
+    for (unsigned sweep = 0; sweep < SWEEPS; sweep++)
         for (unsigned p = 0; p < LANES; p++)
             for (unsigned q = p + 1; q < LANES; q++) {
                 double off = g[p][q];
                 if (off * off <= 1e-9 * fabs(g[p][p] * g[q][q]) || off == 0)
                     continue;
-                changed = true;
                 double theta = (g[q][q] - g[p][p]) / (2 * off);
                 double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
                 double c = 1 / sqrt(t * t + 1), s = t * c;
@@ -271,44 +277,38 @@ static void diagonalise(square g, square ret)
                     ret[k][q] = s * x + c * y;
                 }
             }
-    }
 }
 
 /* ---- the subspace ---- */
 
-/* y = D v for the rows 0, step, 2 step, ... */
+/* For the rows 0, step, 2 step, ... at once: y = D v and z = D' y. */
 static void pass(const struct rows *r, size_t rows, size_t step, const ebb_v16 *v, ebb_v16 *y,
-                 ebb_v16 *energy)
+                 ebb_v16 *z, ebb_v16 *energy)
 {
     const struct routines *with = &routines[ebb_cpu_level()];
+    size_t columns = r->a->columns;
+    memset(z, 0, columns * sizeof *z);
     for (size_t i = 0; i * step < rows; i += GROUP) {
         load_group(r, i * step, step, rows);
-        with->project(r->d, r->padded, v, r->a->columns, y + i);
-        if (energy != NULL)
-            with->energy(r->d, GROUP * r->padded, energy);
-    }
-    size_t used = (rows + step - 1) / step;
-    memset(y + used, 0, GROUP * sizeof *y);
-}
-
-/* v = D' y */
-static void pass_back(const struct rows *r, size_t rows, size_t step, const ebb_v16 *y, ebb_v16 *v)
-{
-    memset(v, 0, r->a->columns * sizeof *v);
-    for (size_t i = 0; i * step < rows; i += GROUP) {
-        load_group(r, i * step, step, rows);
-        routines[ebb_cpu_level()].gather(r->d, r->padded, y + i, r->a->columns, v);
+        with->project(r->d, r->padded, v, columns, y + i);
+        with->gather(r->d, r->padded, y + i, columns, z);
+        with->energy(r->d, GROUP * r->padded, energy);
     }
 }
 
-/* One round: v to the space of D' D v, over every step-th row; y orthonormal, v = D' y. */
-static void refine(const struct rows *r, size_t rows, size_t step, ebb_v16 *v, ebb_v16 *y,
-                   ebb_v16 *energy)
+/* One round: v to the space of D' D v, over every step-th row; y orthonormal, v = D' y. What makes
+ * y orthonormal does so to D' y too, so that one pass does. */
+static void refine(const struct rows *r, size_t rows, size_t step, ebb_v16 *v, ebb_v16 *z,
+                   ebb_v16 *y, ebb_v16 *energy)
 {
+    square g, inverse = {{0}};
+    *energy = (ebb_v16){0};
     orthonormalise(v, r->a->columns);
-    pass(r, rows, step, v, y, energy);
-    orthonormalise(y, (rows + step - 1) / step);
-    pass_back(r, rows, step, y, v);
+    pass(r, rows, step, v, y, z, energy);
+    gram(y, (rows + step - 1) / step, g);
+    inverse_factor(g, inverse);
+    multiply(z, r->a->columns, inverse);
+    multiply(y, (rows + step - 1) / step, inverse);
 }
 
 static void start_anywhere(ebb_v16 *v, size_t columns)
@@ -363,10 +363,19 @@ static struct choice choose(const double *share, size_t rows, size_t columns)
     return best;
 }
 
-static int8_t whole(float x)
+/* Added to a small number, it leaves the nearest whole one in the lowest bits. */
+#define ROUND 0x1.8p23F
+
+/* Lane `lane` of n vectors, times `scale`, as whole numbers. */
+static void round_lane(const ebb_v16 *x, size_t n, unsigned lane, float scale, int8_t *out)
 {
-    x = x > 127 ? 127 : x < -127 ? -127 : x;
-    return (int8_t)(x < 0 ? x - 0.5F : x + 0.5F);
+    const float *at = (const float *)(const void *)x + lane;
+    for (size_t i = 0; i < n; i++) {
+        float y = at[i * LANES] * scale;
+        y = y > 127 ? 127 : y;
+        y = y < -127 ? -127 : y;
+        out[i] = (int8_t)(step_float_to_bits(y + ROUND) - step_float_to_bits(ROUND));
+    }
 }
 
 /* y and v have orthogonal lanes: y of length one, v of squared lengths `squares`. */
@@ -374,13 +383,10 @@ static void round_factors(struct ebb_step_model *m, const struct choice *c, cons
                           const ebb_v16 *v, const double *squares, const unsigned *order)
 {
     for (unsigned k = 0; k < c->rank; k++) {
-        unsigned lane = order[k];
-        float of_u = (float)(c->fineness[k] * sqrt((double)m->rows));
-        float of_v = (float)(c->fineness[k] * sqrt((double)m->columns / squares[lane]));
-        for (size_t i = 0; i < m->rows; i++)
-            m->u[k * m->rows + i] = whole(y[i][lane] * of_u);
-        for (size_t j = 0; j < m->columns; j++)
-            m->v[k * m->columns + j] = whole(v[j][lane] * of_v);
+        double of_u = c->fineness[k] * sqrt((double)m->rows);
+        double of_v = c->fineness[k] * sqrt((double)m->columns / squares[order[k]]);
+        round_lane(y, m->rows, order[k], (float)of_u, m->u + k * m->rows);
+        round_lane(v, m->columns, order[k], (float)of_v, m->v + k * m->columns);
     }
 }
 
@@ -515,10 +521,10 @@ bool ebb_step_fit(const struct ebb_tensor_array *a, struct ebb_step_model *m)
     EBB_AUTO_FREE struct moved *moved =
         malloc((rows < SAMPLED_ROWS ? rows : SAMPLED_ROWS) * sizeof *moved * 2);
     if (raw == NULL || moved == NULL || posix_memalign((void **)&d, 64, floats * sizeof *d) != 0 ||
-        posix_memalign((void **)&y, 64, (rows + a->columns + 2 * GROUP) * sizeof *y) != 0)
+        posix_memalign((void **)&y, 64, (rows + 2 * a->columns + 2 * GROUP) * sizeof *y) != 0)
         return false;
     memset(d, 0, floats * sizeof *d);
-    ebb_v16 *v = y + rows + 2 * GROUP, energy = {0};
+    ebb_v16 *v = y + rows + 2 * GROUP, *z = v + a->columns, energy = {0};
     m->rank = 0;
     m->exponent = 0;
     struct rows r = {.a = a, .padded = padded, .d = d, .raw = raw};
@@ -530,12 +536,12 @@ bool ebb_step_fit(const struct ebb_tensor_array *a, struct ebb_step_model *m)
     size_t part = rows / 4 < 64 ? 64 : rows / 4 > SAMPLED_ROWS ? SAMPLED_ROWS : rows / 4;
     size_t step = part < rows ? rows / part : 1;
     start_anywhere(v, a->columns);
-    refine(&r, rows, step, v, y, NULL);
-    refine(&r, rows, step, v, y, NULL);
-    refine(&r, rows, 1, v, y, &energy);
+    refine(&r, rows, step, v, z, y, &energy);
+    refine(&r, rows, step, z, v, y, &energy);
+    refine(&r, rows, 1, v, z, y, &energy);
     double total = 0;
     for (unsigned k = 0; k < LANES; k++)
         total += (double)energy[k];
-    keep_best(m, &r, y, v, total);
+    keep_best(m, &r, y, z, total);
     return true;
 }

@@ -3,8 +3,13 @@
 #define EBB_KERNELS_TENSOR_STEP_LANES_H
 
 #include "kernels/bits.h"
+#include "kernels/cpu.h"
 #include "kernels/tensor/step.h"
 #include "kernels/tensor/step_float.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 /* How far off an element is expected to be, in half octaves of its own units from 2^-3 on, is a
  * class. Of classes below NORMAL all bits are symbols; from there on a symbol is 2^low units, so
@@ -16,7 +21,7 @@
 struct step_piece {
     int32_t *expected;               /* ordered */
     uint8_t *low, *context, *symbol; /* low: the number of low bits */
-    uint32_t *bits;                  /* those bits */
+    uint8_t *bits;                   /* those bits, in words as wide as the elements */
 };
 
 INLINE int32_t step_low_most(enum ebb_dtype dtype)
@@ -24,46 +29,100 @@ INLINE int32_t step_low_most(enum ebb_dtype dtype)
     return (int32_t)step_fraction(dtype) - 2;
 }
 
+INLINE void step_store(uint8_t *at, uint32_t w, enum ebb_dtype dtype)
+{
+    uint16_t half = (uint16_t)w;
+    if (dtype == EBB_DTYPE_F32)
+        memcpy(at, &w, sizeof w);
+    else
+        memcpy(at, &half, sizeof half);
+}
+
 /* What the model makes of a run of n elements from column `first` on of a row. */
 struct step_run {
     const uint8_t *base;
     size_t n;
     float keep, scale;
-    unsigned rank;
-    float u[EBB_STEP_RANK];
-    const float *v; /* from `first` on, components `stride` apart */
+    unsigned pairs; /* of components */
+    int16_t u[EBB_STEP_RANK];
+    const int16_t *v; /* from `first` on, pairs 2 `stride` apart */
     size_t stride;
     int32_t row; /* with the origin */
     const uint8_t *column;
 };
 
-INLINE void expect_block(const struct step_run *r, size_t at, size_t n, enum ebb_dtype dtype,
-                         int32_t *restrict expected)
+/* Sums of products, exact: at most 16 of 127 * 127. */
+static void products_reference(const struct step_run *r, size_t at, float p[EBB_STEP_BLOCK])
 {
-    float p[EBB_STEP_BLOCK];
-    ebb_v16 sum[EBB_STEP_BLOCK / 16] = {{0}};
-    for (unsigned k = 0; k < r->rank; k++) {
-        const float *v = r->v + k * r->stride + at;
-        float u = r->u[k];
-        for (unsigned b = 0; b < EBB_STEP_BLOCK / 16; b++)
-            sum[b] += u * *(const ebb_v16_anywhere *)(v + 16 * b);
+    int32_t sum[EBB_STEP_BLOCK] = {0};
+    for (unsigned k = 0; k < r->pairs; k++) {
+        const int16_t *v = r->v + 2 * (k * r->stride + at);
+        int32_t u0 = r->u[2 * k], u1 = r->u[2 * k + 1];
+        for (unsigned j = 0; j < EBB_STEP_BLOCK; j++)
+            sum[j] += u0 * v[2 * j] + u1 * v[2 * j + 1];
     }
-    memcpy(p, sum, sizeof p);
+    for (unsigned j = 0; j < EBB_STEP_BLOCK; j++)
+        p[j] = (float)sum[j];
+}
+
+#if defined(__x86_64__)
+INLINE int32_t step_pair(const struct step_run *r, unsigned k)
+{
+    int32_t pair;
+    memcpy(&pair, r->u + 2 * k, sizeof pair);
+    return pair;
+}
+
+EBB_TARGET_AVX2 static void products_avx2(const struct step_run *r, size_t at,
+                                          float p[EBB_STEP_BLOCK])
+{
+    enum { VECTORS = EBB_STEP_BLOCK / 8 };
+    __m256i sum[VECTORS];
+    for (unsigned b = 0; b < VECTORS; b++)
+        sum[b] = _mm256_setzero_si256();
+    for (unsigned k = 0; k < r->pairs; k++) {
+        const __m256i u = _mm256_set1_epi32(step_pair(r, k));
+        const int16_t *v = r->v + 2 * (k * r->stride + at);
+        for (unsigned b = 0; b < VECTORS; b++) {
+            __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(v + 16 * b));
+            sum[b] = _mm256_add_epi32(sum[b], _mm256_madd_epi16(u, x));
+        }
+    }
+    for (unsigned b = 0; b < VECTORS; b++)
+        _mm256_storeu_ps(p + 8 * b, _mm256_cvtepi32_ps(sum[b]));
+}
+
+EBB_TARGET_AVX512 static void products_avx512(const struct step_run *r, size_t at,
+                                              float p[EBB_STEP_BLOCK])
+{
+    enum { VECTORS = EBB_STEP_BLOCK / 16 };
+    __m512i sum[VECTORS];
+    for (unsigned b = 0; b < VECTORS; b++)
+        sum[b] = _mm512_setzero_si512();
+    for (unsigned k = 0; k < r->pairs; k++) {
+        const __m512i u = _mm512_set1_epi32(step_pair(r, k));
+        const int16_t *v = r->v + 2 * (k * r->stride + at);
+        for (unsigned b = 0; b < VECTORS; b++)
+            sum[b] = _mm512_add_epi32(sum[b], _mm512_madd_epi16(u, _mm512_loadu_si512(v + 32 * b)));
+    }
+    for (unsigned b = 0; b < VECTORS; b++)
+        _mm512_storeu_ps(p + 16 * b, _mm512_cvtepi32_ps(sum[b]));
+}
+#endif
+
+/* Of a block from column `at` of the run on, `p` the sums of its products. */
+INLINE void expect_any(const struct step_run *r, size_t at, const float p[EBB_STEP_BLOCK],
+                       enum ebb_dtype dtype, int32_t *restrict expected)
+{
+    size_t n = r->n - at < EBB_STEP_BLOCK ? r->n - at : EBB_STEP_BLOCK;
     const uint8_t *base = r->base + at * (step_width(dtype) / 8);
     float keep = r->keep, scale = r->scale;
     for (size_t j = 0; j < n; j++) {
         uint32_t w = step_load(base + j * (step_width(dtype) / 8), dtype);
         float x = step_to_float(w, dtype) * keep + p[j] * scale;
         uint32_t e = step_from_float(x, dtype);
-        expected[j] = step_order(step_special(w, dtype) ? w : e, dtype);
+        expected[at + j] = step_order(step_special(w, dtype) ? w : e, dtype);
     }
-}
-
-INLINE void expect_any(const struct step_run *r, enum ebb_dtype dtype, int32_t *expected)
-{
-    for (size_t at = 0; at < r->n; at += EBB_STEP_BLOCK)
-        expect_block(r, at, r->n - at < EBB_STEP_BLOCK ? r->n - at : EBB_STEP_BLOCK, dtype,
-                     expected + at);
 }
 
 INLINE void classify_any(const struct step_run *r, enum ebb_dtype dtype, int32_t first,
@@ -88,28 +147,26 @@ INLINE void classify_any(const struct step_run *r, enum ebb_dtype dtype, int32_t
 
 INLINE void part_any(const uint8_t *restrict data, size_t n, enum ebb_dtype dtype,
                      const int32_t *restrict expected, const uint8_t *restrict low,
-                     uint8_t *restrict symbol, uint32_t *restrict bits)
+                     uint8_t *restrict symbol, uint8_t *restrict bits)
 {
+    size_t size = step_width(dtype) / 8;
     for (size_t j = 0; j < n; j++) {
         int32_t x = step_order(step_load(data + j * (step_width(dtype) / 8), dtype), dtype);
         int32_t d = (int32_t)((uint32_t)x - (uint32_t)expected[j]), t = d >> low[j];
         symbol[j] = (uint8_t)(t >= -127 && t <= 127 ? t + 128 : 0);
-        bits[j] = (uint32_t)d & ((1U << low[j]) - 1);
+        step_store(bits + j * size, (uint32_t)d & ((1U << low[j]) - 1), dtype);
     }
 }
 
-INLINE void join_any(const uint8_t *restrict symbol, const uint32_t *restrict bits,
+INLINE void join_any(const uint8_t *restrict symbol, const uint8_t *restrict bits,
                      const uint8_t *restrict low, const int32_t *restrict expected, size_t n,
                      enum ebb_dtype dtype, uint8_t *restrict out)
 {
+    size_t size = step_width(dtype) / 8;
     for (size_t j = 0; j < n; j++) {
-        uint32_t d = ((uint32_t)symbol[j] - 128) << low[j] | bits[j];
-        uint32_t w = step_order_back((int32_t)((uint32_t)expected[j] + d), dtype);
-        uint16_t half = (uint16_t)w;
-        if (dtype == EBB_DTYPE_F32)
-            memcpy(out + 4 * j, &w, sizeof w);
-        else
-            memcpy(out + 2 * j, &half, sizeof half);
+        uint32_t d = ((uint32_t)symbol[j] - 128) << low[j] | step_load(bits + j * size, dtype);
+        step_store(out + j * size, step_order_back((int32_t)((uint32_t)expected[j] + d), dtype),
+                   dtype);
     }
 }
 
@@ -130,55 +187,99 @@ INLINE int64_t logs_any(const uint8_t *restrict data, size_t n, enum ebb_dtype d
     return sum;
 }
 
-/* So many elements' low bits go into one word: 56 bits at most. */
+/* So many elements fill a word of 64 bits; their low bits together are 56 at most. */
 INLINE unsigned step_group(enum ebb_dtype dtype)
 {
-    return dtype == EBB_DTYPE_F32 ? 2 : 4;
+    return 64 / step_width(dtype);
 }
 
-INLINE void put_any(const uint32_t *restrict bits, const uint8_t *restrict low, size_t n,
+INLINE void put_any(const uint8_t *restrict bits, const uint8_t *restrict low, size_t n,
                     enum ebb_dtype dtype, struct ebb_bit_writer *writer)
 {
     struct ebb_bit_writer w = *writer;
-    size_t i = 0;
+    size_t i = 0, size = step_width(dtype) / 8;
     for (; i + step_group(dtype) <= n; i += step_group(dtype)) {
         uint64_t word = 0;
         unsigned count = 0;
         for (unsigned k = 0; k < step_group(dtype); k++) {
-            word |= (uint64_t)bits[i + k] << count;
+            word |= (uint64_t)step_load(bits + (i + k) * size, dtype) << count;
             count += low[i + k];
         }
         ebb_bits_put(&w, word, count);
     }
     for (; i < n; i++)
-        ebb_bits_put(&w, bits[i], low[i]);
+        ebb_bits_put(&w, step_load(bits + i * size, dtype), low[i]);
     *writer = w;
 }
 
-/* From bit `at` on; returns the bit after the last. Past `end` nothing is read and it is returned
- * that there were more. */
-INLINE uint64_t get_any(const uint8_t *in, uint64_t at, uint64_t end, const uint8_t *restrict low,
-                        size_t n, enum ebb_dtype dtype, uint32_t *restrict bits)
+/* True when n elements' low bits from `at` on end before `end`. */
+INLINE bool step_has_bits(const uint8_t *low, size_t n, uint64_t at, uint64_t end)
 {
     uint32_t sum = 0;
-    size_t i = 0;
     for (size_t k = 0; k < n; k++)
         sum += low[k];
-    if (sum > end - at)
+    return sum <= end - at;
+}
+
+/* From bit `at` on; returns the bit after the last. When there are not so many, nothing is read and
+ * it is one after `end`. */
+INLINE uint64_t get_any(const uint8_t *in, uint64_t at, uint64_t end, const uint8_t *restrict low,
+                        size_t n, enum ebb_dtype dtype, uint8_t *restrict bits)
+{
+    size_t i = 0, size = step_width(dtype) / 8;
+    if (!step_has_bits(low, n, at, end))
         return end + 1;
     for (; i + step_group(dtype) <= n; i += step_group(dtype)) {
         uint64_t word = ebb_bits_peek(in, at);
         for (unsigned k = 0; k < step_group(dtype); k++) {
-            bits[i + k] = (uint32_t)ebb_bits_low(word, low[i + k]);
+            step_store(bits + (i + k) * size, (uint32_t)ebb_bits_low(word, low[i + k]), dtype);
             word >>= low[i + k];
             at += low[i + k];
         }
     }
     for (; i < n; i++) {
-        bits[i] = (uint32_t)ebb_bits_low(ebb_bits_peek(in, at), low[i]);
+        step_store(bits + i * size, (uint32_t)ebb_bits_low(ebb_bits_peek(in, at), low[i]), dtype);
         at += low[i];
     }
     return at;
 }
+
+#if defined(__x86_64__)
+/* Masks of the low bits, in words as wide as the elements; the last word is filled up with zeros.
+ */
+INLINE void step_masks(const uint8_t *restrict low, size_t n, enum ebb_dtype dtype,
+                       uint64_t *restrict masks)
+{
+    size_t size = step_width(dtype) / 8;
+    masks[n * size / 8] = 0;
+    for (size_t j = 0; j < n; j++)
+        step_store((uint8_t *)masks + j * size, (1U << low[j]) - 1, dtype);
+}
+
+/* Where bits are collected and dealt out by one instruction each; not so on machines before
+ * AVX-512 that have it, some of which take a hundred cycles for it. */
+EBB_TARGET_AVX512 INLINE void put_words(const uint8_t *bits, const uint64_t *masks, size_t words,
+                                        struct ebb_bit_writer *writer)
+{
+    struct ebb_bit_writer w = *writer;
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, bits + 8 * i, sizeof word);
+        ebb_bits_put(&w, _pext_u64(word, masks[i]), (unsigned)__builtin_popcountll(masks[i]));
+    }
+    *writer = w;
+}
+
+EBB_TARGET_AVX512 INLINE uint64_t get_words(const uint8_t *in, uint64_t at, const uint64_t *masks,
+                                            size_t words, uint8_t *bits)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word = _pdep_u64(ebb_bits_peek(in, at), masks[i]);
+        memcpy(bits + 8 * i, &word, sizeof word);
+        at += (unsigned)__builtin_popcountll(masks[i]);
+    }
+    return at;
+}
+#endif
 
 #endif

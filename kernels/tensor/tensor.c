@@ -193,6 +193,9 @@ static void append_head(const struct ebb_tensor_array *a, enum ebb_tensor_method
     ebb_buffer_append(out, head, n + 8);
 }
 
+/* Differences are tried when they seem to take a fiftieth less: the estimate knows no tables. */
+#define WORTH_DELTA 1.02
+
 /* The body of the method of steps, or of differences where that is smaller: `delta_bytes` is about
  * what those will take, and only when it is less are they made. `start`: where the head is. */
 static int encode_steps(const struct ebb_tensor_array *a, double delta_bytes, size_t start,
@@ -200,8 +203,12 @@ static int encode_steps(const struct ebb_tensor_array *a, double delta_bytes, si
 {
     size_t body = out->len;
     int rc = ebb_tensor_step_encode(a, out, err);
-    if (rc < 0 || (double)(out->len - body) < delta_bytes)
+    if (rc < 0 || (rc == 0 && (double)(out->len - body) < delta_bytes * WORTH_DELTA))
         return rc;
+    if (rc == 1) {
+        out->data[start + CHECKED_FROM] = EBB_TENSOR_DELTA;
+        return ebb_tensor_delta_encode(a, out, err);
+    }
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer other = {0};
     rc = ebb_tensor_delta_encode(a, &other, err);
     if (rc < 0 || other.len >= out->len - body)
