@@ -3,7 +3,7 @@
  * same bytes.
  *
  *     struct ebb_chart *c = ebb_chart_new("Survival");
- *     ebb_chart_axis_x(c, "age [h]", EBB_CHART_HOURS);
+ *     ebb_chart_axis_x(c, "age", EBB_CHART_HOURS);
  *     ebb_chart_axis_y(c, "fraction alive", EBB_CHART_LINEAR);
  *     ebb_chart_range_y(c, 0, 1);
  *     ebb_chart_line(c, "Kaplan-Meier", EBB_CHART_STEP, n, age, alive);
@@ -18,7 +18,8 @@
 
 enum ebb_chart_scale {
     EBB_CHART_LINEAR,
-    EBB_CHART_HOURS, /* linear, with ticks at minutes, hours and days that people count in */
+    EBB_CHART_HOURS, /* linear, of hours; drawn in seconds, minutes, hours or days, whichever suits
+                        the span, with ticks that people count in; the unit follows the label */
     EBB_CHART_LOG,   /* values of 0 and less are not drawn */
 };
 
@@ -61,6 +62,9 @@ void ebb_chart_render(struct ebb_chart *const *panels, size_t count, size_t colu
 /* Ticks of an axis from `from` to `to`: at most `most` (up to EBB_CHART_MAX_TICKS) values inside
  * the range, ascending. Returns their number; 0 for a range that is empty or not finite. */
 #define EBB_CHART_MAX_TICKS 16
+/* The unit that hours of this span are drawn in: "s", "min", "h" or "d", and its length in hours.
+ */
+const char *ebb_chart_unit(double span_hours, double *ret_hours);
 size_t ebb_chart_ticks(enum ebb_chart_scale scale, double from, double to, size_t most,
                        double ret[EBB_CHART_MAX_TICKS]);
 

@@ -145,11 +145,20 @@ static double py(const struct plot *p, double y)
     return place(&p->y, y, p->bottom, p->top);
 }
 
+/* What the axis' numbers are divided by, and the unit's name ("": none). */
+static double unit_of(const struct ebb_chart_axis *a, const char **ret_name)
+{
+    double hours = 1;
+    *ret_name = a->scale == EBB_CHART_HOURS ? ebb_chart_unit(a->to - a->from, &hours) : "";
+    return hours;
+}
+
 static void draw_tick_x(const struct plot *p, double v)
 {
     char label[32];
+    const char *unit;
     double at = px(p, v);
-    (void)snprintf(label, sizeof label, "%.4g", v);
+    (void)snprintf(label, sizeof label, "%.4g", v / unit_of(&p->x, &unit));
     ebb_buffer_printf(p->out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", at, p->top,
                       p->bottom);
     text_at(p->out, at, p->bottom + 15, "text-anchor=\"middle\"", label);
@@ -163,6 +172,17 @@ static void draw_tick_y(const struct plot *p, double v)
     ebb_buffer_printf(p->out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", p->left, at,
                       p->right);
     text_at(p->out, p->left - 6, at + 4, "text-anchor=\"end\"", label);
+}
+
+static void draw_label_x(const struct plot *p)
+{
+    char label[128];
+    const char *unit;
+    if (p->x.label == NULL)
+        return;
+    (void)unit_of(&p->x, &unit);
+    (void)snprintf(label, sizeof label, *unit == '\0' ? "%.100s" : "%.100s [%s]", p->x.label, unit);
+    text_at(p->out, (p->left + p->right) / 2, p->bottom + 34, "text-anchor=\"middle\"", label);
 }
 
 static void draw_axes(const struct plot *p)
@@ -179,9 +199,7 @@ static void draw_axes(const struct plot *p)
                       "<rect class=\"frame\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
                       "height=\"%.1f\"/>\n",
                       p->left, p->top, p->right - p->left, p->bottom - p->top);
-    if (p->x.label != NULL)
-        text_at(p->out, (p->left + p->right) / 2, p->bottom + 34, "text-anchor=\"middle\"",
-                p->x.label);
+    draw_label_x(p);
     if (p->y.label != NULL) {
         char turn[96];
         double x = p->left - LEFT + 14, y = (p->top + p->bottom) / 2;
@@ -292,8 +310,8 @@ static void draw_mark(const struct plot *p, const struct ebb_chart_mark *m)
                       p->bottom);
     bool left = x > (p->left + p->right) / 2;
     if (m->text != NULL)
-        text_at(p->out, x + (left ? -4 : 4), p->top + 13, left ? "text-anchor=\"end\"" : "",
-                m->text);
+        text_at(p->out, x + (left ? -4 : 4), p->top + 13,
+                left ? "class=\"over\" text-anchor=\"end\"" : "class=\"over\"", m->text);
 }
 
 static double entry_width(const struct ebb_chart_series *s)
@@ -384,7 +402,8 @@ void ebb_chart_render(struct ebb_chart *const *panels, size_t count, size_t colu
     ebb_buffer_append_text(
         out, "<style>.grid{stroke:#ddd}.frame{fill:none;stroke:#444}.line{fill:none;"
              "stroke-width:1.6;stroke-linejoin:round}.band{fill-opacity:.22;stroke:none}"
-             ".mark{stroke:#666;stroke-dasharray:2 3}.title{font-size:13px;font-weight:bold}"
+             ".over{paint-order:stroke;stroke:#fff;stroke-width:4px}.mark{stroke:#666;stroke-"
+             "dasharray:2 3}.title{font-size:13px;font-weight:bold}"
              "</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
     for (size_t i = 0; i < count; i++)
         draw_panel(panels[i], i, PANEL_WIDTH * (double)(i % columns),

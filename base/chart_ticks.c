@@ -5,9 +5,27 @@
 
 #include "base/chart.h"
 
-static const double hour_steps[] = {1 / 60.0, 2 / 60.0, 5 / 60.0, 10 / 60.0, 0.25, 0.5,  1,
-                                    2,        3,        6,        12,        24,   48,   72,
-                                    120,      168,      336,      720,       1440, 2160, 4320};
+#define SECOND (1 / 3600.0)
+#define MINUTE (1 / 60.0)
+
+static const double hour_steps[] = {
+    SECOND,     2 * SECOND, 5 * SECOND,  10 * SECOND, 20 * SECOND, 30 * SECOND, MINUTE,
+    2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 1,           2,
+    3,          6,          12,          24,          48,          120,         240,
+    480,        720,        1440,        2160,        4320};
+
+const char *ebb_chart_unit(double span_hours, double *ret_hours)
+{
+    static const struct {
+        double most_hours, hours;
+        const char *name;
+    } units[] = {{3 * MINUTE, SECOND, "s"}, {3, MINUTE, "min"}, {96, 1, "h"}, {INFINITY, 24, "d"}};
+    size_t i = 0;
+    while (span_hours > units[i].most_hours)
+        i++;
+    *ret_hours = units[i].hours;
+    return units[i].name;
+}
 
 /* The smallest of the steps in use that needs at most `most` ticks. */
 static double step_of(enum ebb_chart_scale scale, double span, size_t most)

@@ -47,7 +47,7 @@ static struct ebb_chart *survival_chart(const struct ebb_fit_comparison *c)
         x[i] = to * t * t;
         y[i] = exp(-ebb_fit_model_cumulative(m, x[i]));
     }
-    ebb_chart_axis_x(chart, "age [h]", EBB_CHART_HOURS);
+    ebb_chart_axis_x(chart, "age", EBB_CHART_HOURS);
     ebb_chart_axis_y(chart, "fraction not revoked", EBB_CHART_LINEAR);
     ebb_chart_range_y(chart, 0, 1);
     size_t n = survival_steps(&c->kaplan_meier, age, alive, low, high);
@@ -103,7 +103,7 @@ static struct ebb_chart *hazard_chart(const struct ebb_fit_group *g)
         x[i] = LEAST_AGE_H * pow(to / LEAST_AGE_H, (double)i / (POINTS - 1));
         y[i] = ebb_fit_model_hazard(m, x[i]);
     }
-    ebb_chart_axis_x(chart, "age [h]", EBB_CHART_LOG);
+    ebb_chart_axis_x(chart, "age", EBB_CHART_LOG);
     ebb_chart_axis_y(chart, "hazard [1/h]", EBB_CHART_LOG);
     ebb_chart_range_x(chart, LEAST_AGE_H, to);
     add_seen_hazard(chart, &g->lifetimes, to);
@@ -114,7 +114,7 @@ static struct ebb_chart *hazard_chart(const struct ebb_fit_group *g)
 static struct ebb_chart *groups_chart(const struct ebb_fit_group *groups, size_t count)
 {
     struct ebb_chart *chart = ebb_chart_new("Survival by group (Kaplan-Meier)");
-    ebb_chart_axis_x(chart, "age [h]", EBB_CHART_HOURS);
+    ebb_chart_axis_x(chart, "age", EBB_CHART_HOURS);
     ebb_chart_axis_y(chart, "fraction not revoked", EBB_CHART_LINEAR);
     ebb_chart_range_y(chart, 0, 1);
     size_t drawn = 0;

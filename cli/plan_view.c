@@ -32,13 +32,13 @@ static void head(const struct ebb_plan_view *v, struct ebb_buffer *out)
     ebb_buffer_printf(out, "bag %s: %llu job%s, on %zu offers of %s\n\n", v->spec->name,
                       (unsigned long long)jobs, jobs == 1 ? "" : "s", v->offers, v->source);
     ebb_buffer_printf(out, "expected cost  %s, in 9 of 10 cases %s to %s\n", usd(s->usd.mean, a),
-                      usd(s->usd.low, b), usd(s->usd.high, c));
+                      usd(s->usd.p5, b), usd(s->usd.p95, c));
     ebb_buffer_printf(out, "done in        %s, in 9 of 10 cases %s to %s\n",
                       ebb_format_duration(s->finish_s.p50, a),
-                      ebb_format_duration(s->finish_s.low, b),
-                      ebb_format_duration(s->finish_s.high, c));
+                      ebb_format_duration(s->finish_s.p5, b),
+                      ebb_format_duration(s->finish_s.p95, c));
     ebb_buffer_printf(out, "revocations    %.3g, in 9 of 10 cases %.3g to %.3g\n",
-                      s->revocations.mean, s->revocations.low, s->revocations.high);
+                      s->revocations.mean, s->revocations.p5, s->revocations.p95);
     if (v->forecast->interval_s > 0)
         ebb_buffer_printf(out, "checkpoints    every %s\n",
                           ebb_format_duration(v->forecast->interval_s, a));
@@ -109,7 +109,7 @@ static void curve(const struct ebb_plan_view *v, unsigned width, struct ebb_buff
         if (isfinite(p->usd_per_hour_earlier) && p->in_time > 0)
             usd(fmax(0, p->usd_per_hour_earlier), hour);
         ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s", deadline, usd(p->usd, a),
-                      usd(p->outcome.usd.low, b), usd(p->outcome.usd.high, c),
+                      usd(p->outcome.usd.p5, b), usd(p->outcome.usd.p95, c),
                       ebb_format_duration(p->outcome.finish_s.p50, d), p->in_time * 100, hour);
     }
     ebb_buffer_append_text(out, "\n");
@@ -130,7 +130,7 @@ void ebb_plan_text(const struct ebb_plan_view *v, unsigned width, struct ebb_buf
 static json_t *spread(const struct ebb_spread *x)
 {
     return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "mean", x->mean, "sd", x->sd, "low",
-                     x->low, "p5", x->p5, "p50", x->p50, "p95", x->p95, "high", x->high);
+                     x->p5, "p5", x->p5, "p50", x->p50, "p95", x->p95, "high", x->p95);
 }
 
 static json_t *mix_json(const struct ebb_forecast *f)
@@ -201,10 +201,10 @@ static struct ebb_chart *curve_chart(const struct ebb_forecast *f)
         if (n > 0 && x[n] < x[n - 1])
             x[n] = x[n - 1];
         y[n] = p->usd;
-        low[n] = p->outcome.usd.low;
-        high[n++] = p->outcome.usd.high;
+        low[n] = p->outcome.usd.p5;
+        high[n++] = p->outcome.usd.p95;
     }
-    ebb_chart_axis_x(c, "deadline [h]", EBB_CHART_HOURS);
+    ebb_chart_axis_x(c, "deadline", EBB_CHART_HOURS);
     ebb_chart_axis_y(c, "cost [$]", EBB_CHART_LINEAR);
     ebb_chart_line(c, "expected", EBB_CHART_LINE, n, x, y);
     ebb_chart_keep_colour(c);
@@ -215,7 +215,7 @@ static struct ebb_chart *curve_chart(const struct ebb_forecast *f)
 static struct ebb_chart *mix_chart(const struct ebb_forecast *f)
 {
     struct ebb_chart *c = ebb_chart_new("VMs, on average");
-    ebb_chart_axis_x(c, "time [h]", EBB_CHART_HOURS);
+    ebb_chart_axis_x(c, "time", EBB_CHART_HOURS);
     ebb_chart_axis_y(c, "VMs", EBB_CHART_LINEAR);
     for (size_t k = 0; k < f->mix_count; k++) {
         double x[EBB_FORECAST_BINS + 1], y[EBB_FORECAST_BINS + 1];
@@ -250,8 +250,8 @@ static struct ebb_chart *spread_chart(const struct ebb_forecast *f)
     ebb_chart_axis_y(c, "share of runs below", EBB_CHART_LINEAR);
     ebb_chart_range_y(c, 0, 1);
     ebb_chart_line(c, NULL, EBB_CHART_STEP, n, x, y);
-    ebb_chart_mark_x(c, f->outcome.usd.low, "low");
-    ebb_chart_mark_x(c, f->outcome.usd.high, "high");
+    ebb_chart_mark_x(c, f->outcome.usd.p5, "low");
+    ebb_chart_mark_x(c, f->outcome.usd.p95, "high");
     return c;
 }
 

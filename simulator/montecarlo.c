@@ -21,7 +21,7 @@
 #define RUNS_JOBS      60000u /* simulated jobs in all runs together, about */
 #define LEAST_IN_TIME  0.5
 #define PLANS          1500.0 /* in a run, about */
-#define PLAN_MOST_S    60.0
+#define PLAN_MOST_S    5.0
 
 struct life {
     uint32_t key;

@@ -8,8 +8,6 @@
 #include "base/memory.h"
 #include "scheduler/core/ledger.h"
 
-#define SHARED_TAIL 0.025 /* of runs on either side of the range for costs */
-
 void ebb_outcome_of(const struct ebb_simulation *s, struct ebb_outcome *ret)
 {
     const struct ebb_bag *b = s->state->bags[0];
@@ -35,9 +33,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* At p (n + 1): one more value of the same kind falls below it with probability p, however few
+ * there are (Weibull, 1939). */
 static double quantile(const double *sorted, size_t count, double p)
 {
-    double at = p * (double)(count - 1);
+    double at = p * (double)(count + 1) - 1;
+    if (at <= 0)
+        return sorted[0];
     size_t i = (size_t)at;
     if (i + 1 >= count)
         return sorted[count - 1];
@@ -60,8 +62,6 @@ void ebb_spread_of(double *values, size_t count, struct ebb_spread *ret)
     ret->p5 = quantile(values, count, 0.05);
     ret->p50 = quantile(values, count, 0.5);
     ret->p95 = quantile(values, count, 0.95);
-    ret->low = ret->p5;
-    ret->high = ret->p95;
 }
 
 void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,
@@ -76,10 +76,6 @@ void ebb_outcomes_summarise(const struct ebb_outcome *o, size_t count,
     }
     ret->done = count > 0 ? (double)done / (double)count : 0;
     ebb_spread_of(values, count, &ret->usd);
-    if (count > 0) {
-        ret->usd.low = quantile(values, count, SHARED_TAIL);
-        ret->usd.high = quantile(values, count, 1 - SHARED_TAIL);
-    }
     for (size_t i = 0; i < count; i++)
         values[i] = o[i].finish_s;
     ebb_spread_of(values, count, &ret->finish_s);

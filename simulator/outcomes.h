@@ -15,12 +15,10 @@ struct ebb_outcome {
 /* Of a run's only bag. */
 void ebb_outcome_of(const struct ebb_simulation *s, struct ebb_outcome *ret);
 
-/* Sample mean and standard deviation, and quantiles (linear between order statistics). `low` and
- * `high` hold nine of ten outcomes of the world, as far as runs in a model can say. Runs share what
- * the model gets wrong, which shows in costs: theirs are the quantiles at 2.5 and 97.5 %, those of
- * all else p5 and p95 (bench/bagsim.c measures how often an outcome falls inside). */
+/* Sample mean and standard deviation, and quantiles: one more value of the same kind falls between
+ * p5 and p95 with probability 0.9 (from 19 values on). */
 struct ebb_spread {
-    double mean, sd, p5, p50, p95, low, high;
+    double mean, sd, p5, p50, p95;
 };
 void ebb_spread_of(double *values, size_t count, struct ebb_spread *ret); /* sorts `values` */
 

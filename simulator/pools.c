@@ -10,20 +10,25 @@
 
 #define SHARED      0.4
 #define OF_POOL     0.4
-#define DRIFT       0.5 /* log-normal: days differ from those that were learned from */
-#define SHOCK_PRIOR 0.5 /* of revocations */
-#define KILLS_LEAST 0.9 /* share of a pool's VMs that go with it; at most all */
-#define WEIGHT      1.0 /* of that prior, in revocations */
+#define SHOCK_PRIOR 0.5  /* of revocations */
+#define SHOCK_ALL   0.94 /* of shocks: clusters are seen whole or not at all so often ... */
+#define SHOCK_KILLS 0.9  /* ... and otherwise lose this share */
+#define WEIGHT      1.0  /* of that prior, in revocations */
 #define AHEAD_S     (20 * 86400.0)
 #define MOST_TURNS  2000
 
 struct prior {
     bool is_offered;
+    size_t region;
     double mean[EBB_RATES][EBB_AGE_BINS], sd[EBB_RATES][EBB_AGE_BINS];
     double shocks, others; /* Beta */
 };
 
 struct ebb_pools {
+    struct ebb_hazard_spread spread[EBB_RATES];
+    char (*regions)[64];
+    double (*of_region)[EBB_RATES]; /* drawn: what a region's pools share */
+    size_t region_count;
     size_t count;
     double time_scale;
     struct prior *priors;
@@ -122,17 +127,26 @@ static void fill_prior(struct prior *p, const Ebb__Offer *o, const struct ebb_ha
                        int64_t now_wall_ns)
 {
     const struct ebb_place place = {o->provider, o->region, o->zone, o->type};
-    double hours, revoked = 0, recovered = 0;
+    double hours, revoked = 0;
     uint32_t resets;
     p->is_offered = true;
     for (int r = 0; r < EBB_RATES; r++)
         ebb_hazards_table(h, (enum ebb_rate)r, &place, now_wall_ns, p->mean[r], p->sd[r]);
     if (!ebb_hazards_seen(h, EBB_RATE_REVOCATION, &place, now_wall_ns, &hours, &revoked, &resets))
         revoked = 0;
-    if (!ebb_hazards_seen(h, EBB_RATE_RECOVERY, &place, now_wall_ns, &hours, &recovered, &resets))
-        recovered = 0;
-    p->shocks = WEIGHT * SHOCK_PRIOR + fmin(recovered, revoked);
-    p->others = WEIGHT * (1 - SHOCK_PRIOR) + fmax(0, revoked - recovered);
+    double bulk = ebb_hazards_in_bulk(h, &place, now_wall_ns);
+    p->shocks = WEIGHT * SHOCK_PRIOR + bulk;
+    p->others = WEIGHT * (1 - SHOCK_PRIOR) + fmax(0, revoked - bulk);
+}
+
+static size_t region_of(struct ebb_pools *p, const char *name)
+{
+    size_t i = 0;
+    while (i < p->region_count && strncmp(p->regions[i], name, sizeof *p->regions - 1) != 0)
+        i++;
+    if (i == p->region_count)
+        snprintf(p->regions[p->region_count++], sizeof *p->regions, "%s", name);
+    return i;
 }
 
 struct ebb_pools *ebb_pools_new(const struct ebb_fleet *fleet, const Ebb__Offer *const *offers,
@@ -144,12 +158,18 @@ struct ebb_pools *ebb_pools_new(const struct ebb_fleet *fleet, const Ebb__Offer 
     p->time_scale = (double)fleet->time_scale;
     p->priors = ebb_alloc_array(p->count + 1, sizeof *p->priors);
     p->models = ebb_alloc_array(p->count + 1, sizeof *p->models);
+    p->regions = ebb_alloc_array(offer_count + 1, sizeof *p->regions);
+    p->of_region = ebb_alloc_array(offer_count + 1, sizeof *p->of_region);
+    for (int r = 0; r < EBB_RATES; r++)
+        ebb_hazards_spread(hazards, (enum ebb_rate)r, &p->spread[r]);
     for (size_t i = 0; i < offer_count; i++) {
         int zone = ebb_fleet_zone_index(fleet, offers[i]->zone);
         int type = ebb_fleet_type_index(fleet, offers[i]->type);
-        if (offers[i]->market == EBB__MARKET__SPOT && zone >= 0 && type >= 0)
-            fill_prior(&p->priors[(size_t)zone * fleet->type_count + (size_t)type], offers[i],
-                       hazards, now_wall_ns);
+        if (offers[i]->market != EBB__MARKET__SPOT || zone < 0 || type < 0)
+            continue;
+        struct prior *prior = &p->priors[(size_t)zone * fleet->type_count + (size_t)type];
+        fill_prior(prior, offers[i], hazards, now_wall_ns);
+        prior->region = region_of(p, offers[i]->region);
     }
     return p;
 }
@@ -159,6 +179,8 @@ void ebb_pools_destroy(struct ebb_pools *p)
     if (p == NULL)
         return;
     free(p->priors);
+    free(p->regions);
+    free(p->of_region);
     free(p->models);
     free(p);
 }
@@ -186,6 +208,12 @@ static double gamma_draw(struct ebb_random *r, double shape)
     }
 }
 
+/* Of one world. */
+struct shared {
+    double z[EBB_RATES];     /* of what is not known of the rates */
+    double drift[EBB_RATES]; /* of the rates from what they were, as a factor */
+};
+
 static double log_normal(double mean, double sd, double z)
 {
     if (!(mean > 0))
@@ -194,13 +222,19 @@ static double log_normal(double mean, double sd, double z)
     return mean * exp(sqrt(variance) * z - variance / 2);
 }
 
-static void draw_rates(const struct prior *p, int rate, double shared, struct ebb_random *r,
-                       double out[EBB_AGE_BINS])
+static double factor(double variance, double z)
 {
-    double own = normal(r), drift = exp(DRIFT * normal(r) - DRIFT * DRIFT / 2);
+    double v = log1p(variance);
+    return exp(sqrt(v) * z - v / 2);
+}
+
+static void draw_rates(const struct prior *p, int rate, const struct shared *s, double own_variance,
+                       struct ebb_random *r, double out[EBB_AGE_BINS])
+{
+    double own = normal(r), drift = s->drift[rate] * factor(own_variance, normal(r));
     for (int b = 0; b < EBB_AGE_BINS; b++) {
-        double z =
-            sqrt(SHARED) * shared + sqrt(OF_POOL) * own + sqrt(1 - SHARED - OF_POOL) * normal(r);
+        double z = sqrt(SHARED) * s->z[rate] + sqrt(OF_POOL) * own +
+                   sqrt(1 - SHARED - OF_POOL) * normal(r);
         out[b] = log_normal(p->mean[rate][b], p->sd[rate][b], z) * drift;
     }
 }
@@ -222,30 +256,40 @@ static void look_in(struct ebb_pool_model *m, double time_scale, struct ebb_rand
 }
 
 static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
-                      const double shared[EBB_RATES], struct ebb_random *r,
-                      struct ebb_pool_model *m)
+                      const struct shared *all, struct ebb_random *r, struct ebb_pool_model *m)
 {
+    struct shared own = *all;
     double rates[EBB_AGE_BINS];
     *m = (struct ebb_pool_model){0};
     if (!p->is_offered)
         return;
-    draw_rates(p, EBB_RATE_REVOCATION, shared[EBB_RATE_REVOCATION], r, rates);
-    draw_rates(p, EBB_RATE_RECOVERY, shared[EBB_RATE_RECOVERY], r, m->recovery_per_hour);
+    for (int i = 0; i < EBB_RATES; i++)
+        own.drift[i] *= pools->of_region[p->region][i];
+    draw_rates(p, EBB_RATE_REVOCATION, &own, pools->spread[EBB_RATE_REVOCATION].own, r, rates);
+    draw_rates(p, EBB_RATE_RECOVERY, &own, pools->spread[EBB_RATE_RECOVERY].own, r,
+               m->recovery_per_hour);
     double x = gamma_draw(r, p->shocks), y = gamma_draw(r, p->others), share = x / (x + y);
     for (int b = 0; b < EBB_AGE_BINS; b++) {
         m->shock_per_hour[b] = rates[b] * share;
         m->own_per_hour[b] = rates[b] * (1 - share);
     }
-    m->shock_kills = KILLS_LEAST + (1 - KILLS_LEAST) * ebb_random_uniform(r);
+    m->shock_all = SHOCK_ALL;
+    m->shock_kills = SHOCK_KILLS;
     look_in(m, pools->time_scale, r);
 }
 
 const struct ebb_pool_model *ebb_pools_draw(struct ebb_pools *p, struct ebb_random *random)
 {
-    double shared[EBB_RATES];
-    for (int r = 0; r < EBB_RATES; r++)
-        shared[r] = normal(random);
+    struct shared all;
+    for (int r = 0; r < EBB_RATES; r++) {
+        all.z[r] = normal(random);
+        all.drift[r] = factor(p->spread[r].all, normal(random));
+    }
+    for (size_t i = 0; i < p->region_count; i++) {
+        for (int r = 0; r < EBB_RATES; r++)
+            p->of_region[i][r] = factor(p->spread[r].region, normal(random));
+    }
     for (size_t i = 0; i < p->count; i++)
-        draw_pool(p, &p->priors[i], shared, random, &p->models[i]);
+        draw_pool(p, &p->priors[i], &all, random, &p->models[i]);
     return p->models;
 }

@@ -3,8 +3,10 @@
  * From the posterior of hazards.h come a mean and a standard deviation of each age's rate. A draw
  * takes a log-normal rate with that mean and deviation; the normal behind it is partly one for all
  * pools, partly the pool's, partly the age's (shares SHARED, OF_POOL, the rest), since what is not
- * known is mostly common to all. Which part of the revocations takes a whole pool at once and
- * closes it is Beta distributed: of n revocations seen, the m that an outage followed. */
+ * known is mostly common to all. A second factor is how far the next days are from those learned
+ * from: of all pools, of each region, of each pool, with the variances that the history itself
+ * shows (ebb_hazards_spread). Which part of the revocations takes a whole pool at once and closes
+ * it is Beta distributed, by what was seen (ebb_hazards_in_bulk). */
 #ifndef EBB_SIMULATOR_POOLS_H
 #define EBB_SIMULATOR_POOLS_H
 

@@ -453,8 +453,10 @@ static void on_pool(void *ctx, uint32_t pool, uint32_t b)
     const struct ebb_pool_model *m = &w->model->pools[pool];
     (void)b;
     if (!w->pool_is_down[pool]) {
+        double share =
+            m->shock_all > 0 && ebb_random_uniform(&w->random) < m->shock_all ? 1 : m->shock_kills;
         revoke_all(w, (int)(pool / w->fleet->type_count), (int)(pool % w->fleet->type_count),
-                   &w->model->notice, -1, m->shock_kills);
+                   &w->model->notice, -1, share);
         w->pool_is_down[pool] = pool_closes(m);
     } else {
         w->pool_is_down[pool] = false;

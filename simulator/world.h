@@ -27,7 +27,8 @@ struct ebb_pool_model {
     double own_per_hour[EBB_POOL_BINS];      /* by the VM's age */
     double shock_per_hour[EBB_POOL_BINS];    /* by the age of the pool's run */
     double recovery_per_hour[EBB_POOL_BINS]; /* by the age of the outage; all 0: it is not closed */
-    double shock_kills;                      /* share of its VMs */
+    double shock_all;                        /* share of these ends that take all of its VMs ... */
+    double shock_kills;                      /* ... and of the VMs that the others take */
     bool is_down;                            /* at the start */
     double age_s;                            /* of the run or outage at the start */
 };

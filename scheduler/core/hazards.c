@@ -26,6 +26,7 @@
 #define LEVEL_WEIGHT      1.0 /* pseudo-events of the level above, all ages together */
 #define BIN_WEIGHT        2.0 /* ... and in each age bin */
 #define BULK_S            300.0
+#define DAY_S             86400.0
 #define BULK_FACTOR       6.0 /* same zone and type, at once */
 #define BULK_FACTOR_ZONE  3.0 /* another type of the zone */
 #define BLOCK             4.0
@@ -78,6 +79,7 @@ void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c
         scale_sums(&c->sums, f);
         scale_sums(&c->since_rise, f);
         scale_sums(&c->since_fall, f);
+        c->siblings *= f;
     }
     if (wall_ns > c->wall_ns)
         c->wall_ns = wall_ns;
@@ -340,6 +342,28 @@ static void watch_drift(struct ebb_hazard_cell *c, const struct ebb_hazard_sums 
     add_sums(&c->since_fall, piece, f);
 }
 
+/* Rates over their mean of the first day. */
+static void shape_of(const double rate[EBB_AGE_BINS], double ret[EBB_AGE_BINS])
+{
+    double mean = ebb_hazards_cumulative(rate, 1, 0, DAY_S) / (DAY_S / S_PER_HOUR);
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        ret[b] = rate[b] / mean;
+}
+
+/* What is remembered of the place itself. */
+static void note_place(const struct ebb_hazards *h, struct ebb_hazard_cell *c,
+                       const struct ebb_hazard_piece *p)
+{
+    int64_t at_wall_ns = p->at_wall_ns;
+    ebb_hazards_note_blocks(h, c, p);
+    if (!p->event)
+        return;
+    double ago_s = fabs((double)(at_wall_ns - c->revoked_wall_ns)) / NS_PER_S * h->time_scale;
+    c->siblings += c->revoked_wall_ns != 0 && ago_s < BULK_S;
+    if (at_wall_ns > c->revoked_wall_ns)
+        c->revoked_wall_ns = at_wall_ns;
+}
+
 void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
                          double from_s, double to_s, bool event, int64_t at_wall_ns)
 {
@@ -347,6 +371,7 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
         return;
     struct ebb_place level[LEVELS];
     struct ebb_hazard_sums piece;
+    struct ebb_hazard_piece life = {from_s, to_s, at_wall_ns, event, {0}};
     double rate[EBB_AGE_BINS];
     const struct ebb_hazard_node node = *ebb_hazards_node(h, p); /* as it is before */
     int n = ebb_hazards_levels(p, level);
@@ -364,8 +389,10 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
         add_sums(&c->sums, &piece, f);
         if (c->block_expected >= BLOCK)
             close_block(c);
-        if (event && i == LEVELS - 1 && at_wall_ns > c->revoked_wall_ns)
-            c->revoked_wall_ns = at_wall_ns;
+        if (i == 0)
+            shape_of(rate, life.shape);
+        if (i == LEVELS - 1)
+            note_place(h, c, &life);
     }
     if (!event || r != EBB_RATE_REVOCATION || n < LEVELS)
         return;

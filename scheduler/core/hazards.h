@@ -96,10 +96,25 @@ double ebb_hazards_survival(const struct ebb_hazards *h, const struct ebb_place 
 double ebb_hazards_cumulative(const double per_hour[EBB_AGE_BINS], double scale, double from_age_s,
                               double to_age_s);
 
+/* How much the rates of the next half day differ from what was learned before, beyond chance: the
+ * variance of their ratio, of all places together, of a region's, of each place alone. */
+struct ebb_hazard_spread {
+    double all, region, own;
+};
+/* From the last 16 days of all places: the squared errors of forecasts of each half day by those
+ * before it, less what counting alone makes of them; products between places for what they share.
+ * Where little was seen it is nearer to the built-in one. */
+void ebb_hazards_spread(const struct ebb_hazards *h, enum ebb_rate r,
+                        struct ebb_hazard_spread *ret);
+
 /* Raw sums of a cell, discounted to `now`: hours and events in all its ages. False: never seen. */
 bool ebb_hazards_seen(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
                       int64_t now_wall_ns, double *ret_hours, double *ret_events,
                       uint32_t *ret_resets);
+/* Of the events of a place, those that took the place as a whole, about: an outage followed, or
+ * another of the place was revoked within minutes before. */
+double ebb_hazards_in_bulk(const struct ebb_hazards *h, const struct ebb_place *p,
+                           int64_t now_wall_ns);
 /* Cells in order of their first observation: *cursor from 0; false at the end. */
 bool ebb_hazards_next(const struct ebb_hazards *h, size_t *cursor, enum ebb_rate *ret_rate,
                       struct ebb_place *ret_place);

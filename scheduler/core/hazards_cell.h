@@ -12,6 +12,15 @@ struct ebb_hazard_sums {
     double events[EBB_AGE_BINS];
 };
 
+#define EBB_HAZARD_BLOCKS  32
+#define EBB_HAZARD_BLOCK_S (12 * 3600.0) /* billed */
+
+/* The last half days of one place. */
+struct ebb_hazard_blocks {
+    int64_t newest; /* half days since 1970; block b stands at b % EBB_HAZARD_BLOCKS */
+    double seen[EBB_HAZARD_BLOCKS], hours[EBB_HAZARD_BLOCKS];
+};
+
 struct ebb_hazard_cell {
     enum ebb_rate rate;
     char *provider, *region, *zone, *type;
@@ -22,6 +31,8 @@ struct ebb_hazard_cell {
     int64_t revoked_wall_ns; /* 0: none */
     double prior_per_hour;   /* 0: not set */
     uint32_t resets;
+    double siblings;                  /* of the events: those soon after another of the place */
+    struct ebb_hazard_blocks *blocks; /* of a place in a zone, once seen; else NULL */
 };
 
 #define EBB_HAZARD_LATELY 4096
@@ -67,6 +78,18 @@ const struct ebb_hazard_cell *ebb_hazards_cell(const struct ebb_hazards *h, enum
                                                const struct ebb_place *p);
 /* What an hour at the place counts for: its prior over the built-in one. */
 double ebb_hazards_weight(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p);
+/* A piece of a life, and how the rates of all places fall with age, as they are known now: over
+ * their mean of the first day. */
+struct ebb_hazard_piece {
+    double from_s, to_s;
+    int64_t at_wall_ns;
+    bool event;
+    double shape[EBB_AGE_BINS];
+};
+/* Into its half days; and one half day's sums. */
+void ebb_hazards_note_blocks(const struct ebb_hazards *h, struct ebb_hazard_cell *c,
+                             const struct ebb_hazard_piece *p);
+void ebb_hazards_add_block(struct ebb_hazard_cell *c, int64_t block, double seen, double hours);
 /* Brings the sums to a later time. */
 void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c, int64_t wall_ns);
 

@@ -16,6 +16,7 @@ static void cell_destroy(void *p)
     free(c->region);
     free(c->zone);
     free(c->type);
+    free(c->blocks);
     free(c);
 }
 

@@ -10,6 +10,7 @@
 #define MOST_CELLS  100000
 #define MOST_TEXT   60
 #define MOST_AMOUNT 1e12 /* hours, events */
+#define MOST_BLOCK  INT64_C(1000000000000)
 
 /* ---- out ---- */
 
@@ -21,6 +22,22 @@ static Ebb__HazardSums *sums_new(const struct ebb_hazard_sums *s)
     m->events = ebb_memdup(s->events, sizeof s->events);
     m->n_exposure_hours = m->n_events = EBB_AGE_BINS;
     return m;
+}
+
+static void save_blocks(const struct ebb_hazard_blocks *b, Ebb__HazardCell *m)
+{
+    int64_t first = b->newest - EBB_HAZARD_BLOCKS + 1;
+    m->block_seen = ebb_alloc_array(EBB_HAZARD_BLOCKS, sizeof(double));
+    m->block_hours = ebb_alloc_array(EBB_HAZARD_BLOCKS, sizeof(double));
+    for (int64_t k = first > 0 ? first : 0; k <= b->newest; k++) {
+        size_t at = (size_t)(k % EBB_HAZARD_BLOCKS);
+        if (m->n_block_seen == 0 && b->seen[at] == 0 && b->hours[at] == 0)
+            continue;
+        if (m->n_block_seen == 0)
+            m->first_block = k;
+        m->block_seen[m->n_block_seen++] = b->seen[at];
+        m->block_hours[m->n_block_hours++] = b->hours[at];
+    }
 }
 
 static Ebb__HazardCell *cell_new(const struct ebb_hazard_cell *c)
@@ -43,6 +60,9 @@ static Ebb__HazardCell *cell_new(const struct ebb_hazard_cell *c)
     m->revoked_wall_ns = c->revoked_wall_ns;
     m->prior_per_hour = c->prior_per_hour;
     m->resets = c->resets;
+    m->siblings = c->siblings;
+    if (c->blocks != NULL)
+        save_blocks(c->blocks, m);
     return m;
 }
 
@@ -87,14 +107,26 @@ static bool is_name(const char *s)
     return strlen(s) <= MOST_TEXT && strchr(s, '\t') == NULL;
 }
 
+static bool blocks_are_sound(const Ebb__HazardCell *m)
+{
+    if (m->n_block_seen != m->n_block_hours || m->n_block_seen > EBB_HAZARD_BLOCKS ||
+        m->first_block < 0 || m->first_block > MOST_BLOCK)
+        return false;
+    for (size_t i = 0; i < m->n_block_seen; i++) {
+        if (!is_amount(m->block_seen[i]) || !is_amount(m->block_hours[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool cell_is_sound(const Ebb__HazardCell *m)
 {
-    return m->rate < EBB_RATES && is_name(m->provider) && is_name(m->region) && is_name(m->zone) &&
-           is_name(m->type) && m->wall_ns >= 0 && m->revoked_wall_ns >= 0 &&
-           sums_are_sound(m->sums) && sums_are_sound(m->since_rise) &&
+    return blocks_are_sound(m) && m->rate < EBB_RATES && is_name(m->provider) &&
+           is_name(m->region) && is_name(m->zone) && is_name(m->type) && m->wall_ns >= 0 &&
+           m->revoked_wall_ns >= 0 && sums_are_sound(m->sums) && sums_are_sound(m->since_rise) &&
            sums_are_sound(m->since_fall) && is_amount(m->rise) && is_amount(m->fall) &&
            is_amount(m->block_expected) && is_amount(m->block_events) &&
-           is_amount(m->prior_per_hour);
+           is_amount(m->prior_per_hour) && is_amount(m->siblings);
 }
 
 static int check(const Ebb__HazardState *m, struct ebb_error *err)
@@ -143,6 +175,9 @@ static void load_cell(struct ebb_hazards *h, const Ebb__HazardCell *m)
     double ago_s = (double)(c->wall_ns - m->wall_ns) / 1e9 * h->time_scale;
     double f = h->half_life_s > 0 && ago_s > 0 ? exp2(-ago_s / h->half_life_s) : 1;
     add(&c->sums, m->sums, f);
+    c->siblings += f * m->siblings;
+    for (size_t i = 0; i < m->n_block_seen; i++)
+        ebb_hazards_add_block(c, m->first_block + (int64_t)i, m->block_seen[i], m->block_hours[i]);
     if (m->revoked_wall_ns > c->revoked_wall_ns)
         c->revoked_wall_ns = m->revoked_wall_ns;
     if (c->prior_per_hour == 0)
@@ -184,6 +219,7 @@ struct ebb_hazards *ebb_hazards_copy(const struct ebb_hazards *h)
         to->region = names.region;
         to->zone = names.zone;
         to->type = names.type;
+        to->blocks = from->blocks == NULL ? NULL : ebb_memdup(from->blocks, sizeof *from->blocks);
     }
     copy->shape++;
     copy->changes++;
@@ -191,6 +227,14 @@ struct ebb_hazards *ebb_hazards_copy(const struct ebb_hazards *h)
 }
 
 /* ---- looking ---- */
+
+static double sum_of(const double values[EBB_AGE_BINS])
+{
+    double sum = 0;
+    for (int b = 0; b < EBB_AGE_BINS; b++)
+        sum += values[b];
+    return sum;
+}
 
 bool ebb_hazards_next(const struct ebb_hazards *h, size_t *cursor, enum ebb_rate *ret_rate,
                       struct ebb_place *ret_place)
@@ -205,6 +249,20 @@ bool ebb_hazards_next(const struct ebb_hazards *h, size_t *cursor, enum ebb_rate
         return true;
     }
     return false;
+}
+
+double ebb_hazards_in_bulk(const struct ebb_hazards *h, const struct ebb_place *p,
+                           int64_t now_wall_ns)
+{
+    const struct ebb_hazard_cell *c = ebb_hazards_cell(h, EBB_RATE_REVOCATION, p);
+    double hours, outages = 0, events = 0;
+    uint32_t resets;
+    if (!ebb_hazards_seen(h, EBB_RATE_REVOCATION, p, now_wall_ns, &hours, &events, &resets))
+        return 0;
+    double f = events > 0 ? events / sum_of(c->sums.events) : 0;
+    if (!ebb_hazards_seen(h, EBB_RATE_RECOVERY, p, now_wall_ns, &hours, &outages, &resets))
+        outages = 0;
+    return fmin(events, f * c->siblings + outages);
 }
 
 bool ebb_hazards_seen(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
@@ -252,6 +310,9 @@ uint64_t ebb_hazards_digest(const struct ebb_hazards *h, uint64_t seed)
         digest_bytes(&seed, &c->revoked_wall_ns, sizeof c->revoked_wall_ns);
         digest_bytes(&seed, &c->prior_per_hour, sizeof c->prior_per_hour);
         digest_bytes(&seed, &c->resets, sizeof c->resets);
+        digest_bytes(&seed, &c->siblings, sizeof c->siblings);
+        if (c->blocks != NULL)
+            digest_bytes(&seed, c->blocks, sizeof *c->blocks);
     }
     return seed;
 }

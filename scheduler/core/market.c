@@ -9,8 +9,17 @@
 
 #define KEY_SIZE 160
 
+#define LATELY 1024
+
+/* Whoever asks again mostly asks with the same texts: where they stand says where to look first. */
+struct known {
+    struct ebb_market_entry *entry; /* NULL: nobody has asked */
+    char key[KEY_SIZE];
+};
+
 struct ebb_market {
     struct ebb_map *entries; /* "zone/type/market" */
+    struct known *lately;
     int64_t revoked_wall_ns;
 };
 
@@ -25,6 +34,7 @@ struct ebb_market *ebb_market_new(void)
 {
     struct ebb_market *m = ebb_alloc(sizeof *m);
     m->entries = ebb_map_new(entry_destroy);
+    m->lately = ebb_alloc_array(LATELY, sizeof *m->lately);
     return m;
 }
 
@@ -33,6 +43,7 @@ void ebb_market_destroy(struct ebb_market *m)
     if (m == NULL)
         return;
     ebb_map_destroy(m->entries);
+    free(m->lately);
     free(m);
 }
 
@@ -41,6 +52,17 @@ static const char *entry_key(char *out, const char *zone, const char *type, Ebb_
     const char *const parts[] = {zone, type,
                                  market == EBB__MARKET__ON_DEMAND ? "on-demand" : "spot"};
     return ebb_map_key(out, KEY_SIZE, '/', parts, 3);
+}
+
+/* Compared without writing it down. A key that was cut off is none. */
+static bool is_key(const char *key, const char *zone, const char *type, Ebb__Market market)
+{
+    size_t zone_len = strlen(zone), type_len = strlen(type);
+    if (zone_len + type_len + sizeof "//on-demand" > KEY_SIZE || memcmp(key, zone, zone_len) != 0 ||
+        key[zone_len] != '/' || memcmp(key + zone_len + 1, type, type_len) != 0)
+        return false;
+    return strcmp(key + zone_len + 1 + type_len,
+                  market == EBB__MARKET__ON_DEMAND ? "/on-demand" : "/spot") == 0;
 }
 
 static struct ebb_market_entry *make(struct ebb_map *map, const char *key)
@@ -62,8 +84,19 @@ struct ebb_market_entry *ebb_market_entry(struct ebb_market *m, const Ebb__Offer
 const struct ebb_market_entry *ebb_market_find(const struct ebb_market *m, const char *zone,
                                                const char *type, Ebb__Market market)
 {
+    uint64_t at = ((uint64_t)(uintptr_t)zone * UINT64_C(0x9e3779b97f4a7c15)) ^
+                  ((uint64_t)(uintptr_t)type * UINT64_C(0xbf58476d1ce4e5b9)) ^
+                  ((uint64_t)market * UINT64_C(0x94d049bb133111eb));
+    struct known *k = &m->lately[(at >> 40) % LATELY];
+    if (k->entry != NULL && is_key(k->key, zone, type, market))
+        return k->entry;
     char key[KEY_SIZE];
-    return ebb_map_get(m->entries, entry_key(key, zone, type, market));
+    struct ebb_market_entry *e = ebb_map_get(m->entries, entry_key(key, zone, type, market));
+    if (e != NULL) { /* entries stay */
+        k->entry = e;
+        memcpy(k->key, key, sizeof key);
+    }
+    return e;
 }
 
 int64_t ebb_market_revoked_wall_ns(const struct ebb_market *m)

@@ -41,6 +41,28 @@ static void ticks_stand_at_round_numbers(void **state)
     expect_ticks(EBB_CHART_LOG, 1, 10, 8, (double[]){1, 2, 5, 10}, 4);
 }
 
+static void time_is_drawn_in_the_unit_of_its_span(void **state)
+{
+    (void)state;
+    static const struct {
+        double hours;
+        const char *unit;
+    } spans[] = {{1 / 60.0, "[s]"}, {0.5, "[min]"}, {24, "[h]"}, {2000, "[d]"}};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(spans); i++) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer svg = {0};
+        struct ebb_chart *c = ebb_chart_new(NULL);
+        ebb_chart_axis_x(c, "time", EBB_CHART_HOURS);
+        ebb_chart_line(c, NULL, EBB_CHART_LINE, 2, (double[]){0, spans[i].hours}, (double[]){0, 1});
+        ebb_chart_render(&c, 1, 1, &svg);
+        assert_non_null(strstr(ebb_buffer_text(&svg), spans[i].unit));
+        ebb_chart_destroy(c);
+    }
+    expect_ticks(
+        EBB_CHART_HOURS, 0, 1 / 60.0, 7,
+        (double[]){0, 10 / 3600.0, 20 / 3600.0, 30 / 3600.0, 40 / 3600.0, 50 / 3600.0, 60 / 3600.0},
+        7);
+}
+
 static void a_range_without_extent_has_no_ticks(void **state)
 {
     (void)state;
@@ -176,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ticks_stand_at_round_numbers),
+        cmocka_unit_test(time_is_drawn_in_the_unit_of_its_span),
         cmocka_unit_test(a_range_without_extent_has_no_ticks),
         cmocka_unit_test(ticks_lie_inside_any_range),
         cmocka_unit_test(a_line_spans_the_plot),

@@ -37,6 +37,12 @@ static double at(const struct ebb_hazards *h, const struct ebb_place *p, double 
     return ebb_hazards_per_hour(h, EBB_RATE_REVOCATION, p, age_s, after(now_s));
 }
 
+static double test_normal(struct ebb_random *r)
+{
+    double radius = sqrt(-2 * log1p(-ebb_random_uniform(r)));
+    return radius * cos(2 * M_PI * ebb_random_uniform(r));
+}
+
 /* So many lives of constant hazard per hour, each cut at `cut_s`. */
 static void live(struct ebb_hazards *h, const struct ebb_place *p, struct ebb_random *r, int count,
                  double per_hour, double cut_s, double now_s)
@@ -375,6 +381,92 @@ static void an_answer_holds_until_something_is_seen(void **state)
     ebb_hazards_destroy(h);
 }
 
+/* Lives of an hour's mean for 14 days in each of eight zones of two regions; each half day's rate
+ * is a factor of its own, `shared` by all zones or not. */
+static struct ebb_hazards *days(double sd, bool shared, uint64_t seed)
+{
+    struct ebb_hazards *h = ebb_hazards_new(0);
+    struct ebb_random r;
+    char zones[8][16];
+    double to_border_s = 12 * HOUR - fmod(NOW / 1e9, 12 * HOUR); /* half days of the clock */
+    ebb_random_seed(&r, seed);
+    for (int day = 0; day < 28; day++) {
+        double common = exp(sd * test_normal(&r) - sd * sd / 2);
+        for (int z = 0; z < 8; z++) {
+            snprintf(zones[z], sizeof zones[z], "z-%d%c", z / 4, 'a' + z % 4);
+            const struct ebb_place p = {"aws", z < 4 ? "z-0" : "z-1", zones[z], "t"};
+            double factor = shared ? common : exp(sd * test_normal(&r) - sd * sd / 2);
+            for (double s = 0; s < 12 * HOUR;) {
+                double life_s = fmin(12 * HOUR - s, ebb_random_exponential(&r, 2 * HOUR / factor));
+                s += life_s;
+                ebb_hazards_observe(h, EBB_RATE_REVOCATION, &p, 0, life_s, s < 12 * HOUR,
+                                    after(to_border_s + day * 12 * HOUR + s));
+            }
+        }
+    }
+    return h;
+}
+
+static struct ebb_hazard_spread spread_of(double sd, bool shared)
+{
+    struct ebb_hazard_spread mean = {0}, s;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct ebb_hazards *h = days(sd, shared, seed);
+        ebb_hazards_spread(h, EBB_RATE_REVOCATION, &s);
+        mean.all += s.all / 4;
+        mean.region += s.region / 4;
+        mean.own += s.own / 4;
+        ebb_hazards_destroy(h);
+    }
+    return mean;
+}
+
+static void rates_that_stay_show_no_spread(void **state)
+{
+    (void)state;
+    struct ebb_hazard_spread s = spread_of(0, false);
+    assert_true(s.all + s.region + s.own < 0.05);
+}
+
+/* A part of it passes for an effect of age: days of many revocations have more young VMs. */
+static void the_spread_of_half_days_is_found_and_whose_it_is(void **state)
+{
+    (void)state;
+    double v = expm1(0.5 * 0.5); /* of a log-normal factor */
+    struct ebb_hazard_spread own = spread_of(0.5, false), all = spread_of(0.5, true);
+    double of_own = own.all + own.region + own.own, of_all = all.all + all.region + all.own;
+    assert_true(of_own > 0.5 * v && of_own < 1.3 * v);
+    assert_true(own.own > 0.7 * of_own && own.all < 0.15 * of_own);
+    assert_true(of_all > 0.25 * v && of_all < 2 * v); /* of 28 factors alone */
+    assert_true(all.all > 0.7 * of_all);
+}
+
+static void without_history_the_spread_is_the_built_in_one(void **state)
+{
+    (void)state;
+    struct ebb_hazards *h = ebb_hazards_new(0);
+    struct ebb_hazard_spread s;
+    ebb_hazards_spread(h, EBB_RATE_REVOCATION, &s);
+    assert_close(s.all + s.region + s.own, 0.1, 1e-9);
+    assert_true(s.all > 0 && s.region > 0 && s.own > 0);
+    ebb_hazards_destroy(h);
+}
+
+static void revocations_soon_after_one_another_are_told_from_single_ones(void **state)
+{
+    (void)state;
+    struct ebb_hazards *h = ebb_hazards_new(0);
+    assert_true(ebb_hazards_in_bulk(h, &a, NOW) == 0);
+    for (int i = 0; i < 10; i++)
+        ebb_hazards_observe(h, EBB_RATE_REVOCATION, &a, 0, HOUR, true, after(i));
+    for (int i = 1; i <= 5; i++)
+        ebb_hazards_observe(h, EBB_RATE_REVOCATION, &a, 0, HOUR, true, after(i * HOUR));
+    assert_close(ebb_hazards_in_bulk(h, &a, after(5 * HOUR)), 9, 1e-9);
+    ebb_hazards_observe(h, EBB_RATE_RECOVERY, &a, 0, HOUR, true, after(6 * HOUR));
+    assert_close(ebb_hazards_in_bulk(h, &a, after(6 * HOUR)), 10, 1e-9);
+    ebb_hazards_destroy(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +483,10 @@ int main(void)
         cmocka_unit_test(a_steady_rate_is_hardly_ever_taken_for_a_change),
         cmocka_unit_test(billed_time_that_runs_faster_makes_ages_and_rates_of_billed_time),
         cmocka_unit_test(nonsense_is_not_learned),
+        cmocka_unit_test(rates_that_stay_show_no_spread),
+        cmocka_unit_test(the_spread_of_half_days_is_found_and_whose_it_is),
+        cmocka_unit_test(without_history_the_spread_is_the_built_in_one),
+        cmocka_unit_test(revocations_soon_after_one_another_are_told_from_single_ones),
         cmocka_unit_test(a_place_is_known_by_its_texts_and_not_by_where_they_stand),
         cmocka_unit_test(an_answer_holds_until_something_is_seen),
         cmocka_unit_test(saved_and_loaded_it_is_the_same),
