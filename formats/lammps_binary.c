@@ -433,7 +433,7 @@ int ebb_lammps_binary_scan(const struct ebb_random_source *source, ebb_range_fn 
                                       .dtype = EBB_DTYPE_F64,
                                       .rows = numbers / h.columns,
                                       .columns = h.columns,
-                                      .role = EBB_ROLE_TENSOR,
+                                      .role = EBB_ROLE_FRAME,
                                       .name = "atoms"};
             rc = numbers == 0 ? 0 : found(ctx, &range, err);
             if (rc != 0)

@@ -20,6 +20,7 @@ enum ebb_range_role {
     EBB_ROLE_X,             /* positions */
     EBB_ROLE_V,             /* velocities */
     EBB_ROLE_F,             /* forces */
+    EBB_ROLE_FRAME,         /* all that a frame says of its atoms, a row each */
     EBB_ROLE_BOX,           /* box, virial, pressure */
     EBB_ROLE_FIRST_MOMENT,  /* of an optimiser: Adam's exp_avg */
     EBB_ROLE_SECOND_MOMENT, /* exp_avg_sq */

@@ -262,6 +262,7 @@ static void add_array(struct sections *s, size_t len, const struct cutter_range 
     struct ebb_part_section *to = new_section(s, len);
     to->is_array = true;
     to->motion = ebb_part_motion_of(g);
+    to->recurs = ebb_part_recurs(g);
     memcpy(to->box, r->box, sizeof to->box);
     to->dtype = g->dtype;
     to->big_endian = g->big_endian;

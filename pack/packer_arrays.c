@@ -182,6 +182,7 @@ static int add_array(struct cutting *c, const struct ebb_range *g, struct ebb_er
                                      .has_base = has_base,
                                      .base_offset = has_base ? b->offset + done : 0,
                                      .motion = ebb_part_motion_of(g),
+                                     .recurs = ebb_part_recurs(g),
                                      .box = {c->box[0], c->box[1], c->box[2]}};
         int rc = set_frame(c, g, &s, err);
         if (rc == 0)

@@ -14,8 +14,8 @@ enum { ZSTD_LEVEL_FAST = 3, ZSTD_LEVEL_SMALL = 19 };
 
 const char *ebb_part_codec_name(uint32_t codec)
 {
-    static const char *const names[EBB_PART_CODECS] = {"stored", "zstd", "arrays", "frames",
-                                                       "over-frame"};
+    static const char *const names[EBB_PART_CODECS] = {"stored", "zstd",       "arrays",
+                                                       "frames", "over-frame", "over-arrays"};
     return codec < EBB_PART_CODECS ? names[codec] : "?";
 }
 
@@ -63,6 +63,7 @@ int ebb_part_decode(uint32_t codec, const uint8_t *payload, size_t len,
         return decode_zstd(payload, len, out, raw_bytes, err);
     case EBB_PART_SECTIONS:
     case EBB_PART_OVER_FRAMES:
+    case EBB_PART_OVER_ARRAYS:
         return ebb_part_decode_arrays(payload, len, base, out, raw_bytes, err);
     case EBB_PART_FRAMES:
         return ebb_part_decode_frames(payload, len, out, raw_bytes, err);

@@ -19,7 +19,8 @@ enum ebb_part_codec {
     EBB_PART_SECTIONS = 2,    /* arrays of numbers, and plain bytes between them */
     EBB_PART_FRAMES = 3,      /* frames of a trajectory */
     EBB_PART_OVER_FRAMES = 4, /* as SECTIONS, positions over frames of the base, a trajectory */
-    EBB_PART_CODECS = 5,
+    EBB_PART_OVER_ARRAYS = 5, /* as both, and arrays over earlier ones of the part */
+    EBB_PART_CODECS = 6,
 };
 
 enum ebb_pack_level { EBB_PACK_FAST, EBB_PACK_SMALL };

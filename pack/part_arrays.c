@@ -4,7 +4,8 @@
  *  16  a section each: u32 raw length, u32 packed length, u64 where its base begins
  *      (packed length 0: plain bytes; base 2^64 - 1: none; 2^64 - 2: a state blob, which also
  *      holds the velocities, of the next section whose base is 2^64 - 3; 2^64 - 4: the same over a
- *      frame of the base, whose place stands before the blob)
+ *      frame of the base, whose place stands before the blob; from 2^63 to there: an earlier array
+ *      of the part, so many bytes less 2^63 before this one)
  *      the plain bytes, packed; the arrays' blobs, in order
  */
 #include "pack/part_arrays.h"
@@ -23,6 +24,15 @@ enum { HEADER_BYTES = 16, SECTION_BYTES = 16 };
 #define STATE_POSITIONS  (UINT64_MAX - 1)
 #define STATE_VELOCITIES (UINT64_MAX - 2)
 #define STATE_OVER_FRAME (UINT64_MAX - 3)
+#define EARLIER          (UINT64_C(1) << 63)
+/* Arrays of a kind before this one that are compared with it: a frame may have four of them. */
+#define EARLIER_LOOKS  4
+#define EARLIER_SAMPLE 256 /* numbers */
+
+static bool is_earlier(uint64_t base)
+{
+    return base >= EARLIER && base < STATE_OVER_FRAME;
+}
 
 static int read_base(const struct ebb_bytes *base, uint64_t offset, size_t len,
                      struct ebb_buffer *into, struct ebb_error *err)
@@ -43,6 +53,12 @@ enum ebb_part_motion ebb_part_motion_of(const struct ebb_range *range)
     return range->role == EBB_ROLE_X   ? EBB_PART_POSITIONS
            : range->role == EBB_ROLE_V ? EBB_PART_VELOCITIES
                                        : EBB_PART_OTHER;
+}
+
+bool ebb_part_recurs(const struct ebb_range *range)
+{
+    return range->role == EBB_ROLE_X || range->role == EBB_ROLE_V || range->role == EBB_ROLE_F ||
+           range->role == EBB_ROLE_FRAME;
 }
 
 void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *file, double box[3])
@@ -68,15 +84,72 @@ void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *fil
     }
 }
 
-static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
-                        const struct ebb_bytes *base, enum ebb_pack_level level,
-                        struct ebb_buffer *scratch, struct ebb_buffer *out, uint64_t *ret_base,
-                        struct ebb_error *err)
+struct packing {
+    const struct ebb_part_section *sections;
+    size_t count;
+    const struct ebb_bytes *base;
+    enum ebb_pack_level level;
+    struct ebb_buffer scratch;
+    size_t velocities; /* that went with positions before; 0: none */
+    bool over_frames, over_arrays;
+};
+
+/* The top half of a float, as a whole number that is ordered as the floats are. */
+static int64_t ordered(const uint8_t *p, const struct ebb_part_section *s)
 {
-    bool has_base = s->has_base && base != NULL;
-    int rc = has_base ? read_base(base, s->base_offset, s->len, scratch, err) : 0;
+    const size_t element = ebb_dtype_size(s->dtype), bytes = element < 4 ? element : 4;
+    uint32_t bits = 0;
+    for (size_t k = 0; k < bytes; k++)
+        bits = bits << 8 | p[s->big_endian ? k : element - 1 - k];
+    bits <<= 8 * (4 - bytes);
+    return (bits & 0x80000000u) != 0 ? -(int64_t)(bits & 0x7fffffffu) : (int64_t)bits;
+}
+
+/* How far two arrays are apart, number by number: the mean bits of what differs. */
+static double apart_by(const uint8_t *a, const uint8_t *b, const struct ebb_part_section *s)
+{
+    const size_t element = ebb_dtype_size(s->dtype), n = s->len / element,
+                 step = n / EARLIER_SAMPLE + 1;
+    double bits = 0, count = 0;
+    for (size_t i = 0; i < n; i += step, count++)
+        bits += log2(1 + fabs((double)(ordered(a + i * element, s) - ordered(b + i * element, s))));
+    return count > 0 ? bits / count : 0;
+}
+
+/* The nearest of the arrays like this one before it in the part: how many bytes before; 0: none. */
+static size_t find_earlier(const struct packing *p, size_t i, const uint8_t *raw)
+{
+    const struct ebb_part_section *s = &p->sections[i];
+    const uint8_t *at = raw;
+    double least = INFINITY;
+    size_t best = 0;
+    unsigned looks = 0;
+    for (size_t k = i; k > 0 && i - k < 4 * EARLIER_LOOKS && looks < EARLIER_LOOKS; k--) {
+        const struct ebb_part_section *e = &p->sections[k - 1];
+        at -= e->len;
+        if (!e->is_array || !e->recurs || e->len != s->len || e->dtype != s->dtype ||
+            e->big_endian != s->big_endian || e->motion != s->motion)
+            continue;
+        looks++;
+        const double bits = apart_by(raw, at, s);
+        if (bits < least) {
+            least = bits;
+            best = (size_t)(raw - at);
+        }
+    }
+    return best;
+}
+
+/* Section i by itself, over the base, or over an earlier array: frames of a trajectory. */
+static int encode_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb_buffer *out,
+                        uint64_t *ret_base, struct ebb_error *err)
+{
+    const struct ebb_part_section *s = &p->sections[i];
+    const bool has_base = s->has_base && p->base != NULL;
+    int rc = has_base ? read_base(p->base, s->base_offset, s->len, &p->scratch, err) : 0;
     if (rc < 0)
         return rc;
+    const size_t back = !has_base && s->recurs && s->len > 0 ? find_earlier(p, i, raw) : 0;
     struct ebb_tensor_input in = {
         .data = raw,
         .elements = s->len / ebb_dtype_size(s->dtype),
@@ -84,16 +157,16 @@ static int encode_array(const uint8_t *raw, const struct ebb_part_section *s,
         .dtype = s->dtype,
         .big_endian = s->big_endian,
         .role = s->role,
-        .base = has_base ? scratch->data : NULL,
+        .base = has_base ? p->scratch.data : (back > 0 ? raw - back : NULL),
     };
     size_t at = out->len;
-    rc = ebb_tensor_encode(&in, level == EBB_PACK_SMALL ? EBB_TENSOR_SMALL : EBB_TENSOR_FAST, out,
-                           err);
+    rc = ebb_tensor_encode(&in, p->level == EBB_PACK_SMALL ? EBB_TENSOR_SMALL : EBB_TENSOR_FAST,
+                           out, err);
     struct ebb_tensor_info info;
     if (rc == 0)
         rc = ebb_tensor_read_info(out->data + at, out->len - at, &info, err);
     if (rc == 0)
-        *ret_base = info.needs_base ? s->base_offset : NO_BASE;
+        *ret_base = !info.needs_base ? NO_BASE : (back > 0 ? EARLIER + back : s->base_offset);
     return rc;
 }
 
@@ -176,16 +249,6 @@ static int put_plain(const uint8_t *raw, const struct ebb_part_section *sections
     return rc;
 }
 
-struct packing {
-    const struct ebb_part_section *sections;
-    size_t count;
-    const struct ebb_bytes *base;
-    enum ebb_pack_level level;
-    struct ebb_buffer scratch;
-    size_t velocities; /* that went with positions before; 0: none */
-    bool over_frames;
-};
-
 /* The better one of a state over a frame and one by itself, when it has velocities. */
 static int better_state(struct packing *p, const struct ebb_part_section *s, const uint8_t *x,
                         const uint8_t *v, struct ebb_buffer *out, bool *ret_over,
@@ -216,7 +279,7 @@ static int put_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb
         return 0;
     }
     size_t at = out->len, v = velocities_of(s, p->count, i);
-    int rc = encode_array(raw, &s[i], p->base, p->level, &p->scratch, out, ret_base, err);
+    int rc = encode_array(p, i, raw, out, ret_base, err);
     if (rc < 0 || (v == 0 && !(s[i].has_frame && are_positions(&s[i]))))
         return rc;
     const uint8_t *v_raw = v == 0 ? NULL : raw;
@@ -226,8 +289,7 @@ static int put_array(struct packing *p, size_t i, const uint8_t *raw, struct ebb
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer state = {0};
     uint64_t unused;
     bool over = false;
-    rc = v == 0 ? 0
-                : encode_array(v_raw, &s[v], p->base, p->level, &p->scratch, &apart, &unused, err);
+    rc = v == 0 ? 0 : encode_array(p, v, v_raw, &apart, &unused, err);
     if (rc == 0)
         rc = better_state(p, &s[i], raw, v_raw, &state, &over, err);
     if (rc < 0 || state.len == 0 || state.len >= out->len - at + apart.len)
@@ -263,12 +325,15 @@ int ebb_part_encode_arrays(const uint8_t *raw, const struct ebb_part_section *se
         ebb_put_u32(entry, (uint32_t)sections[i].len);
         ebb_put_u32(entry + 4, (uint32_t)(out->len - at));
         ebb_put_u64(entry + 8, base_offset);
-        needs_base = needs_base || base_offset <= STATE_OVER_FRAME;
+        needs_base = needs_base || base_offset < EARLIER || base_offset == STATE_OVER_FRAME;
+        p.over_arrays = p.over_arrays || is_earlier(base_offset);
     }
     ebb_buffer_clean_up(&p.scratch);
     if (rc == 0) {
         *ret_needs_base = needs_base;
-        *ret_codec = p.over_frames ? EBB_PART_OVER_FRAMES : EBB_PART_SECTIONS;
+        *ret_codec = p.over_arrays   ? EBB_PART_OVER_ARRAYS
+                     : p.over_frames ? EBB_PART_OVER_FRAMES
+                                     : EBB_PART_SECTIONS;
     }
     return rc;
 }
@@ -283,6 +348,7 @@ struct reading {
     const uint8_t *blobs;
     size_t blobs_left;
     const struct ebb_bytes *base;
+    const uint8_t *begin;      /* of the part, unpacked so far */
     const uint8_t *velocities; /* the section that was unpacked with positions last, or NULL */
     struct ebb_buffer scratch;
 };
@@ -299,12 +365,21 @@ static int decode_array(struct reading *r, const uint8_t *entry, uint8_t *out, s
     uint64_t base_offset = ebb_get_u64(entry + 8);
     if (packed > r->blobs_left)
         return damaged(err, "it ends too early");
-    if (base_offset != NO_BASE && r->base == NULL)
-        return ebb_error_set(err, EBB_ERR_NOT_FOUND, "its base is needed to unpack it");
-    int rc = base_offset == NO_BASE ? 0 : read_base(r->base, base_offset, len, &r->scratch, err);
+    const uint8_t *over = NULL;
+    int rc = 0;
+    if (is_earlier(base_offset)) {
+        const uint64_t back = base_offset - EARLIER;
+        if (back < len || back > (uint64_t)(out - r->begin))
+            return damaged(err, "an array over one that is not there");
+        over = out - back;
+    } else if (base_offset != NO_BASE) {
+        if (r->base == NULL)
+            return ebb_error_set(err, EBB_ERR_NOT_FOUND, "its base is needed to unpack it");
+        rc = read_base(r->base, base_offset, len, &r->scratch, err);
+        over = r->scratch.data;
+    }
     if (rc == 0)
-        rc = ebb_tensor_decode(r->blobs, packed, base_offset == NO_BASE ? NULL : r->scratch.data,
-                               base_offset == NO_BASE ? 0 : len, out, len, err);
+        rc = ebb_tensor_decode(r->blobs, packed, over, over == NULL ? 0 : len, out, len, err);
     r->blobs += packed;
     r->blobs_left -= packed;
     return rc;
@@ -432,7 +507,8 @@ int ebb_part_decode_arrays(const uint8_t *payload, size_t len, const struct ebb_
                         .plain_left = plain_raw,
                         .blobs = plain + plain_packed,
                         .blobs_left = left - plain_packed,
-                        .base = base};
+                        .base = base,
+                        .begin = out};
     rc = decode_sections(&r, out, raw_bytes, err);
     ebb_buffer_clean_up(&r.scratch);
     return rc;

@@ -22,6 +22,7 @@ struct ebb_part_section {
     /* Positions, and velocities of the same atoms further on, are packed together. */
     enum ebb_part_motion { EBB_PART_OTHER, EBB_PART_POSITIONS, EBB_PART_VELOCITIES } motion;
     double box[3]; /* of positions: rectangular; zeros: unknown */
+    bool recurs;   /* a file of frames has the like of it in each: one may be told from the last */
     /* Positions: a frame of the same atoms in the base, which is a trajectory then. */
     bool has_frame;
     struct ebb_frame_ref frame;
@@ -31,6 +32,7 @@ struct ebb_part_section {
  * of a file in turn; `box` is what was seen last. */
 struct ebb_range;
 enum ebb_part_motion ebb_part_motion_of(const struct ebb_range *range);
+bool ebb_part_recurs(const struct ebb_range *range);
 void ebb_part_see_box(const struct ebb_range *range, const struct ebb_bytes *file, double box[3]);
 
 /* Appends the payload; *ret_codec is EBB_PART_SECTIONS, or EBB_PART_OVER_FRAMES when positions are

@@ -4,8 +4,9 @@ version; those committed are never rewritten.
 
     make_packed.py EBB tests/golden/packed-v1
 
-With --over only over.ebbp is made, restart state over the frame of its step, and its lines are added
-to `expected`: it is younger than the others.
+With --over only over.ebbp is made, restart state over the frame of its step, and with --frames only
+frames.ebbp, frames over those before; their lines are added to `expected`: they are younger than the
+others.
 
 Inputs are small and made here: text, noise, an XTC of water as GROMACS writes it (when gmx is there),
 a NumPy array, safetensors and a checkpoint 10 steps on, packed as changes."""
@@ -111,6 +112,13 @@ if "--over" in sys.argv:
     os.chdir("..")
     expect(["over"], "a")
     subprocess.run(["rm", "-r", "in"], check=True)
+    sys.exit(0)
+if "--frames" in sys.argv:
+    os.chdir(OUT)
+    trr("frames.trr", 5, 150)
+    run(EBB, "pack", "frames.trr", "-o", "frames.ebbp")
+    os.remove("frames.trr")
+    expect(["frames"], "a")
     sys.exit(0)
 os.makedirs(OUT)
 os.chdir(OUT)

@@ -124,6 +124,27 @@ static void positions_and_velocities_of_water_are_packed_together(void **state)
         (void)assert_round_trip(b.data, b.len - cut, &plain);
 }
 
+static void frames_without_a_bound_are_packed_over_those_before(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer one = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer many = {0};
+    sample_trr(&one, 2000, 1);
+    sample_trr(&many, 2000, 9);
+    assert_int_equal(many.len, 9 * one.len);
+    size_t alone = assert_round_trip(one.data, one.len, &plain);
+    assert_true(assert_round_trip(many.data, many.len, &plain) < alone * 9 * 93 / 100);
+    for (size_t cut = 100; cut < many.len; cut += many.len / 4)
+        (void)assert_round_trip(many.data, many.len - cut, &plain);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
+    assert_int_equal(pack_memory(many.data, many.len, NULL, &plain, &packed, NULL), 0);
+    struct ebb_memory m = {.data = packed.data, .len = packed.len};
+    struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
+    EBB_AUTO(ebb_auto_container) struct ebb_container *c = NULL;
+    assert_int_equal(ebb_container_open(&bytes, &c, NULL), 0);
+    assert_int_equal(c->entries[0].parts[0].codec, EBB_PART_OVER_ARRAYS);
+}
+
 static void a_raw_array_comes_back_by_its_shape(void **state)
 {
     (void)state;
@@ -307,7 +328,7 @@ static void a_bound_is_refused_where_bits_matter(void **state)
 static void every_flipped_byte_of_each_codec_is_found(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < 4; kind++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
         if (kind == 0)
@@ -316,6 +337,10 @@ static void every_flipped_byte_of_each_codec_is_found(void **state)
             sample_safetensors(&b, 20, 0);
         else
             ebb_buffer_append_text(&b, "some text, some text, some text");
+        if (kind == 3) {
+            ebb_buffer_reset(&b);
+            sample_trr(&b, 40, 3);
+        }
         struct ebb_error err = {0};
         assert_int_equal(pack_memory(b.data, b.len, NULL, &plain, &packed, &err), 0);
         for (size_t i = 0; i < packed.len; i++) {
@@ -332,7 +357,7 @@ static void every_flipped_byte_of_each_codec_is_found(void **state)
 static void damaged_payloads_never_crash(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < 4; kind++) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer packed = {0};
         if (kind == 0)
@@ -341,6 +366,10 @@ static void damaged_payloads_never_crash(void **state)
             sample_safetensors(&b, 20, 0);
         else
             sample_waters(&b, 100);
+        if (kind == 3) {
+            ebb_buffer_reset(&b);
+            sample_trr(&b, 40, 3);
+        }
         assert_int_equal(pack_memory(b.data, b.len, NULL, &plain, &packed, NULL), 0);
         struct ebb_memory m = {.data = packed.data, .len = packed.len};
         struct ebb_bytes bytes = ebb_bytes_of_memory(&m);
@@ -454,6 +483,7 @@ int main(void)
         cmocka_unit_test(arrays_come_back),
         cmocka_unit_test(arrays_larger_than_a_part_come_back),
         cmocka_unit_test(positions_and_velocities_of_water_are_packed_together),
+        cmocka_unit_test(frames_without_a_bound_are_packed_over_those_before),
         cmocka_unit_test(a_raw_array_comes_back_by_its_shape),
         cmocka_unit_test(tensors_are_changes_to_their_base),
         cmocka_unit_test(coordinates_stay_within_the_bound_and_the_rest_stays),
