@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """One job with a deadline on recorded availability: what each policy costs over the oracle.
 
-    bench/onejob.py [--data DIR] [--starts N] [--sweep] [--policy all]
+    bench/onejob.py [--data DIR] [--starts N] [--policy all] [--rotate | --sweep]
 
 DIR (or EBB_DATA_DIR) holds availability/*.json; the name of a file begins with its period and ends
-with zone and type. --sweep: other restarts, deadlines, and the other period as history.
+with zone and type. --rotate: each trace also begun at its quarters, so that every half is history
+once and every half is played once; of ebb only. --sweep: other restarts, deadlines, probes, prices
+and histories, and where ebb is not the cheapest.
 """
 import argparse
 import glob
@@ -12,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 
 WORK_H = 48
@@ -63,20 +66,97 @@ def speeds(name, files, args):
         print(f"speed, {name}, 1,000 starts, {deadline_h} h: {line}")
 
 
-def sweep(all_fields, args):
+def rotated(files, quarter, folder):
+    """The same traces begun at a quarter; what lay before comes last."""
+    out = []
+    for path in files:
+        with open(path, encoding="utf-8") as f:
+            trace = json.load(f)
+        at = len(trace["data"]) * quarter // 4
+        trace["data"] = trace["data"][at:] + trace["data"][:at]
+        out.append(os.path.join(folder, os.path.basename(path)))
+        with open(out[-1], "w", encoding="utf-8") as f:
+            json.dump(trace, f)
+    return out
+
+
+def rotate(all_fields, args):
     args = argparse.Namespace(**vars(args))
-    args.policy = "uniform-progress,value,ebb"
+    args.policy = "ebb"
+    misses = 0
+    print("ebb's cost over oracle at 52 / 60 / 70 h, traces begun at each quarter, and the mean")
+    for name, mode, files in all_fields:
+        cells = []
+        for deadline_h in (52, 60, 70):
+            values = []
+            for quarter in range(4):
+                with tempfile.TemporaryDirectory() as folder:
+                    result = simulate(rotated(files, quarter, folder), mode, deadline_h, args)
+                values.append(result["policies"][0]["cost_over_oracle_mean"])
+                misses += result["policies"][0]["deadline_misses"]
+            cells.append(" ".join(f"{v:.3f}" for v in values) + f" = {sum(values) / 4:.3f}")
+        print(f"  {name:45} " + " / ".join(cells), flush=True)
+    print(f"deadlines missed: {misses}")
+
+
+class Sweep:
+    """Prints a line for each setting, and counts how often ebb is not the cheapest."""
+
+    def __init__(self, args):
+        self.args = argparse.Namespace(**vars(args))
+        self.args.policy = "eager-best,uniform-progress,value,ebb"
+        self.lines = self.lost = self.misses = 0
+
+    def line(self, title, mode, files, deadline_h, extra=()):
+        result = simulate(files, mode, deadline_h, self.args, extra)
+        cost = {p["name"]: p["cost_over_oracle_mean"] for p in result["policies"]}
+        missed = {p["name"]: p["deadline_misses"] for p in result["policies"]}
+        other = min((v, n) for n, v in cost.items() if n != "ebb")
+        lost = cost["ebb"] > other[0] + 5e-4
+        self.lines += 1
+        self.lost += lost
+        self.misses += missed["ebb"]
+        print(f"  {title:70} " + "  ".join(f"{n} {v:.3f}" for n, v in cost.items()) +
+              (f"  LOSES to {other[1]} by {cost['ebb'] - other[0]:.3f}" if lost else "") +
+              (f"  MISSED {missed['ebb']}" if missed["ebb"] else ""), flush=True)
+
+
+def sweep(all_fields, args):
+    s = Sweep(args)
     each = [f for f in all_fields if f[1] == "each"]
     for name, mode, files in all_fields:
         for restart in ("3m", "12m", "24m"):
-            for deadline_h in (52, 60, 72):
-                show(f"{name}, restart {restart}, {deadline_h} h",
-                     simulate(files, mode, deadline_h, args, ("--restart", restart)))
+            for deadline_h in (WORK_H * 1.08, WORK_H * 1.25, WORK_H * 1.5):
+                s.line(f"{name}, restart {restart}, {deadline_h:g} h", mode, files, deadline_h,
+                       ("--restart", restart))
+    for name, mode, files in all_fields:
+        for spot in ("0.1", "0.6", "0.8"):
+            s.line(f"{name}, spot price {spot}, 60 h", mode, files, 60, ("--spot-price", spot))
+        if mode == "any":
+            for probe in (("--probe", "0m"), ("--probe", "5m"), ("--probe-cost", "0.01")):
+                s.line(f"{name}, {' '.join(probe)}, 60 h", mode, files, 60, probe)
     for name, mode, files in each:
         for other, _, history in each:
             if other != name:
-                show(f"{name}, history {other}, 60 h",
-                     simulate(files, mode, 60, args, ("--history", *history)))
+                s.line(f"{name}, history {other}, 60 h", mode, files, 60, ("--history", *history))
+    print(f"ebb is not the cheapest in {s.lost} of {s.lines} settings; deadlines missed: {s.misses}")
+
+
+def checkpoints(all_fields, args):
+    """Work since the last checkpoint is lost: what each policy's intervals are worth."""
+    args = argparse.Namespace(**vars(args))
+    args.policy = "young-daly,scispot,uniform-progress,value,ebb"
+    print("with --checkpoint 1m: cost over oracle (time in checkpoints and lost work) at 52 / 60 / 70 h")
+    for name, mode, files in all_fields:
+        rows = defaultdict(list)
+        for deadline_h in (52, 60, 70):
+            for p in simulate(files, mode, deadline_h, args, ("--checkpoint", "1m"))["policies"]:
+                rows[p["name"]].append(f"{p['cost_over_oracle_mean']:.3f} "
+                                       f"({100 * p['checkpoint_lost_fraction']:.1f} %)" +
+                                       (f" MISSED {p['deadline_misses']}"
+                                        if p["deadline_misses"] else ""))
+        for policy, cells in rows.items():
+            print(f"  {name:45} {policy:17} " + " / ".join(cells), flush=True)
 
 
 def main():
@@ -87,6 +167,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--policy", default="all")
     parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--rotate", action="store_true")
     args = parser.parse_args()
     found = list(fields(args.data)) if args.data else []
     if not found:
@@ -94,6 +175,9 @@ def main():
         return 0
     if args.sweep:
         sweep(found, args)
+        return 0
+    if args.rotate:
+        rotate(found, args)
         return 0
     table = {}
     for name, mode, files in found:
@@ -106,6 +190,7 @@ def main():
     for (name, policy), values in table.items():
         if policy in ("uniform-progress", "value", "ebb"):
             print(f"  {name:45} {policy:17} " + " / ".join(f"{v:.3f}" for v in values))
+    checkpoints(found, args)
     for name, mode, files in found:
         if mode == "each":
             speeds(name, files, args)

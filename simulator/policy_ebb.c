@@ -166,6 +166,19 @@ static double gain_usd(const struct ebb *p, const struct ebb_view *v, size_t z, 
     return fmax(0, without_usd - spot_usd(p, v, z, age_h, v->rules->restart_s));
 }
 
+/* A launch that fails costs money: it is put off until what an up-run that nobody has noticed is
+ * expected to have cost by now, on-demand in its place for half the time since the zone was seen,
+ * is as much. With recoveries at a rate r that is the interval sqrt(2 c / (r (od - spot))). */
+static bool worth_its_cost(const struct ebb_view *v, const struct ebb_sight *s, double chance)
+{
+    const struct ebb_onejob_rules *r = v->rules;
+    if (r->probe_usd <= 0 || s->up < 0)
+        return true;
+    double saves = fmax(0, r->on_demand_usd_per_hour - r->spot_usd_per_hour);
+    double unseen_h = (v->now_s - s->seen_s) / 3600;
+    return chance * saves * unseen_h / 2 >= (1 - chance) * r->probe_usd;
+}
+
 /* The zone to try; SIZE_MAX: none. Who was seen down is not asked again in the same tick. */
 static size_t best_zone(const struct ebb *p, const struct ebb_view *v, double without_usd,
                         double *ret_gain, double *ret_chance)
@@ -177,7 +190,7 @@ static size_t best_zone(const struct ebb *p, const struct ebb_view *v, double wi
         double chance = ebb_filter_up(&p->filter, z);
         if ((s->up == 0 && s->seen_s >= p->tick_s - EPSILON_S) || chance < LEAST_CHANCE)
             continue;
-        double gain = gain_usd(p, v, z, without_usd);
+        double gain = worth_its_cost(v, s, chance) ? gain_usd(p, v, z, without_usd) : 0;
         if (chance * gain <= most)
             continue;
         most = chance * gain;

@@ -179,6 +179,28 @@ static void one_zone_that_is_not_seen_costs_little_more_than_one_that_is(void **
     ebb_traces_clean_up(&set);
 }
 
+static void launches_that_fail_are_tried_less_often_when_they_cost(void **state)
+{
+    (void)state;
+    static const char *const mine[] = {"ebb"};
+    struct ebb_traces set = {0};
+    make_zones(&set, 600, 10);
+    struct ebb_contest c = over(&set, true);
+    c.policies = mine;
+    c.policy_count = 1;
+    double before = INFINITY;
+    for (double usd = 0; usd < 0.1; usd = usd * 4 + 0.005) {
+        struct ebb_contest_result r = {0};
+        c.rules.probe_usd = usd;
+        run(&c, &r);
+        assert_true(r.rows[0].failed_launches_mean < before);
+        assert_int_equal(r.rows[0].deadline_misses, 0);
+        before = r.rows[0].failed_launches_mean;
+        ebb_contest_result_clean_up(&r);
+    }
+    ebb_traces_clean_up(&set);
+}
+
 static void the_order_of_the_files_changes_nothing(void **state)
 {
     (void)state;
@@ -225,6 +247,7 @@ int main(void)
         cmocka_unit_test(spot_that_never_ends_gives_the_trivial_plan),
         cmocka_unit_test(more_slack_never_costs_more_beyond_the_interval),
         cmocka_unit_test(one_zone_that_is_not_seen_costs_little_more_than_one_that_is),
+        cmocka_unit_test(launches_that_fail_are_tried_less_often_when_they_cost),
         cmocka_unit_test(the_order_of_the_files_changes_nothing),
         cmocka_unit_test(a_trace_too_short_for_the_deadline_is_refused),
     };
