@@ -74,7 +74,7 @@ static void order_prepare(struct ebb_attempt *a)
     g->order.within_s = 0;
     g->order.port = a->task->gang_port = pick_port(a->task);
     if (head != NULL && (p->resumed || a->committed.count > 0)) {
-        bool fell_back = g->order.round == 1 && p->resumed_sequence != head->sequence;
+        bool fell_back = !a->started_reported && p->resumed_sequence != head->sequence;
         const ProtobufCBinaryData *sha =
             fell_back ? &head->previous_manifest_sha256 : &head->manifest_sha256;
         if (sha->len == EBB_SHA256_SIZE) {
@@ -310,6 +310,22 @@ static void heed_leaving(struct ebb_attempt *a)
     }
 }
 
+/* A rank whose part of the newest checkpoint is damaged: all restore the one before. */
+static bool goes_back(struct ebb_attempt *a)
+{
+    struct ebb_prepare *p = &a->prepare;
+    const Ebb__Head *head = ebb_lineage_head(p->lineage);
+    uint32_t k = first_failed(a);
+    if (k == 0 || !status_of(a, k)->damaged || a->started_reported || !p->resumed || head == NULL ||
+        p->resumed_sequence != head->sequence || head->previous_sequence == 0)
+        return false;
+    p->wanted = ebb_head_generation(head, true);
+    snprintf(p->why, sizeof p->why, "the newest checkpoint is damaged (rank %u: %.160s)", k,
+             status_of(a, k)->reason);
+    ebb_attempt_prepare(a);
+    return true;
+}
+
 void gang_leader_act(struct ebb_attempt *a)
 {
     const struct ebb_gang *g = a->gang;
@@ -320,6 +336,9 @@ void gang_leader_act(struct ebb_attempt *a)
         return;
     }
     heed_leaving(a);
+    if (a->phase == EBB_PHASE_WAITING && a->request == EBB_REQUEST_NONE && !a->lineage_busy &&
+        goes_back(a))
+        return;
     bool together = g->order.will == EBB__GANG_ORDER__WILL__PREPARE ||
                     g->order.will == EBB__GANG_ORDER__WILL__RUN;
     if (a->phase != EBB_PHASE_PREPARING && together && g->failing_ns == 0 &&

@@ -31,7 +31,7 @@ static void begin_round(struct ebb_attempt *a)
     struct ebb_prepare *p = &a->prepare;
     bool has_manifest = o->sequence > 0 && o->manifest_sha256.len == EBB_SHA256_SIZE;
     g->round = o->round;
-    g->is_ready = g->is_done = false;
+    g->is_ready = g->is_done = g->is_damaged = false;
     g->failed_ns = 0;
     a->has_verdict = false;
     a->task->gang_port = (uint16_t)o->port;
@@ -130,6 +130,9 @@ void ebb_gang_member_ended(struct ebb_attempt *a, bool done)
 
 void ebb_gang_member_failed(struct ebb_attempt *a, const struct ebb_error *err)
 {
+    bool is_restore = a->phase == EBB_PHASE_PREPARING && a->prepare.wanted.sequence > 0;
+    a->gang->is_damaged =
+        is_restore && (err->code == EBB_ERR_CORRUPT || err->code == EBB_ERR_NOT_FOUND);
     a->has_verdict = true;
     a->outcome = ebb_attempt_outcome_of(err->code);
     ebb_buffer_reset(&a->verdict);
@@ -167,6 +170,7 @@ void gang_member_tell(struct ebb_attempt *a)
     s.phase = phase_of(a);
     s.done = g->is_done;
     s.failed = g->failed_ns != 0;
+    s.damaged = g->is_damaged;
     s.leaving = g->is_leaving;
     s.part = g->part;
     uint64_t digest = s.seen * 1000003 + s.part * 10007 + s.round * 131 + (uint64_t)s.phase * 8 +

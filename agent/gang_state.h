@@ -41,6 +41,7 @@ struct ebb_gang {
     Ebb__GangOrder *wanted; /* the newest; NULL: none came */
     uint32_t round;         /* that was prepared for */
     bool is_ready, is_done;
+    bool is_damaged;   /* it failed because its checkpoint is */
     int64_t failed_ns; /* 0: not; verdict and outcome are the attempt's */
     bool is_leaving;
     uint32_t part,

@@ -74,6 +74,16 @@ static int open_and_join(struct ebb_prepare *p)
     return r < 0 ? ebb_error_wrap(&p->err, r, "store") : 0;
 }
 
+/* Rank 0, which has claimed and restored: again, from another checkpoint. */
+static int go_back(struct ebb_prepare *p)
+{
+    p->resumed = false;
+    p->resumed_step = -1;
+    p->note[0] = '\0';
+    note(p, "%s, resumed from %llu", p->why, (unsigned long long)p->wanted.sequence);
+    return ebb_remove_tree(p->task->work, &p->err);
+}
+
 static const char *value_here(const struct ebb_prepare *p, const char *name, char *cpus,
                               size_t size)
 {
@@ -135,7 +145,7 @@ static int restore(struct ebb_prepare *p)
     const struct ebb_task *t = p->task;
     struct ebb_restore_result result = {0};
     atomic_store(&p->restoring, true);
-    int r = ebb_task_is_member(t)
+    int r = p->wanted.sequence > 0
                 ? ebb_lineage_restore_exactly(p->lineage, &p->wanted, t->work, RESTORE_THREADS,
                                               &result, &p->err)
                 : ebb_lineage_restore(p->lineage, t->work, NULL, RESTORE_THREADS, &result, &p->err);
@@ -159,7 +169,7 @@ static int bring_files(struct ebb_prepare *p)
     const struct ebb_task *t = p->task;
     const Ebb__Head *head = ebb_lineage_head(p->lineage);
     bool has_checkpoint =
-        ebb_task_is_member(t) ? p->wanted.sequence > 0 : head != NULL && head->sequence > 0;
+        p->wanted.sequence > 0 || (!ebb_task_is_member(t) && head != NULL && head->sequence > 0);
     int64_t begin_ns = ebb_now_ns(NULL);
     int r;
     if (has_checkpoint && t->profile->checkpoints) {
@@ -184,7 +194,9 @@ static int bring_files(struct ebb_prepare *p)
 static int run(struct ebb_prepare *p)
 {
     int64_t begin_ns = ebb_now_ns(NULL);
-    int r = ebb_task_is_member(p->task) ? open_and_join(p) : open_and_claim(p);
+    int r = ebb_task_is_member(p->task) ? open_and_join(p)
+            : p->wanted.sequence > 0    ? go_back(p)
+                                        : open_and_claim(p);
     p->staging_s = (double)(ebb_now_ns(NULL) - begin_ns) / 1e9;
     if (r < 0 || p->already_done)
         return r;

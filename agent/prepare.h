@@ -17,9 +17,11 @@
 
 struct ebb_prepare {
     struct ebb_task *task;
-    /* ranks above 0 of a gang: what rank 0 has claimed, and restored (sequence 0: nothing) */
+    /* Ranks above 0 of a gang: what rank 0 has claimed, and restored (sequence 0: nothing). Rank 0,
+     * again: the checkpoint before, as some rank's part of the newest is damaged. */
     uint64_t epoch;
     struct ebb_generation wanted;
+    char why[240];
     atomic_bool restoring; /* for status: staging until it is set */
     /* result; the caller takes what it wants and cleans up the rest */
     int code;
