@@ -13,8 +13,10 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/hazards.h"
 #include "cli/json_out.h"
 #include "cli/local.h"
+#include "cli/submit_forecast.h"
 #include "cli/submit_inputs.h"
 #include "cli/submit_plan.h"
 #include "cli/table.h"
@@ -38,6 +40,7 @@ struct submission {
     struct ebb_client *client;
     Ebb__ClientAnswer *ping;
     Ebb__ClientAnswer *plan;
+    struct ebb_submit_forecast forecast;
     Ebb__ClientAnswer *submitted;
     struct ebb_upload_totals totals;
 };
@@ -68,6 +71,17 @@ static int read_bag(const char *path, struct submission *s, struct ebb_error *er
                          count == 1 ? "" : "s");
 }
 
+/* By what the scheduler knows of hazards; without that by the priors. */
+static void forecast(struct submission *s)
+{
+    EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *seen = NULL;
+    struct ebb_error err = {0};
+    const Ebb__HazardsAnswer *hazards =
+        ebb_ask_hazards(NULL, NULL, &seen, &err) == 0 ? seen->hazards : NULL;
+    ebb_submit_forecast_make(s->file.spec, s->plan->plan, s->ping->ping->emulated, hazards,
+                             &s->forecast);
+}
+
 static int make_plan(struct submission *s, struct ebb_error *err)
 {
     const struct ebb_local_options local = {.cloud = o.cloud, .fleet = o.fleet};
@@ -91,6 +105,8 @@ static int make_plan(struct submission *s, struct ebb_error *err)
     rc = ebb_client_call(s->client, &request, &s->plan, err);
     if (rc == 0 && s->plan->plan == NULL)
         rc = ebb_error_set(err, EBB_ERR_CORRUPT, "the scheduler gave no plan");
+    if (rc == 0)
+        forecast(s);
     return rc;
 }
 
@@ -98,6 +114,7 @@ static void show_plan(const struct submission *s)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
     ebb_plan_view(s->file.spec, s->plan->plan, ebb_terminal_width(STDOUT_FILENO), &out);
+    ebb_submit_forecast_view(&s->forecast, s->file.spec, &out);
     (void)fputs(ebb_buffer_text(&out), stdout);
     (void)fflush(stdout);
 }
@@ -204,6 +221,7 @@ static int print_json(const struct submission *s)
     (void)json_object_set_new(v, "store_url", json_string(s->file.spec->store_url));
     (void)json_object_set_new(v, "dry_run", json_boolean(o.dry_run));
     (void)json_object_set_new(v, "plan", ebb_json_of_message(&s->plan->plan->base));
+    (void)json_object_set_new(v, "forecast", ebb_submit_forecast_json(&s->forecast));
     if (submitted) {
         (void)json_object_set_new(v, "jobs", json_integer((json_int_t)s->submitted->submit->jobs));
         (void)json_object_set_new(v, "sent_files", json_integer((json_int_t)s->totals.sent_files));
@@ -309,8 +327,10 @@ const struct ebb_command ebb_command_submit = {
     .arguments = "BAG.yaml",
     .summary = "Submit a bag of jobs",
     .details =
-        "Checks the bag, shows the jobs, the offers, the chosen ones and the expected cost and\n"
-        "finish, asks before it spends money, then uploads the inputs and hands the bag to the\n"
+        "Checks the bag, shows the jobs, the offers, the chosen ones, expected cost and finish "
+        "with\n"
+        "their ranges of nine cases in ten, and what would hold where deadline or budget cannot,\n"
+        "asks before it spends money, then uploads the inputs and hands the bag to the\n"
         "scheduler. For local use it starts the scheduler and the emulated cloud by itself; for\n"
         "AWS start 'ebb scheduler' first, where VMs can reach it.\n"
         "\n"
