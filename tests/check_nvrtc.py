@@ -7,7 +7,8 @@ Without --library it takes EBB_NVRTC, or what lies beside nvcc, and exits 77 whe
 with a version of CUDA that is not installed, unpack its library from NVIDIA's wheel of the package index
 (nvidia-cuda-nvrtc-cu12 for CUDA 12) and name it. Every kernel of kernels/cuda is compiled to the machine
 code of each architecture, by the flags of kernels/cuda/CMakeLists.txt; one that is missing or a warning
-fails. --keep writes the cubins, for bench/device_counts.py.
+fails. An architecture may be a virtual one, compute_90: as PTX, which takes a third of the time. --keep
+writes the machine code to a folder.
 """
 import argparse
 import ctypes
@@ -100,7 +101,7 @@ class Nvrtc:
         return buffer.raw[:size.value]
 
     def compile(self, path, options):
-        """(return code, log, cubin)"""
+        """(return code, log, machine code; for a virtual architecture PTX)"""
         program = ctypes.c_void_p()
         names, bodies = zip(*{**SHIMS, **own_headers()}.items())
         array = ctypes.c_char_p * len(names)
@@ -112,7 +113,8 @@ class Nvrtc:
         rc = self.library.nvrtcCompileProgram(
             program, len(options), (ctypes.c_char_p * len(options))(*(o.encode() for o in options)))
         log = self.text(program, "ProgramLog").rstrip(b"\0").decode().strip()
-        cubin = self.text(program, "CUBIN") if rc == 0 else b""
+        virtual = any("=compute_" in o for o in options)
+        cubin = self.text(program, "PTX" if virtual else "CUBIN") if rc == 0 else b""
         self.library.nvrtcDestroyProgram(ctypes.byref(program))
         return rc, log, cubin
 
@@ -163,7 +165,7 @@ def main():
                 print(log)
             elif arguments.keep:
                 os.makedirs(arguments.keep, exist_ok=True)
-                with open(os.path.join(arguments.keep, f"{name[:-3]}.{arch}.cubin"), "wb") as file:
+                with open(os.path.join(arguments.keep, f"{name[:-3]}.{arch}"), "wb") as file:
                     file.write(cubin)
     print(f"NVRTC {nvrtc.version()}: " + ("all kernels compile" if failed == 0 else f"{failed} fail"))
     return 1 if failed else 0
