@@ -35,4 +35,15 @@ static inline bool ebb_varint_get(const uint8_t *in, size_t len, size_t *at, uin
     return false;
 }
 
+/* Small integers of either sign as small ones of none: 0, -1, 1, -2, ... */
+static inline uint64_t ebb_zigzag(int64_t x)
+{
+    return (uint64_t)x << 1 ^ (uint64_t)(x >> 63);
+}
+
+static inline int64_t ebb_zigzag_back(uint64_t x)
+{
+    return (int64_t)(x >> 1) ^ -(int64_t)(x & 1);
+}
+
 #endif

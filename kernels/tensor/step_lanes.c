@@ -1,7 +1,5 @@
-/* The loops of the method of steps over a run of elements of one row. Inside step.c alone. */
-#ifndef EBB_KERNELS_TENSOR_STEP_LANES_H
-#define EBB_KERNELS_TENSOR_STEP_LANES_H
-
+/* The loops of the method of steps over a run of elements of one row, or a piece of several:
+ * written once, made SIMD for each instruction set, except what has instructions of its own. */
 #include "kernels/bits.h"
 #include "kernels/cpu.h"
 #include "kernels/tensor/step.h"
@@ -10,19 +8,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
-
-/* How far off an element is expected to be, in half octaves of its own units from 2^-3 on, is a
- * class. Of classes below NORMAL all bits are symbols; from there on a symbol is 2^low units, so
- * that two classes in turn do for all; where the unit is as large as the element, classes go on. */
-#define NORMAL       10
-#define CLASSES_LAST 8
-
-/* One piece's arrays. */
-struct step_piece {
-    int32_t *expected;               /* ordered */
-    uint8_t *low, *context, *symbol; /* low: the number of low bits */
-    uint8_t *bits;                   /* those bits, in words as wide as the elements */
-};
 
 INLINE int32_t step_low_most(enum ebb_dtype dtype)
 {
@@ -38,21 +23,8 @@ INLINE void step_store(uint8_t *at, uint32_t w, enum ebb_dtype dtype)
         memcpy(at, &half, sizeof half);
 }
 
-/* What the model makes of a run of n elements from column `first` on of a row. */
-struct step_run {
-    const uint8_t *base;
-    size_t n;
-    float keep, scale;
-    unsigned pairs; /* of components */
-    int16_t u[EBB_STEP_RANK];
-    const int16_t *v; /* from `first` on, pairs 2 `stride` apart */
-    size_t stride;
-    int32_t row; /* with the origin */
-    const uint8_t *column;
-};
-
 /* Sums of products, exact: at most 16 of 127 * 127. */
-static void products_reference(const struct step_run *r, size_t at, float p[EBB_STEP_BLOCK])
+static void products_reference(const struct ebb_step_run *r, size_t at, float p[EBB_STEP_BLOCK])
 {
     int32_t sum[EBB_STEP_BLOCK] = {0};
     for (unsigned k = 0; k < r->pairs; k++) {
@@ -66,14 +38,14 @@ static void products_reference(const struct step_run *r, size_t at, float p[EBB_
 }
 
 #if defined(__x86_64__)
-INLINE int32_t step_pair(const struct step_run *r, unsigned k)
+INLINE int32_t step_pair(const struct ebb_step_run *r, unsigned k)
 {
     int32_t pair;
     memcpy(&pair, r->u + 2 * k, sizeof pair);
     return pair;
 }
 
-EBB_TARGET_AVX2 static void products_avx2(const struct step_run *r, size_t at,
+EBB_TARGET_AVX2 static void products_avx2(const struct ebb_step_run *r, size_t at,
                                           float p[EBB_STEP_BLOCK])
 {
     enum { VECTORS = EBB_STEP_BLOCK / 8 };
@@ -92,7 +64,7 @@ EBB_TARGET_AVX2 static void products_avx2(const struct step_run *r, size_t at,
         _mm256_storeu_ps(p + 8 * b, _mm256_cvtepi32_ps(sum[b]));
 }
 
-EBB_TARGET_AVX512 static void products_avx512(const struct step_run *r, size_t at,
+EBB_TARGET_AVX512 static void products_avx512(const struct ebb_step_run *r, size_t at,
                                               float p[EBB_STEP_BLOCK])
 {
     enum { VECTORS = EBB_STEP_BLOCK / 16 };
@@ -111,7 +83,7 @@ EBB_TARGET_AVX512 static void products_avx512(const struct step_run *r, size_t a
 #endif
 
 /* Of a block from column `at` of the run on, `p` the sums of its products. */
-INLINE void expect_any(const struct step_run *r, size_t at, const float p[EBB_STEP_BLOCK],
+INLINE void expect_any(const struct ebb_step_run *r, size_t at, const float p[EBB_STEP_BLOCK],
                        enum ebb_dtype dtype, int32_t *restrict expected)
 {
     size_t n = r->n - at < EBB_STEP_BLOCK ? r->n - at : EBB_STEP_BLOCK;
@@ -125,18 +97,18 @@ INLINE void expect_any(const struct step_run *r, size_t at, const float p[EBB_ST
     }
 }
 
-INLINE void classify_any(const struct step_run *r, enum ebb_dtype dtype, int32_t first,
+INLINE void classify_any(const struct ebb_step_run *r, enum ebb_dtype dtype, int32_t first,
                          int32_t last, const int32_t *restrict expected, uint8_t *restrict low,
                          uint8_t *restrict context)
 {
     const uint8_t *column = r->column;
     int32_t row = r->row, most = step_low_most(dtype);
-    int32_t top = NORMAL + 2 * most + 1 + CLASSES_LAST;
+    int32_t top = EBB_STEP_NORMAL + 2 * most + 1 + EBB_STEP_CLASSES_LAST;
     for (size_t j = 0; j < r->n; j++) {
         int32_t log = row + column[j] - EBB_STEP_LOGS * step_exponent(expected[j], dtype);
         int32_t class = log >> 1;
         class = class < 0 ? 0 : class > top ? top : class;
-        int32_t bits = (class - NORMAL) >> 1;
+        int32_t bits = (class - EBB_STEP_NORMAL) >> 1;
         bits = bits < 0 ? 0 : bits > most ? most : bits;
         int32_t c = class - 2 * bits;
         c = c < first ? first : c > last ? last : c;
@@ -282,4 +254,106 @@ EBB_TARGET_AVX512 INLINE uint64_t get_words(const uint8_t *in, uint64_t at, cons
 }
 #endif
 
+/* The loops, once for each instruction set; the type a constant in each. */
+#define BY_DTYPE(call)                                                                             \
+    do {                                                                                           \
+        if (dtype == EBB_DTYPE_F32) {                                                              \
+            const enum ebb_dtype type = EBB_DTYPE_F32;                                             \
+            call;                                                                                  \
+        } else if (dtype == EBB_DTYPE_BF16) {                                                      \
+            const enum ebb_dtype type = EBB_DTYPE_BF16;                                            \
+            call;                                                                                  \
+        } else {                                                                                   \
+            const enum ebb_dtype type = EBB_DTYPE_F16;                                             \
+            call;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+#define DEFINE_TARGET(suffix, target)                                                              \
+    target static void expect_##suffix(const struct ebb_step_run *r, enum ebb_dtype dtype,         \
+                                       int32_t *expected)                                          \
+    {                                                                                              \
+        for (size_t at = 0; at < r->n; at += EBB_STEP_BLOCK) {                                     \
+            float p[EBB_STEP_BLOCK];                                                               \
+            products_##suffix(r, at, p);                                                           \
+            BY_DTYPE(expect_any(r, at, p, type, expected));                                        \
+        }                                                                                          \
+    }                                                                                              \
+    target static void classify_##suffix(const struct ebb_step_run *r, enum ebb_dtype dtype,       \
+                                         int32_t first, int32_t last, const int32_t *expected,     \
+                                         uint8_t *low, uint8_t *context)                           \
+    {                                                                                              \
+        BY_DTYPE(classify_any(r, type, first, last, expected, low, context));                      \
+    }                                                                                              \
+    target static void part_##suffix(const uint8_t *data, size_t n, enum ebb_dtype dtype,          \
+                                     const struct ebb_step_piece *c)                               \
+    {                                                                                              \
+        BY_DTYPE(part_any(data, n, type, c->expected, c->low, c->symbol, c->bits));                \
+    }                                                                                              \
+    target static void join_##suffix(const struct ebb_step_piece *c, size_t n,                     \
+                                     enum ebb_dtype dtype, uint8_t *out)                           \
+    {                                                                                              \
+        BY_DTYPE(join_any(c->symbol, c->bits, c->low, c->expected, n, type, out));                 \
+    }                                                                                              \
+    target static int64_t logs_##suffix(const uint8_t *data, size_t n, enum ebb_dtype dtype,       \
+                                        const int32_t *expected, int32_t *logs)                    \
+    {                                                                                              \
+        int64_t sum = 0;                                                                           \
+        BY_DTYPE(sum = logs_any(data, n, type, expected, logs));                                   \
+        return sum;                                                                                \
+    }
+
+#define DEFINE_BITS(suffix, target)                                                                \
+    target static void put_##suffix(const struct ebb_step_piece *c, size_t n,                      \
+                                    enum ebb_dtype dtype, struct ebb_bit_writer *w)                \
+    {                                                                                              \
+        BY_DTYPE(put_any(c->bits, c->low, n, type, w));                                            \
+    }                                                                                              \
+    target static uint64_t get_##suffix(const uint8_t *in, uint64_t at, uint64_t end,              \
+                                        const struct ebb_step_piece *c, size_t n,                  \
+                                        enum ebb_dtype dtype)                                      \
+    {                                                                                              \
+        BY_DTYPE(at = get_any(in, at, end, c->low, n, type, c->bits));                             \
+        return at;                                                                                 \
+    }
+
+DEFINE_TARGET(reference, )
+DEFINE_BITS(reference, )
+#if defined(__x86_64__)
+DEFINE_TARGET(avx2, EBB_TARGET_AVX2)
+DEFINE_BITS(avx2, EBB_TARGET_AVX2)
+DEFINE_TARGET(avx512, EBB_TARGET_AVX512)
+
+EBB_TARGET_AVX512 static void put_avx512(const struct ebb_step_piece *c, size_t n,
+                                         enum ebb_dtype dtype, struct ebb_bit_writer *w)
+{
+    uint64_t masks[EBB_STEP_PIECE / 2 + 1];
+    BY_DTYPE(step_masks(c->low, n, type, masks));
+    put_words(c->bits, masks, (n + step_group(dtype) - 1) / step_group(dtype), w);
+}
+
+EBB_TARGET_AVX512 static uint64_t get_avx512(const uint8_t *in, uint64_t at, uint64_t end,
+                                             const struct ebb_step_piece *c, size_t n,
+                                             enum ebb_dtype dtype)
+{
+    uint64_t masks[EBB_STEP_PIECE / 2 + 1];
+    if (!step_has_bits(c->low, n, at, end))
+        return end + 1;
+    BY_DTYPE(step_masks(c->low, n, type, masks));
+    return get_words(in, at, masks, (n + step_group(dtype) - 1) / step_group(dtype), c->bits);
+}
 #endif
+
+static const struct ebb_step_lanes lanes[] = {
+    {expect_reference, classify_reference, part_reference, join_reference, logs_reference,
+     put_reference, get_reference},
+#if defined(__x86_64__)
+    {expect_avx2, classify_avx2, part_avx2, join_avx2, logs_avx2, put_avx2, get_avx2},
+    {expect_avx512, classify_avx512, part_avx512, join_avx512, logs_avx512, put_avx512, get_avx512},
+#endif
+};
+
+const struct ebb_step_lanes *ebb_step_lanes(void)
+{
+    return &lanes[ebb_cpu_level()];
+}
