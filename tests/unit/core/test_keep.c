@@ -124,6 +124,65 @@ static void a_vm_with_jobs_that_make_no_checkpoints_is_left_alone(void **state)
     setting_destroy(&t);
 }
 
+/* An eight hours' job on demand, spot at a third; it makes steps as it should, and each plan is
+ * carried out. How often does it change its VM in four hours? */
+static int moves_in_four_hours(const char *yaml)
+{
+    struct setting t = setting_new(yaml);
+    int moves = 0;
+    char name[32];
+    add_offer(&t, "m", "a", true, 1, 40000);
+    add_offer(&t, "m", "a", false, 1, 120000);
+    world_vm(&t.w, ebb_state_next_vm_id(t.w.s, name), &t.offers[1]);
+    start(&t, 0, name);
+    int64_t until = t.w.now + 4 * 3600 * S;
+    double run_s = 0;
+    while (t.w.now < until) {
+        t.w.now += 300 * S;
+        world_commit(&t.w, "b-1", 0, run_s += 300);
+        struct ebb_job *j = &t.w.s->bags[0]->jobs[0];
+        j->total_steps = 288;
+        j->step = (int64_t)(run_s / 100);
+        plan(&t);
+        for (size_t i = 0; i < t.plan.launch_count; i++)
+            world_vm(&t.w, ebb_state_next_vm_id(t.w.s, name), &t.offers[t.plan.launches[i].offer]);
+        for (size_t i = 0; i < t.plan.end_count; i++) {
+            uint32_t from = t.plan.ends[i].vm;
+            bool has_job = t.w.s->vms[from]->lease_count > 0;
+            if (has_job)
+                world_end(&t.w, "b-1", 0, RELEASED, NULL);
+            snprintf(name, sizeof name, "%s", t.w.s->vms[from]->id);
+            world_terminating(&t.w, name);
+            world_terminated(&t.w, name, 0, t.w.now, false);
+            struct ebb_placement p;
+            if (has_job && ebb_place(t.w.s, &t.policy, t.w.now, &p, 1) == 1)
+                start(&t, 0, t.w.s->vms[p.vm]->id);
+            moves += has_job;
+        }
+    }
+    setting_destroy(&t);
+    return moves;
+}
+
+static void near_its_deadline_a_job_on_demand_does_not_go_to_and_fro(void **state)
+{
+    (void)state;
+    const char *const deadlines[] = {"8h 10m", "8h 40m", "9h", "9h 10m", "9h 30m", "10h", "12h"};
+    for (size_t i = 0; i < 7; i++) {
+        char yaml[200];
+        snprintf(yaml, sizeof yaml,
+                 "name: b\ndeadline: %s\njobs: [{name: g, engine: gromacs, command: x, resources: "
+                 "{time: 8h}}]\n",
+                 deadlines[i]);
+        int moves = moves_in_four_hours(yaml);
+        assert_true(moves <= 1);
+        if (i == 0)
+            assert_int_equal(moves, 0); /* no slack for a loss */
+        if (i == 6)
+            assert_int_equal(moves, 1); /* enough: spot is a third of the price */
+    }
+}
+
 static void a_vm_that_has_become_dear_is_replaced_in_two_steps(void **state)
 {
     (void)state;
@@ -366,6 +425,7 @@ int main(void)
         cmocka_unit_test(half_empty_vms_are_gathered_at_the_tail),
         cmocka_unit_test(nobody_moves_for_the_last_minutes_of_a_job),
         cmocka_unit_test(a_vm_with_jobs_that_make_no_checkpoints_is_left_alone),
+        cmocka_unit_test(near_its_deadline_a_job_on_demand_does_not_go_to_and_fro),
         cmocka_unit_test(a_vm_that_has_become_dear_is_replaced_in_two_steps),
         cmocka_unit_test(an_old_vm_is_kept_where_a_new_one_would_cost_less_an_hour),
         cmocka_unit_test(noise_of_prices_moves_nothing),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/random.h"
+#include "scheduler/core/hazards.h"
 #include "scheduler/core/market.h"
 #include "tests/unit/core/world.h"
 
@@ -422,6 +423,42 @@ static void count_launches(struct setting *t, const size_t *order, int64_t facto
     t->plan = u.plan;
 }
 
+/* Pools that were out, some for minutes and some for hours; three of them still are. */
+static void refuse_some(struct setting *t, struct ebb_random *r)
+{
+    for (int i = 0; i < 9; i++) {
+        char name[32];
+        Ebb__Offer *o = &t->offers[ebb_random_below(r, 8)];
+        world_intend(&t->w, ebb_state_next_vm_id(t->w.s, name), o);
+        world_launch_failed(&t->w, name, EBB_ERR_NO_CAPACITY);
+        t->w.now += (int64_t)(i < 6 ? 60 << ebb_random_below(r, 7) : 5) * S;
+        if (i >= 6)
+            continue;
+        world_vm(&t->w, ebb_state_next_vm_id(t->w.s, name), o);
+        world_terminating(&t->w, name);
+        world_terminated(&t->w, name, t->w.now, t->w.now, false);
+    }
+}
+
+/* Without danger, deadline and cap nothing is left to weigh: the least price per slot, all jobs at
+ * once, no checkpoint before the longest interval. */
+static void zero_hazard_gives_the_trivial_plan(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(EIGHT);
+    const struct ebb_place all = {NULL, NULL, NULL, NULL};
+    ebb_hazards_prior(t.w.s->hazards, &all, 1e-12);
+    add_offer(&t, "m", "b", true, 2, 42000);
+    add_offer(&t, "n", "b", true, 4, 80000); /* 20,000 a slot */
+    add_offer(&t, "n", "c", false, 4, 240000);
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 2);
+    assert_int_equal(launched_in_all(&t), 2);
+    assert_true(ebb_plan_interval_s(t.w.s, &t.policy, &t.w.s->bags[0]->groups[0], &t.offers[1], 60,
+                                    t.w.now) == t.policy.interval_most_s);
+    setting_destroy(&t);
+}
+
 /* Random clouds, with a past: the order of offers changes nothing, nor does the unit of money. */
 static void plans_do_not_depend_on_order_or_currency(void **state)
 {
@@ -429,12 +466,15 @@ static void plans_do_not_depend_on_order_or_currency(void **state)
     struct ebb_random r;
     ebb_random_seed(&r, 4);
     const char *const zones[] = {"a", "b", "c", "d"}, *const types[] = {"m", "n"};
-    for (int round = 0; round < 60; round++) {
-        struct setting t =
-            setting_new(round % 2 ? EIGHT
-                                  : "name: b\ndeadline: 3h\njobs: [{name: g, engine: "
-                                    "gromacs, command: x, resources: {time: 1h}, "
-                                    "sweep: {i: {from: 1, to: 30}}}]\n");
+    const char *const deadlines[] = {"", "deadline: 10h\n", "deadline: 3h\n", "deadline: 95m\n",
+                                     "deadline: 70m\n"};
+    for (int round = 0; round < 100; round++) {
+        char yaml[300];
+        snprintf(yaml, sizeof yaml,
+                 "name: b\n%sjobs: [{name: g, %scommand: x, resources: {time: 1h}, "
+                 "sweep: {i: {from: 1, to: 30}}}]\n",
+                 deadlines[round % 5], round % 3 ? "engine: gromacs, " : "");
+        struct setting t = setting_new(yaml);
         for (size_t i = 0; i < 8; i++)
             add_offer(&t, types[i / 4], zones[i % 4], ebb_random_below(&r, 4) > 0,
                       (double)(1 << ebb_random_below(&r, 3)),
@@ -445,6 +485,10 @@ static void plans_do_not_depend_on_order_or_currency(void **state)
             t.w.now += (int64_t)ebb_random_below(&r, 7200) * S;
             world_terminated(&t.w, name, 0, t.w.now, ebb_random_below(&r, 2) == 0);
         }
+        for (size_t i = 0; i < 8; i++)
+            t.offers[i].cap_s = ebb_random_below(&r, 4) > 0 ? 0 : 3000.0 + 3000.0 * (double)i;
+        refuse_some(&t, &r);
+        t.w.s->bags[0]->submitted_wall_ns = t.w.now;
         size_t order[8];
         uint32_t straight[8], shuffled[8], dear[8];
         for (size_t i = 0; i < 8; i++)
@@ -484,6 +528,7 @@ int main(void)
         cmocka_unit_test(what_no_offer_can_run_is_told),
         cmocka_unit_test(a_bulk_revocation_is_answered_in_steps),
         cmocka_unit_test(acting_on_a_plan_leaves_nothing_to_do),
+        cmocka_unit_test(zero_hazard_gives_the_trivial_plan),
         cmocka_unit_test(plans_do_not_depend_on_order_or_currency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,10 @@
 #define TYPES                                                                                      \
     "types:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: 0.085,\n"                    \
     "     spot: {us-east-1a: 0.030, us-east-1b: 0.034}}\n"
-#define CALM   CLOUD "zones: [us-east-1a, us-east-1b]\n" TYPES
+#define CALM CLOUD "zones: [us-east-1a, us-east-1b]\n" TYPES
+#define OUTAGES                                                                                    \
+    "faults: [{kind: no-capacity, at: 3m, for: 10m, zone: us-east-1a}, "                           \
+    "{kind: no-capacity, at: 5m, for: 6m, zone: us-east-1b}]\n"
 #define STORMY CALM "lifetimes: [{model: exponential, mean: 40m}]\n"
 
 static uint64_t digest_of(struct fixture *f)
@@ -95,14 +98,16 @@ static void without_hazards_time_and_cost_are_what_they_must_be(void **state)
 static void scaling_all_prices_scales_the_cost(void **state)
 {
     (void)state;
-    struct fixture *one = fixture_new(BAG, STORMY);
+    struct fixture *one = fixture_new(BAG, STORMY OUTAGES);
     struct fixture *ten =
         fixture_new(BAG, CLOUD "zones: [us-east-1a, us-east-1b]\n"
                                "types:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: "
                                "0.85, spot: {us-east-1a: 0.30, us-east-1b: 0.34}}\n"
-                               "lifetimes: [{model: exponential, mean: 40m}]\n");
-    for (uint64_t seed = 1; seed <= 5; seed++) {
+                               "lifetimes: [{model: exponential, mean: 40m}]\n" OUTAGES);
+    for (uint64_t seed = 1; seed <= 12; seed++) {
         one->o.seed = ten->o.seed = seed;
+        one->o.policy.max_vms = ten->o.policy.max_vms = 10; /* in two turns */
+        one->spec->deadline_s = ten->spec->deadline_s = seed % 4 == 0 ? 0 : 2400 + 600 * (seed % 4);
         struct ebb_simulation a = fixture_run(one), b = fixture_run(ten);
         struct ebb_ledger_totals x = fixture_totals(&a), y = fixture_totals(&b);
         assert_true(a.end_wall_ns == b.end_wall_ns);
