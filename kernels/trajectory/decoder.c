@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include "kernels/trajectory/decoder.h"
+#include "kernels/trajectory/tiles.h"
 #include "kernels/varint.h"
 
 #define SLACK 64
@@ -357,6 +358,13 @@ static int take_stream(struct ebb_traj_decoder *dec, struct ebb_traj_reader *r, 
     rc = ebb_traj_reader_get_packed(r, n, runs, &heads, &head_bytes, &words, &word_bytes, err);
     if (rc < 0)
         return rc;
+    size_t at = 0;
+    for (unsigned k = 0; k < runs; k++) {
+        const uint8_t *of_run = heads + k * (head_bytes / runs);
+        if (!ebb_tiles_are_whole(of_run, words + at, n / runs))
+            return corrupt(err, "a tile's unary code does not end where its numbers do");
+        at += ebb_tiles_bytes(of_run, n / runs);
+    }
     ebb_buffer_append(&raw->heads, heads, head_bytes);
     ebb_buffer_append(&raw->words, words, word_bytes);
     return 0;
