@@ -321,6 +321,23 @@ extern "C" void __tsan_write_range(void *at, unsigned long bytes)
 {
     ebb_watch_touch(at, (unsigned)bytes, 'w', __builtin_return_address(0));
 }
+extern "C" void *__tsan_memcpy(void *to, const void *from, size_t len)
+{
+    ebb_watch_touch(from, (unsigned)len, 'r', __builtin_return_address(0));
+    ebb_watch_touch(to, (unsigned)len, 'w', __builtin_return_address(0));
+    return memcpy(to, from, len);
+}
+extern "C" void *__tsan_memmove(void *to, const void *from, size_t len)
+{
+    ebb_watch_touch(from, (unsigned)len, 'r', __builtin_return_address(0));
+    ebb_watch_touch(to, (unsigned)len, 'w', __builtin_return_address(0));
+    return memmove(to, from, len);
+}
+extern "C" void *__tsan_memset(void *to, int value, size_t len)
+{
+    ebb_watch_touch(to, (unsigned)len, 'w', __builtin_return_address(0));
+    return memset(to, value, len);
+}
 extern "C" void __tsan_init(void)
 {
 }
