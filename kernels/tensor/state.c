@@ -57,32 +57,43 @@ static uint64_t content_of(const void *x, const void *v, size_t bytes)
     return v != NULL ? sum * UINT64_C(0x9E3779B97F4A7C15) + ebb_block_checksum(v, bytes) : sum;
 }
 
-/* File order and width to words and back. */
+static inline uint32_t load32(const uint8_t *in, bool big_endian)
+{
+    uint32_t word;
+    memcpy(&word, in, 4);
+    return big_endian ? __builtin_bswap32(word) : word;
+}
+
+static inline uint64_t load64(const uint8_t *in, bool big_endian)
+{
+    uint64_t word;
+    memcpy(&word, in, 8);
+    return big_endian ? __builtin_bswap64(word) : word;
+}
+
+/* File order and width to words and back: a loop for each width, that vector instructions can do.
+ */
 static void to_words(const void *from, size_t n, const struct ebb_state_walk *s, uint64_t *to)
 {
     const uint8_t *in = from;
-    for (size_t i = 0; i < n; i++, in += s->wide ? 8 : 4) {
-        uint32_t narrow;
-        memcpy(&narrow, in, 4);
-        to[i] = s->big_endian ? __builtin_bswap32(narrow) : narrow;
-        if (s->wide) {
-            memcpy(&to[i], in, 8);
-            to[i] = s->big_endian ? __builtin_bswap64(to[i]) : to[i];
-        }
-    }
+    bool big_endian = s->big_endian;
+    for (size_t i = 0; s->wide && i < n; i++)
+        to[i] = load64(in + 8 * i, big_endian);
+    for (size_t i = 0; !s->wide && i < n; i++)
+        to[i] = load32(in + 4 * i, big_endian);
 }
 
 static void from_words(const uint64_t *from, size_t n, const struct ebb_state_walk *s, void *to)
 {
     uint8_t *out = to;
-    for (size_t i = 0; i < n; i++, out += s->wide ? 8 : 4) {
-        uint64_t wide = s->big_endian ? __builtin_bswap64(from[i]) : from[i];
-        uint32_t narrow = (uint32_t)from[i];
-        narrow = s->big_endian ? __builtin_bswap32(narrow) : narrow;
-        if (s->wide)
-            memcpy(out, &wide, 8);
-        else
-            memcpy(out, &narrow, 4);
+    bool big_endian = s->big_endian, wide = s->wide;
+    for (size_t i = 0; wide && i < n; i++) {
+        uint64_t word = big_endian ? __builtin_bswap64(from[i]) : from[i];
+        memcpy(out + 8 * i, &word, 8);
+    }
+    for (size_t i = 0; !wide && i < n; i++) {
+        uint32_t word = big_endian ? __builtin_bswap32((uint32_t)from[i]) : (uint32_t)from[i];
+        memcpy(out + 4 * i, &word, 4);
     }
 }
 
@@ -275,26 +286,37 @@ static int append_streams(struct ebb_state_walk *s, struct ebb_buffer *out, stru
     return rc;
 }
 
-/* All numbers as doubles, to find the waters by. */
-static double *doubles_of(const void *from, const struct ebb_state_walk *s)
+/* All positions as doubles, to find the waters by. */
+static double *doubles_of(const uint8_t *from, const struct ebb_state_walk *s)
 {
-    size_t n = 3 * s->atoms, each = s->wide ? 8 : 4;
+    size_t n = 3 * s->atoms;
     double *out = malloc((n + 1) * sizeof *out);
-    for (size_t i = 0; out != NULL && i < n; i++) {
-        uint64_t word;
-        to_words((const uint8_t *)from + i * each, 1, s, &word);
-        out[i] = ebb_state_value(word, s->wide);
-    }
+    for (size_t i = 0; out != NULL && s->wide && i < n; i++)
+        out[i] = ebb_state_value(load64(from + 8 * i, s->big_endian), true);
+    for (size_t i = 0; out != NULL && !s->wide && i < n; i++)
+        out[i] = ebb_state_value(load32(from + 4 * i, s->big_endian), false);
     return out;
+}
+
+struct speeds {
+    const struct ebb_state_walk *s;
+    const uint8_t *v;
+};
+
+static double speed_at(const void *ctx, size_t i)
+{
+    const struct speeds *k = ctx;
+    uint64_t word;
+    to_words(k->v + i * (k->s->wide ? 8 : 4), 1, k->s, &word);
+    return ebb_state_value(word, k->s->wide);
 }
 
 static bool set_waters(struct ebb_state_walk *s, const struct ebb_state_input *in)
 {
     EBB_AUTO_FREE double *x = doubles_of(in->x, s);
-    EBB_AUTO_FREE double *v = s->has_v ? doubles_of(in->v, s) : NULL;
-    if (x == NULL || (s->has_v && v == NULL))
-        return false;
-    return ebb_waters_find(x, v, s->atoms, s->box, &s->waters);
+    struct speeds k = {s, in->v};
+    struct ebb_speeds v = {speed_at, &k};
+    return x != NULL && ebb_waters_find(x, s->has_v ? &v : NULL, s->atoms, s->box, &s->waters);
 }
 
 static int encode_blocks(struct ebb_state_walk *s, const struct ebb_state_input *in,

@@ -317,6 +317,8 @@ INLINE void pass_free(struct way w, size_t atom)
         plain(w, EBB_PLAIN_V_FREE, &s->v[3 * atom + k]);
 }
 
+#include "kernels/tensor/state_lanes.h"
+
 /* The runs' parts that lie in a block, one after the other: false at the block's end. */
 struct part {
     size_t run, done, left, free_atoms, waters;
@@ -365,42 +367,56 @@ void ebb_state_block_pass(struct ebb_state_walk *s)
     s->first += s->count;
 }
 
-INLINE void pass_all(struct way w)
+/* `lanes`: many waters at a time where that can be. */
+INLINE void pass_all(struct way w, bool lanes)
 {
     struct part p = {.run = w.s->run, .done = w.s->run_done, .left = EBB_STATE_BLOCK};
     for (size_t atom = 0; next_part(w.s, &p);) {
         for (size_t k = 0; k < p.free_atoms; k++)
             pass_free(w, atom++);
-        for (size_t k = 0; k < p.waters; k++, atom += 3)
-            pass_water(w, atom);
+        for (size_t k = 0; k < p.waters;) {
+            bool many = lanes && !w.wide && p.waters - k >= LANES &&
+                        (w.s->frame != NULL ? pass_lanes(w.s, w.writing, atom, true)
+                                            : pass_lanes(w.s, w.writing, atom, false));
+            if (!many)
+                pass_water(w, atom);
+            k += many ? LANES : 1;
+            atom += many ? 3 * LANES : 3;
+        }
     }
 }
 
-/* Once for each width and instruction set; none of them contracts multiplications and additions. */
-#define DEFINE_TARGET(suffix, target)                                                              \
+/* Once for each width and instruction set; none of them contracts multiplications and additions.
+ * The reference goes molecule by molecule. */
+#define DEFINE_TARGET(suffix, target, lanes)                                                       \
     target static void write_##suffix(struct ebb_state_walk *s)                                    \
     {                                                                                              \
         if (s->wide)                                                                               \
-            pass_all((struct way){s, true, true});                                                 \
+            pass_all((struct way){s, true, true}, lanes);                                          \
         else                                                                                       \
-            pass_all((struct way){s, true, false});                                                \
+            pass_all((struct way){s, true, false}, lanes);                                         \
     }                                                                                              \
     target static void read_##suffix(struct ebb_state_walk *s)                                     \
     {                                                                                              \
         if (s->wide)                                                                               \
-            pass_all((struct way){s, false, true});                                                \
+            pass_all((struct way){s, false, true}, lanes);                                         \
         else                                                                                       \
-            pass_all((struct way){s, false, false});                                               \
+            pass_all((struct way){s, false, false}, lanes);                                        \
     }
 
-DEFINE_TARGET(reference, )
+DEFINE_TARGET(reference, , false)
 #if defined(__x86_64__)
-DEFINE_TARGET(avx2, EBB_TARGET_AVX2)
+DEFINE_TARGET(avx2, EBB_TARGET_AVX2, true)
+DEFINE_TARGET(avx512, EBB_TARGET_AVX512, true)
 #endif
 
 void ebb_state_walk_write(struct ebb_state_walk *s)
 {
 #if defined(__x86_64__)
+    if (ebb_cpu_level() >= EBB_CPU_AVX512) {
+        write_avx512(s);
+        return;
+    }
     if (ebb_cpu_level() >= EBB_CPU_AVX2) {
         write_avx2(s);
         return;
@@ -412,6 +428,10 @@ void ebb_state_walk_write(struct ebb_state_walk *s)
 void ebb_state_walk_read(struct ebb_state_walk *s)
 {
 #if defined(__x86_64__)
+    if (ebb_cpu_level() >= EBB_CPU_AVX512) {
+        read_avx512(s);
+        return;
+    }
     if (ebb_cpu_level() >= EBB_CPU_AVX2) {
         read_avx2(s);
         return;

@@ -14,7 +14,7 @@
 /* Fewer are chance. */
 #define MIN_WATERS 8
 /* So many lengths, from all over the atoms, are enough to tell which is common. */
-#define SAMPLE ((size_t)1024)
+#define SAMPLE ((size_t)512)
 
 static int by_value(const void *a, const void *b)
 {
@@ -127,8 +127,8 @@ static double round_step(double step)
 
 /* The median of what each bond O-H says, 0 when half of the bonds are closer to the rule r.v = 0.
  */
-static void find_step(const double *x, const double *v, const double box[3], double *scratch,
-                      struct ebb_waters *w)
+static void find_step(const double *x, const struct ebb_speeds *v, const double box[3],
+                      double *scratch, struct ebb_waters *w)
 {
     size_t n = 0, atom = 0, every = w->waters / SAMPLE + 1, left = 0;
     for (size_t r = 0; r < w->run_count; r++) {
@@ -141,7 +141,7 @@ static void find_step(const double *x, const double *v, const double box[3], dou
             left = every - 1;
             ebb_waters_bond(x + 3 * atom, x + 3 * atom + 3, box, bond, shift);
             for (size_t c = 0; c < 3; c++) {
-                double u = v[3 * atom + 3 + c] - v[3 * atom + c];
+                double u = v->at(v->ctx, 3 * atom + 3 + c) - v->at(v->ctx, 3 * atom + c);
                 dot += bond[c] * u;
                 square += u * u;
             }
@@ -158,7 +158,7 @@ static void find_step(const double *x, const double *v, const double box[3], dou
     w->step = fabs(middle) > spread ? round_step(middle) : 0;
 }
 
-bool ebb_waters_find(const double *x, const double *v, size_t atoms, const double box[3],
+bool ebb_waters_find(const double *x, const struct ebb_speeds *v, size_t atoms, const double box[3],
                      struct ebb_waters *ret)
 {
     struct ebb_waters w = {0};

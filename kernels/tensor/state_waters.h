@@ -19,9 +19,14 @@ struct ebb_waters {
     bool moves;       /* velocities follow the constraints */
 };
 
-/* From positions and velocities (NULL: none) as doubles, 3 an atom. False when memory is out; no
+/* Velocities, of which few are looked at: number i of 3 an atom. */
+struct ebb_speeds {
+    double (*at)(const void *ctx, size_t i);
+    const void *ctx;
+};
+/* From positions as doubles, 3 an atom, and velocities (NULL: none). False when memory is out; no
  * waters found is no failure. */
-bool ebb_waters_find(const double *x, const double *v, size_t atoms, const double box[3],
+bool ebb_waters_find(const double *x, const struct ebb_speeds *v, size_t atoms, const double box[3],
                      struct ebb_waters *ret);
 void ebb_waters_clean_up(struct ebb_waters *w);
 
