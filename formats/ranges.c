@@ -27,6 +27,7 @@ const char *ebb_range_role_name(enum ebb_range_role role)
         [EBB_ROLE_X] = "positions",
         [EBB_ROLE_V] = "velocities",
         [EBB_ROLE_F] = "forces",
+        [EBB_ROLE_FRAME] = "frames",
         [EBB_ROLE_BOX] = "box",
         [EBB_ROLE_FIRST_MOMENT] = "first-moment",
         [EBB_ROLE_SECOND_MOMENT] = "second-moment",

@@ -61,7 +61,8 @@ static void times_dollars_enums_and_bytes_have_their_forms(void **state)
     file.sha256.data = sha;
     file.sha256.len = 2;
     check(ebb_json_of_message(&file.base),
-          "{\"path\":\"x?\",\"size_bytes\":0,\"sha256\":\"ab01\"}");
+          "{\"path\":\"x?\",\"size_bytes\":0,\"sha256\":\"ab01\",\"source_bytes\":0,"
+          "\"stored_bytes\":0}");
     check(ebb_json_time(0), "null");
     check(ebb_json_time(INT64_C(1795255445123000000)), "\"2026-11-21T10:04:05.123Z\"");
 }
