@@ -33,7 +33,8 @@ static void head(const struct ebb_plan_view *v, struct ebb_buffer *out)
                       (unsigned long long)jobs, jobs == 1 ? "" : "s", v->offers, v->source);
     ebb_buffer_printf(out, "expected cost  %s, in 9 of 10 cases %s to %s\n", usd(s->usd.mean, a),
                       usd(s->usd.p5, b), usd(s->usd.p95, c));
-    ebb_buffer_printf(out, "done in        %s, in 9 of 10 cases %s to %s\n",
+    ebb_buffer_printf(out, "%s%s, in 9 of 10 cases %s to %s\n",
+                      s->done >= 0.5 ? "done in        " : "stops after    ",
                       ebb_format_duration(s->finish_s.p50, a),
                       ebb_format_duration(s->finish_s.p5, b),
                       ebb_format_duration(s->finish_s.p95, c));
@@ -46,8 +47,11 @@ static void head(const struct ebb_plan_view *v, struct ebb_buffer *out)
         ebb_buffer_printf(out, "deadline       %s, kept in %.0f %% of the runs\n",
                           ebb_format_duration(v->deadline_s, a), v->forecast->in_time * 100);
     if (s->done < 0.995)
-        ebb_buffer_printf(out, "in %.0f %% of the runs some job was not done\n",
-                          (1 - s->done) * 100);
+        ebb_buffer_printf(out, "not done       some job, in %.0f %% of the runs%s\n",
+                          (1 - s->done) * 100,
+                          v->spec->budget_usd_micros > 0 ? ": the budget stops the bag" : "");
+    if (v->forecast->infeasible != NULL)
+        ebb_buffer_printf(out, "infeasible     %s\n", v->forecast->infeasible);
 }
 
 static void basis(const struct ebb_plan_view *v, struct ebb_buffer *out)
@@ -114,7 +118,8 @@ static void curve(const struct ebb_plan_view *v, unsigned width, struct ebb_buff
     }
     ebb_buffer_append_text(out, "\n");
     ebb_table_render(t, width, "", out);
-    ebb_buffer_printf(out, "(%zu runs for each deadline)\n", f->points[0].outcome.runs);
+    ebb_buffer_printf(out, "(%zu runs for each deadline%s)\n", f->points[0].outcome.runs,
+                      v->spec->budget_usd_micros > 0 ? ", without the budget" : "");
 }
 
 void ebb_plan_text(const struct ebb_plan_view *v, unsigned width, struct ebb_buffer *out)
@@ -180,6 +185,8 @@ json_t *ebb_plan_json(const struct ebb_plan_view *v)
     json_object_set_new(j, "deadline_s",
                         v->deadline_s > 0 ? json_real(v->deadline_s) : json_null());
     json_object_set_new(j, "in_time", json_real(f->in_time));
+    json_object_set_new(j, "infeasible",
+                        f->infeasible != NULL ? json_string(f->infeasible) : json_null());
     json_object_set_new(j, "checkpoint_interval_s", json_real(f->interval_s));
     json_object_set_new(j, "mix", mix_json(f));
     json_object_set_new(j, "curve", curve_json(f));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/core/estimate.h"
 #include "scheduler/core/hazards.h"
 #include "scheduler/core/score.h"
 #include "scheduler/core/sweep.h"
@@ -32,6 +33,7 @@ struct forecasting {
     const struct ebb_forecast_options *o;
     struct ebb_state *known; /* scale and hazards */
     struct ebb_smaller_bag bag;
+    int64_t budget_usd_micros; /* of the smaller bag */
     const Ebb__Offer **offers;
     size_t offer_count;
     struct ebb_fleet *fleet;
@@ -154,6 +156,23 @@ static int choose_offers(struct forecasting *w, struct ebb_error *err)
     return 0;
 }
 
+/* Whether deadline and budget can hold at all, as it is said at submission. */
+static void judge(const struct forecasting *w, struct ebb_forecast *f)
+{
+    Ebb__BagSpec spec = *w->o->spec;
+    const struct ebb_plan_input in = {.state = w->known,
+                                      .offers = w->offers,
+                                      .offer_count = w->offer_count,
+                                      .policy = &w->o->run.policy,
+                                      .now_wall_ns = w->o->run.start_wall_ns};
+    if (w->o->deadline_s > 0)
+        spec.deadline_s = w->o->deadline_s;
+    Ebb__PlanAnswer *a = ebb_estimate(&in, &spec);
+    if (!a->feasible && a->reason != NULL && a->reason[0] != '\0')
+        f->infeasible = ebb_strdup(a->reason);
+    ebb__plan_answer__free_unpacked(a, NULL);
+}
+
 /* ---- the mix of VMs ---- */
 
 static uint32_t key_of(struct forecasting *w, const Ebb__Offer *o)
@@ -244,6 +263,7 @@ static int run_one(struct forecasting *w, uint32_t run, double deadline_s, bool 
     so.ctx = w;
     so.event = NULL;
     w->bag.spec->deadline_s = deadline_s;
+    w->bag.spec->budget_usd_micros = main_runs ? w->budget_usd_micros : 0;
     int rc = ebb_simulation_run(&so, &s, err);
     if (rc < 0)
         return rc;
@@ -387,10 +407,12 @@ int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast 
     struct ebb_time_tables *tables = own.run.tables == NULL ? ebb_time_tables_new() : NULL;
     own.run.tables = tables != NULL ? tables : own.run.tables;
     ebb_smaller_bag_make(o->spec, &o->run.policy, &w->bag);
+    w->budget_usd_micros = w->bag.spec->budget_usd_micros;
     int rc = learn(w, err);
     if (rc == 0)
         rc = choose_offers(w, err);
     if (rc == 0) {
+        judge(w, &f);
         ebb_smaller_bag_adapt(&w->bag, &own.run);
         be_quick(w, &own.run);
         w->fleet = ebb_fleet_of_offers(w->offers, w->offer_count, o->time_scale, o->like);
@@ -417,5 +439,6 @@ int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast 
 void ebb_forecast_clean_up(struct ebb_forecast *f)
 {
     free(f->outcomes);
+    free(f->infeasible);
     *f = (struct ebb_forecast){0};
 }

@@ -34,8 +34,8 @@ struct ebb_forecast_mix {
     double vms[EBB_FORECAST_BINS];
 };
 
-/* Costs where the bag has this deadline. The cheapest way to keep a deadline also keeps every later
- * one, so costs never rise with it. */
+/* Costs where the bag has this deadline, and no budget. The cheapest way to keep a deadline also
+ * keeps every later one, so costs never rise with it. */
 struct ebb_forecast_point {
     double deadline_s; /* 0: none */
     struct ebb_outcome_summary outcome;
@@ -54,6 +54,8 @@ struct ebb_forecast {
     size_t mix_count;
     struct ebb_forecast_point points[EBB_FORECAST_POINTS];
     size_t point_count;
+    /* NULL, or why deadline or budget cannot hold, with the nearest that can (estimate.h). */
+    char *infeasible;
     struct ebb_outcome *outcomes; /* outcome.runs of them, in the order of runs */
 };
 

@@ -212,6 +212,7 @@ static double gamma_draw(struct ebb_random *r, double shape)
 struct shared {
     double z[EBB_RATES];     /* of what is not known of the rates */
     double drift[EBB_RATES]; /* of the rates from what they were, as a factor */
+    double own[EBB_RATES];   /* variance of each pool's */
 };
 
 static double log_normal(double mean, double sd, double z)
@@ -228,10 +229,10 @@ static double factor(double variance, double z)
     return exp(sqrt(v) * z - v / 2);
 }
 
-static void draw_rates(const struct prior *p, int rate, const struct shared *s, double own_variance,
+static void draw_rates(const struct prior *p, int rate, const struct shared *s,
                        struct ebb_random *r, double out[EBB_AGE_BINS])
 {
-    double own = normal(r), drift = s->drift[rate] * factor(own_variance, normal(r));
+    double own = normal(r), drift = s->drift[rate] * factor(s->own[rate], normal(r));
     for (int b = 0; b < EBB_AGE_BINS; b++) {
         double z = sqrt(SHARED) * s->z[rate] + sqrt(OF_POOL) * own +
                    sqrt(1 - SHARED - OF_POOL) * normal(r);
@@ -265,9 +266,8 @@ static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
         return;
     for (int i = 0; i < EBB_RATES; i++)
         own.drift[i] *= pools->of_region[p->region][i];
-    draw_rates(p, EBB_RATE_REVOCATION, &own, pools->spread[EBB_RATE_REVOCATION].own, r, rates);
-    draw_rates(p, EBB_RATE_RECOVERY, &own, pools->spread[EBB_RATE_RECOVERY].own, r,
-               m->recovery_per_hour);
+    draw_rates(p, EBB_RATE_REVOCATION, &own, r, rates);
+    draw_rates(p, EBB_RATE_RECOVERY, &own, r, m->recovery_per_hour);
     double x = gamma_draw(r, p->shocks), y = gamma_draw(r, p->others), share = x / (x + y);
     for (int b = 0; b < EBB_AGE_BINS; b++) {
         m->shock_per_hour[b] = rates[b] * share;
@@ -278,12 +278,24 @@ static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
     look_in(m, pools->time_scale, r);
 }
 
+/* Of what is known of the variance: normal, cut off at 0. */
+static double draw_own(const struct ebb_hazard_spread *s, struct ebb_random *r)
+{
+    for (int i = 0; i < MOST_TURNS; i++) {
+        double v = s->own + s->doubt * normal(r);
+        if (v >= 0)
+            return v;
+    }
+    return s->own;
+}
+
 const struct ebb_pool_model *ebb_pools_draw(struct ebb_pools *p, struct ebb_random *random)
 {
     struct shared all;
     for (int r = 0; r < EBB_RATES; r++) {
         all.z[r] = normal(random);
         all.drift[r] = factor(p->spread[r].all, normal(random));
+        all.own[r] = draw_own(&p->spread[r], random);
     }
     for (size_t i = 0; i < p->region_count; i++) {
         for (int r = 0; r < EBB_RATES; r++)

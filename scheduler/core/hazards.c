@@ -105,23 +105,40 @@ double ebb_rate_posterior_per_hour(double events, double hours, double prior_per
     return (weight_events + events) / (weight_events / prior_per_hour + hours);
 }
 
-/* Replaces the rates of the level above by those of the cell; variances relative to the mean's
- * square, of the common factor and of each bin, go to `relative` when it is not NULL. */
-static void descend(const struct ebb_hazard_cell *c, double f, double rate[EBB_AGE_BINS],
-                    double *relative)
+/* Replaces the rates of the level above by those of sums; variances relative to the mean's square,
+ * of the common factor and of each bin, go to `relative` when it is not NULL. */
+static void descend(const struct ebb_hazard_sums *s, double rate[EBB_AGE_BINS], double *relative)
 {
     double seen = LEVEL_WEIGHT, expected = LEVEL_WEIGHT;
-    for (int b = 0; c != NULL && b < EBB_AGE_BINS; b++) {
-        seen += f * c->sums.events[b];
-        expected += f * c->sums.exposure_hours[b] * rate[b];
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        seen += s->events[b];
+        expected += s->exposure_hours[b] * rate[b];
     }
     for (int b = 0; b < EBB_AGE_BINS; b++) {
-        double n = c == NULL ? 0 : f * c->sums.events[b];
-        double hours = c == NULL ? 0 : f * c->sums.exposure_hours[b];
         double above = rate[b] * seen / expected;
-        rate[b] = ebb_rate_posterior_per_hour(n, hours, above, BIN_WEIGHT);
+        rate[b] =
+            ebb_rate_posterior_per_hour(s->events[b], s->exposure_hours[b], above, BIN_WEIGHT);
         if (relative != NULL)
-            relative[b] = 1 / seen + 1 / (BIN_WEIGHT + n);
+            relative[b] = 1 / seen + 1 / (BIN_WEIGHT + s->events[b]);
+    }
+}
+
+/* What a level has seen elsewhere than in the level below it: nothing is counted twice on the way
+ * down. */
+static void sums_beside(const struct ebb_hazards *h, const struct ebb_hazard_cell *c,
+                        const struct ebb_hazard_cell *below, int64_t now_wall_ns,
+                        struct ebb_hazard_sums *ret)
+{
+    double f = c == NULL ? 0 : factor_after(h, c->wall_ns, now_wall_ns);
+    double g = below == NULL ? 0 : factor_after(h, below->wall_ns, now_wall_ns);
+    for (int b = 0; b < EBB_AGE_BINS; b++) {
+        ret->exposure_hours[b] = c == NULL ? 0 : f * c->sums.exposure_hours[b];
+        ret->events[b] = c == NULL ? 0 : f * c->sums.events[b];
+        if (below == NULL)
+            continue;
+        ret->exposure_hours[b] =
+            fmax(0, ret->exposure_hours[b] - g * below->sums.exposure_hours[b]);
+        ret->events[b] = fmax(0, ret->events[b] - g * below->sums.events[b]);
     }
 }
 
@@ -130,13 +147,15 @@ static void posterior(const struct ebb_hazards *h, enum ebb_rate r,
                       const struct ebb_hazard_node *node, int64_t now_wall_ns,
                       double rate[EBB_AGE_BINS], double *relative)
 {
+    struct ebb_hazard_sums sums;
     begin(r, rate);
     for (int i = 0; i < node->levels; i++) {
+        bool last = i + 1 == node->levels;
         const struct ebb_hazard_cell *c = node->at[r][i];
-        if (c == NULL && (i + 1 < node->levels || relative == NULL))
+        if (c == NULL && !(last && relative != NULL))
             continue; /* an empty level changes nothing */
-        double f = c == NULL ? 1 : factor_after(h, c->wall_ns, now_wall_ns);
-        descend(c, f, rate, relative);
+        sums_beside(h, c, last ? NULL : node->at[r][i + 1], now_wall_ns, &sums);
+        descend(&sums, rate, last ? relative : NULL);
     }
 }
 
@@ -329,6 +348,25 @@ static void close_block(struct ebb_hazard_cell *c)
         c->since_fall = (struct ebb_hazard_sums){0};
 }
 
+/* What a level gives up is given up above too, where it is part of the sums. */
+static void close_level(const struct ebb_hazards *h, struct ebb_hazard_cell *const *path, int level)
+{
+    struct ebb_hazard_cell *c = path[level];
+    const struct ebb_hazard_sums before = c->sums;
+    uint32_t resets = c->resets;
+    close_block(c);
+    for (int i = 0; c->resets != resets && i < level; i++) {
+        struct ebb_hazard_cell *up = path[i];
+        double f = factor_after(h, c->wall_ns, up->wall_ns);
+        for (int b = 0; b < EBB_AGE_BINS; b++) {
+            double hours = before.exposure_hours[b] - c->sums.exposure_hours[b];
+            double events = before.events[b] - c->sums.events[b];
+            up->sums.exposure_hours[b] = fmax(0, up->sums.exposure_hours[b] - f * hours);
+            up->sums.events[b] = fmax(0, up->sums.events[b] - f * events);
+        }
+    }
+}
+
 /* `rate`: what the cell thought before the piece was seen. */
 static void watch_drift(struct ebb_hazard_cell *c, const struct ebb_hazard_sums *piece,
                         const double rate[EBB_AGE_BINS], double f)
@@ -372,23 +410,30 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
     struct ebb_place level[LEVELS];
     struct ebb_hazard_sums piece;
     struct ebb_hazard_piece life = {from_s, to_s, at_wall_ns, event, {0}};
-    double rate[EBB_AGE_BINS];
+    struct ebb_hazard_sums beside;
+    struct ebb_hazard_cell *path[LEVELS];
+    double rate[EBB_AGE_BINS], above[EBB_AGE_BINS];
     const struct ebb_hazard_node node = *ebb_hazards_node(h, p); /* as it is before */
     int n = ebb_hazards_levels(p, level);
     h->changes++;
     piece_of(h, from_s, to_s, event, ebb_hazards_weight(h, r, p), &piece);
-    begin(r, rate);
+    begin(r, above);
     for (int i = 0; i < n; i++) {
         struct ebb_hazard_cell *c = node.at[r][i];
         if (c == NULL)
             c = ebb_hazards_make_cell(h, r, &level[i]);
+        const struct ebb_hazard_cell *below = i + 1 < n ? node.at[r][i + 1] : NULL;
         ebb_hazards_discount(h, c, at_wall_ns);
-        descend(c, 1, rate, NULL);
+        sums_beside(h, c, below, at_wall_ns, &beside);
+        memcpy(rate, above, sizeof rate);
+        descend(&c->sums, rate, NULL);
+        descend(&beside, above, NULL);
         double f = factor_after(h, at_wall_ns, c->wall_ns); /* told late: it has aged already */
         watch_drift(c, &piece, rate, f);
         add_sums(&c->sums, &piece, f);
+        path[i] = c;
         if (c->block_expected >= BLOCK)
-            close_block(c);
+            close_level(h, path, i);
         if (i == 0)
             shape_of(rate, life.shape);
         if (i == LEVELS - 1)

@@ -8,8 +8,9 @@
  * A level first takes a factor for all ages, then one of each age:
  *     m    = (w + sum n_b) / (w + sum r_b T_b)           r_b: rate of the level above at age b
  *     r'_b = (v + n_b) / (v / (m r_b) + T_b)
- * n revocations in T hours; w = 1 and v = 2 pseudo-revocations are the weight of what is above.
- * A VM that we ended, or that still lives, adds hours and no revocation (right-censoring).
+ * n revocations in T hours, of a level above those of its other places alone, so that nothing
+ * counts twice; w = 1 and v = 2 pseudo-revocations are the weight of what is above. A VM that we
+ * ended, or that still lives, adds hours and no revocation (right-censoring).
  *
  * Old exposure and counts are discounted by half each half-life. A two-sided CUSUM over the
  * standardised counts of each cell finds a change of rate; the cell then keeps only what came since
@@ -100,6 +101,7 @@ double ebb_hazards_cumulative(const double per_hour[EBB_AGE_BINS], double scale,
  * variance of their ratio, of all places together, of a region's, of each place alone. */
 struct ebb_hazard_spread {
     double all, region, own;
+    double doubt; /* standard deviation of what is known of their sum */
 };
 /* From the last 16 days of all places: the squared errors of forecasts of each half day by those
  * before it, less what counting alone makes of them; products between places for what they share.

@@ -213,6 +213,8 @@ void ebb_hazards_spread(const struct ebb_hazards *h, enum ebb_rate r, struct ebb
     double total = shrunk(&s.own, PRIOR_OWN);
     double of_region = fmin(total, shrunk(&s.region, PRIOR_REGION));
     double of_all = fmin(of_region, shrunk(&s.all, PRIOR_ALL));
-    *ret = (struct ebb_hazard_spread){
-        .all = of_all, .region = of_region - of_all, .own = total - of_region};
+    *ret = (struct ebb_hazard_spread){.all = of_all,
+                                      .region = of_region - of_all,
+                                      .own = total - of_region,
+                                      .doubt = sqrt(2 / (s.own.squares / LAGS + WEIGHT))};
 }

@@ -2,6 +2,7 @@
 decisions, and reports that agree."""
 import json
 import os
+import statistics
 import unittest
 from datetime import datetime
 
@@ -53,6 +54,23 @@ def ends(events):
     return {e["vm"]: bool(e["interrupted"]) for e in events if e["kind"] == "vm_terminated"}
 
 
+def interval(events):
+    """Useful seconds between two checkpoints of an attempt: the median."""
+    last, gaps = {}, []
+    for e in events:
+        if e["kind"] == "checkpoint_committed":
+            key = (int(e["job"]), int(e["attempt"]))
+            if key in last:
+                gaps.append(e["run_s"] - last[key])
+            last[key] = e["run_s"]
+    return statistics.median(gaps)
+
+
+def seconds(events, kind):
+    at = [e["at"] for e in events if e["kind"] == kind][0]
+    return datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
+
+
 class Simulated(FlowTest):
     fleet = FLEET
 
@@ -83,6 +101,22 @@ class Simulated(FlowTest):
         self.assertAlmostEqual(a["idle_s"], b["idle_s"], delta=6)
         self.assertAlmostEqual(a["lost_s"], b["lost_s"], delta=3)
         self.assertAlmostEqual(report["vm_usd"], simulated["vm_usd"], delta=0.35 * report["vm_usd"])
+        # The engine writes its state every fifth of a second.
+        self.assertAlmostEqual(interval(real), interval(ours), delta=0.5)
+
+    def test_what_a_real_run_comes_to_lies_in_the_range_of_its_plan(self):
+        self.cloud.write("fleet.yaml", harness.FLEET.replace("seed: 7", "seed: 7\ntime_scale: 60"))
+        self.cloud.write("bag.yaml", counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
+        plan = self.cloud.json("plan", "bag.yaml", "--fleet", "fleet.yaml", "--points", "0")
+        self.cloud.submit(counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        events, report = self.cloud.events(), self.cloud.json("report", "last")
+        self.assertTrue(plan["cost_usd"]["p5"] <= report["total_usd"] <= plan["cost_usd"]["p95"],
+                        (plan["cost_usd"], report["total_usd"]))
+        took = seconds(events, "bag_finished") - seconds(events, "bag_submitted")
+        # A busy machine starts programs late, which no plan foresees.
+        self.assertTrue(plan["finish_s"]["p5"] <= took <= plan["finish_s"]["p95"] + 3, (plan["finish_s"], took))
 
     def test_a_plan_and_a_simulation_need_no_scheduler_and_repeat_by_their_seed(self):
         self.cloud.write("bag.yaml", counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))

@@ -70,6 +70,27 @@ static void the_text_says_cost_finish_deadline_and_how_many_runs(void **state)
     }
 }
 
+static void what_cannot_hold_is_said_with_the_nearest_that_can(void **state)
+{
+    (void)state;
+    Ebb__BagSpec spec;
+    struct ebb_forecast f = make_forecast();
+    struct ebb_plan_view v = make_view(&f, &spec);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+    char reason[] = "the deadline of 1s cannot hold: the soonest is about 2h";
+    f.infeasible = reason;
+    f.outcome.done = 0;
+    spec.budget_usd_micros = 1;
+    ebb_plan_text(&v, 100, &out);
+    assert_non_null(strstr(ebb_buffer_text(&out), reason));
+    assert_non_null(strstr(ebb_buffer_text(&out), "stops after"));
+    assert_non_null(strstr(ebb_buffer_text(&out), "the budget stops the bag"));
+    assert_non_null(strstr(ebb_buffer_text(&out), "without the budget"));
+    json_t *j = ebb_plan_json(&v);
+    assert_string_equal(json_string_value(json_object_get(j, "infeasible")), reason);
+    json_decref(j);
+}
+
 static void the_json_has_the_curve_with_null_where_there_is_nothing(void **state)
 {
     (void)state;
@@ -103,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_text_says_cost_finish_deadline_and_how_many_runs),
+        cmocka_unit_test(what_cannot_hold_is_said_with_the_nearest_that_can),
         cmocka_unit_test(the_json_has_the_curve_with_null_where_there_is_nothing),
         cmocka_unit_test(the_picture_escapes_names),
     };

@@ -231,10 +231,10 @@ static void a_change_of_rate_is_found_and_the_old_rate_forgotten(void **state)
     live(h, &a, &r, 400, 0.1, 2 * HOUR, 0);
     assert_true(ebb_hazards_seen(h, EBB_RATE_REVOCATION, &a, NOW, &hours, &events, &resets));
     assert_int_equal(resets, 0);
-    live(h, &a, &r, 60, 1.5, 2 * HOUR, 100);
+    live(h, &a, &r, 120, 1.5, 2 * HOUR, 100);
     assert_true(ebb_hazards_seen(h, EBB_RATE_REVOCATION, &a, NOW, &hours, &events, &resets));
     assert_true(resets >= 1);
-    assert_true(at(h, &a, HOUR, 3600) > 0.9);
+    assert_true(at(h, &a, HOUR, 3600) > 1.2);
     live(h, &a, &r, 800, 0.05, 2 * HOUR, 7200);
     assert_true(at(h, &a, HOUR, 20000) < 0.12);
     ebb_hazards_destroy(h);

@@ -90,9 +90,9 @@ static void a_sibling_that_is_taken_makes_the_next_one_come_soon(void **state)
     t.w.now += 7200 * S;
     double before = next_s(&t);
     world_notice(&t.w, "v1");
-    assert_true(next_s(&t) < before / 1.8);
+    assert_true(next_s(&t) < before / 1.4);
     t.w.now += 301 * S;
-    assert_true(next_s(&t) > before / 1.8);
+    assert_true(next_s(&t) > before / 1.4);
     destroy(&t);
 }
 

@@ -238,7 +238,7 @@ static void a_revoked_zone_is_avoided_for_minutes(void **state)
     struct setting t = setting_new("name: b\njobs: [{name: g, engine: gromacs, command: x, "
                                    "resources: {time: 1h}}]\n");
     add_offer(&t, "m", "a", true, 1, 40000);
-    add_offer(&t, "m", "b", true, 1, 41000);
+    add_offer(&t, "m", "b", true, 1, 40100);
     plan(&t);
     assert_int_equal(launched(&t, 0), 1);
     world_vm(&t.w, "v0", &t.offers[0]);
