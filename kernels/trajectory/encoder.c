@@ -9,8 +9,11 @@
 #include "kernels/trajectory/encoder.h"
 #include "kernels/trajectory/put.h"
 
-#define WORTH_EXPECTING 4096 /* numbers a frame: of a stream that becomes large */
-#define SLACK           64   /* numbers that vector loops may touch beyond the last */
+/* Room is made for the tokens of so many frames, where a frame has so many numbers; then it grows.
+ */
+#define EXPECTED_FRAMES 24
+#define WORTH_EXPECTING 4096
+#define SLACK           64 /* numbers that vector loops may touch beyond the last */
 
 static bool allocate(struct ebb_traj_encoder *enc)
 {
@@ -253,7 +256,7 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
             continue;
         }
         if (enc->encoded > 0 && n >= WORTH_EXPECTING)
-            ebb_traj_writer_expect(&w[k], n * (enc->group_frames - 1));
+            ebb_traj_writer_expect(&w[k], n * EXPECTED_FRAMES);
         const unsigned contexts = ebb_traj_contexts(p, k);
         ebb_traj_put_byte(
             &enc->frames,
