@@ -191,7 +191,7 @@ static int open_named(const char *path, char **ret_temporary, struct ebb_error *
         EBB_AUTO_FREE char *temporary = temporary_name(path);
         int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
-            return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot create %s", temporary);
+            return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot create %s", path);
         struct stat st;
         bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
         if (is_locked && fstat(fd, &st) == 0 && st.st_nlink == 1) {
