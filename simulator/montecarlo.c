@@ -17,6 +17,7 @@
 
 #define KEEP_SPOT      24 /* offers of a group that a run may choose from */
 #define KEEP_ON_DEMAND 8
+#define KEEP_LARGER    8 /* ... and of each market beside them */
 #define RUNS_MOST      200u
 #define RUNS_LEAST     40u
 #define RUNS_JOBS      60000u /* simulated jobs in all runs together, about */
@@ -82,6 +83,7 @@ static void know(void *ctx, struct ebb_state *s)
 struct ranked {
     const Ebb__Offer *offer;
     double cost;
+    uint32_t slots;
 };
 
 static int by_cost(const void *a, const void *b)
@@ -106,6 +108,22 @@ static void keep(struct forecasting *w, const Ebb__Offer *offer)
     w->offers[w->offer_count++] = offer;
 }
 
+/* The first `most`; then those that run at least half as many jobs more at once than any before
+ * them: where few VMs are allowed, a near deadline needs large ones. */
+static void keep_first(struct forecasting *w, const struct ranked *list, size_t count, size_t most)
+{
+    double slots = 0;
+    size_t larger = 0;
+    for (size_t i = 0; i < count && (i < most || larger < KEEP_LARGER); i++) {
+        bool is_larger = list[i].slots >= 1.5 * slots;
+        if (i >= most && !is_larger)
+            continue;
+        larger += i >= most;
+        slots = fmax(slots, list[i].slots);
+        keep(w, list[i].offer);
+    }
+}
+
 /* The cheapest of one market for a group; false: none fits. */
 static bool keep_best(struct forecasting *w, const struct ebb_demand *d, Ebb__Market market,
                       size_t most)
@@ -123,12 +141,11 @@ static bool keep_best(struct forecasting *w, const struct ebb_demand *d, Ebb__Ma
             continue;
         ebb_score_offer(&in, d, w->o->offers[i], &score);
         if (score.slots > 0)
-            list[count++] = (struct ranked){w->o->offers[i], score.usd_micros_per_job};
+            list[count++] = (struct ranked){w->o->offers[i], score.usd_micros_per_job, score.slots};
     }
     if (count > 1)
         qsort(list, count, sizeof *list, by_cost);
-    for (size_t i = 0; i < count && i < most; i++)
-        keep(w, list[i].offer);
+    keep_first(w, list, count, most);
     return count > 0;
 }
 
@@ -138,7 +155,7 @@ static int choose_offers(struct forecasting *w, struct ebb_error *err)
     const struct ebb_policy *policy = &w->o->run.policy;
     const struct ebb_plan_input in = {
         .state = w->known, .policy = policy, .now_wall_ns = w->o->run.start_wall_ns};
-    w->offers = ebb_alloc_array((KEEP_SPOT + KEEP_ON_DEMAND) * spec->n_groups + 1,
+    w->offers = ebb_alloc_array((KEEP_SPOT + KEEP_ON_DEMAND + 2 * KEEP_LARGER) * spec->n_groups + 1,
                                 sizeof(const Ebb__Offer *));
     for (size_t g = 0; g < spec->n_groups; g++) {
         struct ebb_demand d;

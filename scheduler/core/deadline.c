@@ -119,19 +119,31 @@ void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
     ret->must_on_demand = ret->left_s < ret->need_s + ret->margin_s;
 }
 
+/* Jobs of the group that one slot can run one after another in the time that is left. */
+static double in_a_row(const struct ebb_plan_input *in, const struct ebb_group *g,
+                       const struct ebb_demand *d)
+{
+    double after = chain_of(in, g) - own_s(in, g, false);
+    double left = left_s(in, in->state->bags[g->bag]) - after - 2 * d->boot_s;
+    return fmax(1, floor(left / (1.2 * (d->longest_s + d->setup_s))));
+}
+
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,
                         const struct ebb_demand *d, double jobs, uint32_t slots)
 {
-    const struct ebb_bag *b = in->state->bags[g->bag];
-    if (b->spec->deadline_s <= 0 || slots == 0)
+    if (in->state->bags[g->bag]->spec->deadline_s <= 0 || slots == 0)
         return 0;
-    double after = chain_of(in, g) - own_s(in, g, false);
-    double left = left_s(in, b) - after - 2 * d->boot_s;
-    double job_s = d->longest_s + d->setup_s;
-    double in_a_row = floor(left / (1.2 * job_s));
-    if (in_a_row < 1)
-        in_a_row = 1;
-    return ceil(jobs / (slots * in_a_row));
+    return ceil(jobs / (slots * in_a_row(in, g, d)));
+}
+
+double ebb_deadline_slots(const struct ebb_plan_input *in, const struct ebb_group *g,
+                          const struct ebb_demand *d, double jobs)
+{
+    if (in->state->bags[g->bag]->spec->deadline_s <= 0)
+        return 0;
+    double all = (double)unfinished(g);
+    double running = fmax(0, all - (double)g->counts[EBB_JOB_WAITING] - jobs);
+    return fmax(0, ceil(all / in_a_row(in, g, d)) - running);
 }
 
 static double start_s(const struct ebb_plan_input *in, const struct ebb_bag *b, uint32_t g,

@@ -18,6 +18,10 @@ void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
 /* VMs that `jobs` jobs need to be done in time; 0 without a deadline. */
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,
                         const struct ebb_demand *d, double jobs, uint32_t slots);
+/* Jobs that must run at once beside those that have room, for the group to be done in time, when
+ * `jobs` of those that are ready have none; 0 without a deadline. */
+double ebb_deadline_slots(const struct ebb_plan_input *in, const struct ebb_group *g,
+                          const struct ebb_demand *d, double jobs);
 /* Seconds until a waiting group's jobs become ready, about, when nothing is lost. */
 double ebb_deadline_start_s(const struct ebb_plan_input *in, const struct ebb_group *g);
 

@@ -362,6 +362,27 @@ static void no_offer(struct planning *w, const struct ebb_group *g, bool must_on
     ebb_planning_note(w, line);
 }
 
+/* Where the VMs that the limit leaves could not make the deadline if they were small, only those
+ * stay candidates that can run enough jobs at once, or else the largest. */
+static void keep_large_enough(struct planning *w, const struct ebb_group *g,
+                              const struct ebb_demand *d, uint64_t jobs)
+{
+    double slots = ebb_deadline_slots(w->in, g, d, (double)jobs);
+    uint32_t vms = w->in->policy->max_vms > w->vms ? w->in->policy->max_vms - w->vms : 0;
+    if (slots <= vms || vms == 0)
+        return;
+    uint32_t most = 0, least = (uint32_t)fmin(ceil(slots / vms), UINT32_MAX);
+    size_t kept = 0;
+    for (size_t i = 0; i < w->candidate_count; i++)
+        most = w->candidates[i].score.slots > most ? w->candidates[i].score.slots : most;
+    least = least < most ? least : most;
+    for (size_t i = 0; i < w->candidate_count; i++) {
+        if (w->candidates[i].score.slots >= least)
+            w->candidates[kept++] = w->candidates[i];
+    }
+    w->candidate_count = kept;
+}
+
 /* How many VMs for `jobs` more jobs of the group, none of which finds room now. */
 static uint32_t vms_wanted(struct planning *w, const struct ebb_group *g,
                            const struct ebb_demand *d, uint64_t jobs)
@@ -439,6 +460,7 @@ static void launch_for(struct planning *w, const struct ebb_group *g, uint64_t j
         ebb_gang_launch(w, g, jobs, must);
         return;
     }
+    keep_large_enough(w, g, &d, jobs);
     char reason[sizeof((struct ebb_plan_launch *)0)->reason];
     uint32_t vms = spread_in_time(w, vms_wanted(w, g, &d, jobs));
     uint32_t planned = w->vms + vms;
@@ -512,6 +534,26 @@ static bool is_planned(const struct planning *w, const struct ebb_group *g)
     return !w->stopped[g->bag] && !w->in->state->bags[g->bag]->cancelled;
 }
 
+/* Some on-demand VM that can run the group's jobs lives, or may be granted now: while all refuse,
+ * spot is better than nothing. */
+static bool has_on_demand(struct planning *w, const struct ebb_group *g)
+{
+    bool has = false;
+    for (size_t i = 0; i < w->room_count && !has; i++)
+        has = w->rooms[i].offer->market == EBB__MARKET__ON_DEMAND &&
+              ebb_offer_slots(w->rooms[i].offer, g->spec->resources) > 0;
+    for (size_t i = 0; i < w->in->offer_count && !has; i++) {
+        const Ebb__Offer *o = w->in->offers[i];
+        if (o->market != EBB__MARKET__ON_DEMAND || ebb_offer_slots(o, g->spec->resources) == 0)
+            continue;
+        int64_t cool = ebb_plan_cool_until(w->in->state, w->in->policy, o);
+        has = cool <= w->in->now_wall_ns;
+        if (!has)
+            ebb_planning_again(w, cool);
+    }
+    return has;
+}
+
 /* Groups whose deadline is safe on demand alone come first: their jobs that wait, then those that
  * run on spot, into the on-demand VMs that there are. Leaves their numbers in `homeless`. */
 static void plan_rescue(struct planning *w, struct ebb_deadline *deadlines, uint64_t *homeless)
@@ -522,8 +564,9 @@ static void plan_rescue(struct planning *w, struct ebb_deadline *deadlines, uint
         if (!is_planned(w, s->active[i]))
             continue;
         ebb_deadline_of(w->in, s->active[i], &deadlines[i]);
-        w->must[i] = deadlines[i].must_on_demand =
-            deadlines[i].must_on_demand && w->in->policy->use_on_demand;
+        w->must[i] = deadlines[i].must_on_demand = deadlines[i].must_on_demand &&
+                                                   w->in->policy->use_on_demand &&
+                                                   has_on_demand(w, s->active[i]);
         if (w->must[i])
             homeless[i] = homeless_jobs(w, s->active[i], true);
         any |= w->must[i];

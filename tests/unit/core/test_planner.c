@@ -285,6 +285,26 @@ static void a_near_deadline_takes_on_demand_and_says_so(void **state)
     setting_destroy(&t);
 }
 
+static void while_on_demand_refuses_a_near_deadline_takes_spot(void **state)
+{
+    (void)state;
+    struct setting t = setting_new("name: b\ndeadline: 65m\njobs: [{name: g, engine: gromacs, "
+                                   "command: x, resources: {time: 1h}}]\n");
+    add_offer(&t, "m", "a", true, 1, 40000);
+    plan(&t); /* there is nothing but spot */
+    assert_int_equal(launched(&t, 0), 1);
+    add_offer(&t, "m", "a", false, 1, 120000);
+    plan(&t);
+    assert_int_equal(launched(&t, 1), 1);
+    world_intend(&t.w, "v0", &t.offers[1]);
+    world_launch_failed(&t.w, "v0", EBB_ERR_NO_CAPACITY);
+    plan(&t);
+    assert_int_equal(launched(&t, 0), 1);
+    assert_int_equal(launched(&t, 1), 0);
+    assert_true(t.plan.again_wall_ns <= ebb_plan_cool_until(t.w.s, &t.policy, &t.offers[1]));
+    setting_destroy(&t);
+}
+
 static void a_deadline_makes_short_jobs_run_on_more_vms(void **state)
 {
     (void)state;
@@ -302,6 +322,38 @@ static void a_deadline_makes_short_jobs_run_on_more_vms(void **state)
         setting_destroy(&t);
     }
     assert_true(vms[1] > vms[0]);
+}
+
+/* Small VMs are cheaper; as few as are allowed would take eight turns of an hour. */
+static void where_few_vms_are_allowed_a_deadline_makes_them_large(void **state)
+{
+    (void)state;
+    static const char jobs[] =
+        "jobs: [{name: g, engine: gromacs, command: x, resources: {time: 1h}, "
+        "sweep: {i: {from: 1, to: 64}}}]\n";
+    static const struct {
+        const char *deadline;
+        uint32_t small, medium, large;
+    } cases[] = {{"", 8, 0, 0},
+                 {"deadline: 20h\n", 8, 0, 0},
+                 {"deadline: 6h\n", 0, 8, 0},
+                 {"deadline: 3h\n", 0, 0, 8},
+                 {"deadline: 90m\n", 0, 0, 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char yaml[512];
+        snprintf(yaml, sizeof yaml, "name: b\n%s%s", cases[i].deadline, jobs);
+        struct setting t = setting_new(yaml);
+        t.policy.max_vms = 8;
+        t.policy.max_zone_share = 1;
+        add_offer(&t, "small", "z1", true, 1, 10000);
+        add_offer(&t, "medium", "z1", true, 2, 22000);
+        add_offer(&t, "large", "z1", true, 4, 50000);
+        plan(&t);
+        assert_int_equal(launched(&t, 0), cases[i].small);
+        assert_int_equal(launched(&t, 1), cases[i].medium);
+        assert_int_equal(launched(&t, 2), cases[i].large);
+        setting_destroy(&t);
+    }
 }
 
 static void a_spent_budget_stops_the_bag(void **state)
@@ -522,7 +574,9 @@ int main(void)
         cmocka_unit_test(a_revoked_zone_is_avoided_for_minutes),
         cmocka_unit_test(a_notice_calls_for_a_new_vm_before_the_job_is_back),
         cmocka_unit_test(a_near_deadline_takes_on_demand_and_says_so),
+        cmocka_unit_test(while_on_demand_refuses_a_near_deadline_takes_spot),
         cmocka_unit_test(a_deadline_makes_short_jobs_run_on_more_vms),
+        cmocka_unit_test(where_few_vms_are_allowed_a_deadline_makes_them_large),
         cmocka_unit_test(a_spent_budget_stops_the_bag),
         cmocka_unit_test(lost_useless_and_silent_vms_are_ended),
         cmocka_unit_test(what_no_offer_can_run_is_told),

@@ -183,6 +183,26 @@ static void more_slack_never_costs_more(void **state)
     planned_destroy(&p);
 }
 
+/* Thirty types of one CPU are cheaper than the one of eight; three VMs may live. */
+static void a_near_deadline_finds_the_large_type_behind_many_small_ones(void **state)
+{
+    (void)state;
+    char fleet[8192] = FLEET "types:\n  - {name: large, vcpus: 8, memory: 16 GiB, on_demand: 0.9, "
+                             "spot: 0.3}\n";
+    for (int i = 0; i < 30; i++) {
+        size_t len = strlen(fleet);
+        snprintf(fleet + len, sizeof fleet - len,
+                 "  - {name: small%d, vcpus: 1, memory: 2 GiB, on_demand: 0.085, spot: 0.03%02d}\n",
+                 i, i);
+    }
+    struct planned p = planned_new("deadline: 100m\n" BAG, fleet);
+    p.o.run.policy.max_vms = 3;
+    struct ebb_forecast f = forecast(&p);
+    assert_true(f.outcome.finish_s.mean < 100 * 60);
+    ebb_forecast_clean_up(&f);
+    planned_destroy(&p);
+}
+
 static void a_smaller_bag_stands_for_a_large_one(void **state)
 {
     (void)state;
@@ -250,6 +270,7 @@ int main(void)
         cmocka_unit_test(without_hazards_the_plan_is_the_trivial_one),
         cmocka_unit_test(more_hazard_means_more_revocations_and_a_later_end),
         cmocka_unit_test(more_slack_never_costs_more),
+        cmocka_unit_test(a_near_deadline_finds_the_large_type_behind_many_small_ones),
         cmocka_unit_test(a_smaller_bag_stands_for_a_large_one),
         cmocka_unit_test(a_bag_that_no_offer_can_run_is_told),
         cmocka_unit_test(unsound_hazards_are_refused),
