@@ -151,6 +151,7 @@ class Capped(FlowTest):
     def test_a_cap_is_foreseen_nothing_is_lost_and_no_vm_outlives_it(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20, name="first"))
         self.cloud.ebb("wait", "last", timeout=60)  # so that it is known how long a boot takes
+        self.cloud.wait_for("its VM is gone", lambda: not self.cloud.live_vms(), 60)
         bag = counter_bag(jobs=2, steps=2000, sleep=0.02).replace("checkpoint_interval: 1s", "")
         self.cloud.submit(bag)
         self.cloud.ebb("wait", "last", timeout=120)
