@@ -80,6 +80,7 @@ static void forecast(struct submission *s)
         ebb_ask_hazards(NULL, NULL, &seen, &err) == 0 ? seen->hazards : NULL;
     ebb_submit_forecast_make(s->file.spec, s->plan->plan, s->ping->ping->emulated, hazards,
                              &s->forecast);
+    ebb_submit_forecast_correct(&s->forecast, s->plan->plan->estimate);
 }
 
 static int make_plan(struct submission *s, struct ebb_error *err)

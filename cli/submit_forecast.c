@@ -83,6 +83,14 @@ void ebb_submit_forecast_make(const Ebb__BagSpec *spec, const Ebb__PlanAnswer *p
         fill(&f, ret);
 }
 
+void ebb_submit_forecast_correct(const struct ebb_submit_forecast *f, Ebb__Estimate *estimate)
+{
+    if (f->runs == 0 || estimate == NULL || !(f->usd < 1e12) || !(f->finish_s < 1e12))
+        return;
+    estimate->cost_usd_micros = llround(f->usd * 1e6);
+    estimate->finish_s = f->finish_s;
+}
+
 static const char *usd(double v, char *out)
 {
     return ebb_format_usd((int64_t)llround(fmin(v, 1e12) * 1e6), out);
@@ -108,16 +116,15 @@ static void view_nearest(const struct ebb_submit_forecast *f, const Ebb__BagSpec
 void ebb_submit_forecast_view(const struct ebb_submit_forecast *f, const Ebb__BagSpec *spec,
                               struct ebb_buffer *out)
 {
-    char text[6][EBB_QUANTITY_TEXT_SIZE];
+    char text[4][EBB_QUANTITY_TEXT_SIZE];
     if (f->runs == 0)
         return;
     ebb_buffer_printf(out,
-                      "simulated: %s, in 9 of 10 cases %s to %s; done in %s, in 9 of 10 cases %s "
-                      "to %s (%u runs; `ebb plan` makes more)\n",
-                      usd(f->usd, text[0]), usd(f->usd_low, text[1]), usd(f->usd_high, text[2]),
-                      ebb_format_duration(f->finish_s, text[3]),
-                      ebb_format_duration(f->finish_low_s, text[4]),
-                      ebb_format_duration(f->finish_high_s, text[5]), f->runs);
+                      "in 9 of 10 cases %s to %s, done in %s to %s (%u simulated runs; `ebb plan` "
+                      "makes more)\n",
+                      usd(f->usd_low, text[0]), usd(f->usd_high, text[1]),
+                      ebb_format_duration(f->finish_low_s, text[2]),
+                      ebb_format_duration(f->finish_high_s, text[3]), f->runs);
     view_nearest(f, spec, out);
 }
 

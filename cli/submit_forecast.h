@@ -18,6 +18,9 @@ struct ebb_submit_forecast {
  * (`hazards` may be NULL). Best effort: what fails leaves no forecast. */
 void ebb_submit_forecast_make(const Ebb__BagSpec *spec, const Ebb__PlanAnswer *plan, bool emulated,
                               const Ebb__HazardsAnswer *hazards, struct ebb_submit_forecast *ret);
+/* The expected cost and finish become those of the runs, as they foretell better than the sum that
+ * the scheduler's plan makes. */
+void ebb_submit_forecast_correct(const struct ebb_submit_forecast *f, Ebb__Estimate *estimate);
 /* A line or two for people; what would hold, where deadline or budget may not. */
 void ebb_submit_forecast_view(const struct ebb_submit_forecast *f, const Ebb__BagSpec *spec,
                               struct ebb_buffer *out);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -81,6 +82,12 @@ static void cost_and_finish_come_with_their_ranges(void **state)
     ebb_submit_forecast_view(&f, spec, &out);
     assert_non_null(strstr(ebb_buffer_text(&out), "in 9 of 10 cases $"));
     assert_null(strstr(ebb_buffer_text(&out), "holds in"));
+    Ebb__Estimate estimate = EBB__ESTIMATE__INIT;
+    ebb_submit_forecast_correct(&f, &estimate);
+    assert_int_equal(estimate.cost_usd_micros, llround(f.usd * 1e6));
+    assert_true(estimate.finish_s == f.finish_s);
+    ebb_submit_forecast_correct(&(struct ebb_submit_forecast){0}, &estimate);
+    assert_true(estimate.finish_s == f.finish_s);
     json_t *v = ebb_submit_forecast_json(&f);
     assert_true(json_real_value(json_object_get(json_object_get(v, "cost_usd"), "low")) ==
                 f.usd_low);
