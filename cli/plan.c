@@ -15,6 +15,7 @@
 #include "cli/json_out.h"
 #include "cli/plan_view.h"
 #include "cli/prices_file.h"
+#include "cli/submit_forecast.h"
 #include "cli/submit_inputs.h"
 #include "cli/table.h"
 #include "cloud/emulator/fleet.h"
@@ -51,6 +52,7 @@ struct ground {
     double time_scale;
     int64_t wall_ns; /* 0: any */
     bool emulated;
+    double boot_s; /* 0: the fleet says it, or nothing is known */
     const char *source;
 };
 
@@ -127,6 +129,7 @@ static int from_scheduler(struct ebb_client *c, struct ground *g, struct ebb_err
     g->time_scale = g->seen->hazards != NULL ? g->seen->hazards->bill_time_scale : 1;
     g->wall_ns = g->seen->hazards != NULL ? g->seen->hazards->wall_ns : 0;
     g->emulated = ping->ping->emulated;
+    g->boot_s = ebb_forecast_boot_s(g->seen->hazards, g->emulated);
     g->source = "the scheduler's cloud";
     return 0;
 }
@@ -231,6 +234,7 @@ static int fill(const struct ground *g, struct ebb_forecast_options *f, struct e
                                        .offers = g->offers,
                                        .offer_count = g->offer_count,
                                        .like = g->fleet,
+                                       .boot_s = g->boot_s,
                                        .hazards = g->hazards,
                                        .time_scale = g->time_scale,
                                        .runs = (uint32_t)o.runs,

@@ -12,11 +12,12 @@
 #include "scheduler/core/sweep.h"
 #include "simulator/montecarlo.h"
 
-#define JOBS_IN_ALL 8000u /* simulated, about */
-#define LEAST_RUNS  8u
-#define MOST_RUNS   48u
-#define TYPICAL     0.1   /* deviation of run times, as `ebb plan` takes it */
-#define DEVIATIONS  1.645 /* of the normal: nine in ten */
+#define JOBS_IN_ALL     8000u /* simulated, about */
+#define LEAST_RUNS      8u
+#define MOST_RUNS       48u
+#define TYPICAL         0.1 /* deviation of run times, as `ebb plan` takes it */
+#define EMULATED_BOOT_S 2.0
+#define DEVIATIONS      1.645 /* of the normal: nine in ten */
 
 EBB_DEFINE_AUTO_PTR(event_auto, Ebb__CatalogueImported, ebb_catalogue_event_destroy)
 
@@ -45,6 +46,11 @@ static void fill(const struct ebb_forecast *f, struct ebb_submit_forecast *ret)
     widen(&f->outcome.finish_s, &ret->finish_low_s, &ret->finish_high_s);
 }
 
+double ebb_forecast_boot_s(const Ebb__HazardsAnswer *seen, bool emulated)
+{
+    return seen != NULL && seen->boot_s > 0 ? seen->boot_s : emulated ? EMULATED_BOOT_S : 0;
+}
+
 void ebb_submit_forecast_make(const Ebb__BagSpec *spec, const Ebb__PlanAnswer *plan, bool emulated,
                               const Ebb__HazardsAnswer *hazards, struct ebb_submit_forecast *ret)
 {
@@ -70,6 +76,7 @@ void ebb_submit_forecast_make(const Ebb__BagSpec *spec, const Ebb__PlanAnswer *p
                                      .time_scale = hazards != NULL && hazards->bill_time_scale > 0
                                                        ? hazards->bill_time_scale
                                                        : 1,
+                                     .boot_s = ebb_forecast_boot_s(hazards, emulated),
                                      .time_error = TYPICAL,
                                      .runs = runs_for(ebb_bag_job_count(spec))};
     ebb_simulation_defaults(emulated, &o.run);

@@ -18,6 +18,8 @@ struct ebb_submit_forecast {
  * (`hazards` may be NULL). Best effort: what fails leaves no forecast. */
 void ebb_submit_forecast_make(const Ebb__BagSpec *spec, const Ebb__PlanAnswer *plan, bool emulated,
                               const Ebb__HazardsAnswer *hazards, struct ebb_submit_forecast *ret);
+/* What is known of boots: the mean of those seen, else what an emulated cloud takes; 0: nothing. */
+double ebb_forecast_boot_s(const Ebb__HazardsAnswer *seen, bool emulated);
 /* The expected cost and finish become those of the runs, as they foretell better than the sum that
  * the scheduler's plan makes. */
 void ebb_submit_forecast_correct(const struct ebb_submit_forecast *f, Ebb__Estimate *estimate);

@@ -272,6 +272,7 @@ void ebb_request_hazards(struct ebb_daemon *d, struct ebb_client_link *c, Ebb__H
     h.state = ebb_hazards_save(d->state->hazards);
     h.wall_ns = ebb_wall_ns(NULL);
     h.bill_time_scale = d->state->bill_time_scale;
+    h.boot_s = d->state->boot_s.count > 0 ? d->state->boot_s.value : 0;
     a.hazards = &h;
     ebb_turn_answer(d, c, &a);
     ebb__hazard_state__free_unpacked(h.state, NULL);

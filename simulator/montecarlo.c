@@ -24,6 +24,7 @@
 #define LEAST_IN_TIME  0.5
 #define PLANS          1500.0 /* in a run, about */
 #define PLAN_MOST_S    5.0
+#define BOOT_SPREAD    0.5 /* most and least, about the mean that was seen */
 
 struct life {
     uint32_t key;
@@ -414,6 +415,14 @@ static int forecast(struct forecasting *w, struct ebb_forecast *f, struct ebb_er
     return rc;
 }
 
+static void boot_as_seen(struct ebb_fleet *f, double boot_s)
+{
+    if (!(boot_s > 0))
+        return;
+    f->pending = (struct ebb_fleet_range){0};
+    f->boot = (struct ebb_fleet_range){(1 - BOOT_SPREAD) * boot_s, (1 + BOOT_SPREAD) * boot_s};
+}
+
 int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast *ret,
                       struct ebb_error *err)
 {
@@ -433,6 +442,7 @@ int ebb_forecast_make(const struct ebb_forecast_options *o, struct ebb_forecast 
         ebb_smaller_bag_adapt(&w->bag, &own.run);
         be_quick(w, &own.run);
         w->fleet = ebb_fleet_of_offers(w->offers, w->offer_count, o->time_scale, o->like);
+        boot_as_seen(w->fleet, o->boot_s);
         ebb_smaller_bag_adapt_fleet(&w->bag, w->fleet);
         w->pools = ebb_pools_new(w->fleet, w->offers, w->offer_count, w->known->hazards,
                                  o->run.start_wall_ns);

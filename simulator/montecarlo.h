@@ -19,7 +19,8 @@ struct ebb_forecast_options {
     const Ebb__BagSpec *spec;
     const Ebb__Offer *const *offers;
     size_t offer_count;
-    const struct ebb_fleet *like;      /* boot, pending, capacity; NULL: of a real cloud */
+    const struct ebb_fleet *like; /* boot, pending, capacity; NULL: of a real cloud */
+    double boot_s; /* mean, from the launch to the agent's joining; 0: as `like` has it */
     const Ebb__HazardState *hazards;   /* NULL: nothing seen, the priors hold */
     double time_scale;                 /* billed seconds a second */
     double time_error;                 /* of all run times together: standard deviation over mean */

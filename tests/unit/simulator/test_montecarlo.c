@@ -183,6 +183,21 @@ static void more_slack_never_costs_more(void **state)
     planned_destroy(&p);
 }
 
+static void boots_take_as_long_as_those_that_were_seen(void **state)
+{
+    (void)state;
+    struct planned p = planned_new(BAG, fleet_text);
+    p.o.boot_s = 10;
+    struct ebb_forecast quick = forecast(&p);
+    p.o.boot_s = 600;
+    struct ebb_forecast slow = forecast(&p);
+    assert_true(slow.outcome.finish_s.mean > quick.outcome.finish_s.mean + 400);
+    assert_true(slow.outcome.usd.mean > quick.outcome.usd.mean);
+    ebb_forecast_clean_up(&quick);
+    ebb_forecast_clean_up(&slow);
+    planned_destroy(&p);
+}
+
 /* Thirty types of one CPU are cheaper than the one of eight; three VMs may live. */
 static void a_near_deadline_finds_the_large_type_behind_many_small_ones(void **state)
 {
@@ -270,6 +285,7 @@ int main(void)
         cmocka_unit_test(without_hazards_the_plan_is_the_trivial_one),
         cmocka_unit_test(more_hazard_means_more_revocations_and_a_later_end),
         cmocka_unit_test(more_slack_never_costs_more),
+        cmocka_unit_test(boots_take_as_long_as_those_that_were_seen),
         cmocka_unit_test(a_near_deadline_finds_the_large_type_behind_many_small_ones),
         cmocka_unit_test(a_smaller_bag_stands_for_a_large_one),
         cmocka_unit_test(a_bag_that_no_offer_can_run_is_told),
