@@ -540,8 +540,20 @@ static size_t find_tenants(const struct planning *w, struct tenant *ret)
     return count;
 }
 
+/* A cap may call for a replacement. */
+static bool any_cap(const struct planning *w)
+{
+    for (size_t i = 0; i < w->room_count; i++) {
+        if (w->rooms[i].offer->cap_s > 0)
+            return true;
+    }
+    return false;
+}
+
 static void plan_moves(struct planning *w)
 {
+    if (w->backlog && !any_cap(w) && !any_room(w))
+        return; /* nowhere to go, and new VMs are for the jobs that wait */
     EBB_AUTO_FREE struct tenant *tenants = ebb_alloc_array(MOST_TENANTS, sizeof *tenants);
     size_t count = find_tenants(w, tenants);
     if (count == 0)
