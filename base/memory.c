@@ -2,6 +2,7 @@
  * with a message; large or outside-controlled sizes go through bounded pools instead. */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,4 +77,10 @@ void ebb_free_ptr(void *pp)
     void *p;
     memcpy(&p, pp, sizeof(p));
     free(p);
+}
+
+void ebb_memory_keep(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most that glibc takes */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }

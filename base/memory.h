@@ -39,6 +39,10 @@ char *ebb_sprintf(const char *fmt, ...) EBB_PRINTF(1, 2); /* caller frees */
 void *ebb_memdup(const void *p, size_t bytes);
 void ebb_free_ptr(void *pp); /* for EBB_AUTO on any malloc'ed pointer: free(*(void **)pp) */
 
+/* For programs that take large blocks again and again and then end: what they free stays with the
+ * process, so that the next block is not touched for the first time, page by page. */
+void ebb_memory_keep(void);
+
 #define EBB_AUTO_FREE EBB_AUTO(ebb_free_ptr)
 
 #endif

@@ -518,6 +518,7 @@ int main(int argc, char **argv)
     struct options o = {.stride = 1, .error = 0.0005, .scale = 1};
     const char *words[4] = {0};
     int count = 0;
+    ebb_memory_keep(); /* as `ebb pack` does */
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--slow") == 0)
             o.slow = true;

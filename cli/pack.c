@@ -384,6 +384,7 @@ static int read_options(struct ebb_packer_options *o, struct ebb_error *err)
 static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
+    ebb_memory_keep();
     if ((show_info || run_verify) && argc == 1)
         return show_info ? info(argv[0]) : verify(argv[0]);
     struct ebb_packer_options o;

@@ -143,6 +143,7 @@ static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
     EBB_AUTO(ebb_packed_file_close) struct ebb_packed_file p = {0};
+    ebb_memory_keep();
     int rc = ebb_packed_file_open(argv[0], &p, &err);
     if (rc == 0)
         rc = check_patterns(p.container, argv + 1, argc - 1, &err);
