@@ -271,10 +271,20 @@ void ebb_leases_disband(struct ebb_daemon *d, const Ebb__AttemptEnded *ended, co
     cancel.reason = (char *)"the gang's attempt has ended";
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_CANCEL;
     m.attempt_cancel = &cancel;
+    Ebb__SchedulerMessage acked = EBB__SCHEDULER_MESSAGE__INIT;
+    Ebb__AttemptAck ack = EBB__ATTEMPT_ACK__INIT;
+    ack.bag = ended->bag;
+    ack.job = ended->job;
+    ack.attempt = ended->attempt;
+    acked.kind_case = EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_ACK;
+    acked.attempt_ack = &ack;
     for (uint32_t i = 0; i < size; i++) {
         struct ebb_agent_link *link = ebb_daemon_run_of(d, vms[i])->link;
-        if (link != NULL)
-            ebb_turn_tell_agent(d, link, &m);
+        if (link == NULL)
+            continue;
+        ebb_turn_tell_agent(d, link, &m);
+        if (i > 0) /* what it reported before, if it did */
+            ebb_turn_tell_agent(d, link, &acked);
     }
 }
 

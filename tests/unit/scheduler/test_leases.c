@@ -94,13 +94,32 @@ static void rank_0_alone_reports_and_its_end_is_that_of_all(void **state)
     struct fake_agent *a[3];
     leased_gang(w, a);
     agent_end(a[1], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
-    world_wait(w, 5, a[1]->acks == 1);
+    say(a[1], 1, 0, 1);
+    world_wait(w, 5, a[0]->messages > 0); /* so the end has come, too */
     assert_int_equal(EVENTS(ATTEMPT_ENDED), 0);
     agent_end(a[0], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
     world_wait(w, 5, a[1]->cancels > 0 && a[2]->cancels > 0);
     assert_int_equal(EVENTS(ATTEMPT_ENDED), 1);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(w->daemon->state->vms[i]->lease_count, 0);
+}
+
+/* An agent whose ends are acknowledged leaves, and a rank that leaves takes the attempt with it. */
+static void the_end_of_a_rank_is_acknowledged_when_the_attempt_has_ended(void **state)
+{
+    struct world *w = *state;
+    struct fake_agent *a[3];
+    leased_gang(w, a);
+    agent_end(a[1], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
+    say(a[1], 1, 0, 1);
+    world_wait(w, 5, a[0]->messages > 0);
+    world_run(w, 50);
+    assert_int_equal(a[1]->acks, 0);
+    agent_end(a[0], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
+    world_wait(w, 5, a[0]->acks == 1 && a[1]->acks == 1);
+    agent_end(a[2], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED); /* late: at once */
+    world_wait(w, 5, a[2]->acks >= 1);
+    assert_int_equal(EVENTS(ATTEMPT_ENDED), 1);
 }
 
 static void a_notice_to_a_member_asks_rank_0_to_hand_back_in_time(void **state)
@@ -145,6 +164,9 @@ int main(void)
             world_tear_down),
         cmocka_unit_test_setup_teardown(rank_0_alone_reports_and_its_end_is_that_of_all,
                                         world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_end_of_a_rank_is_acknowledged_when_the_attempt_has_ended, world_set_up,
+            world_tear_down),
         cmocka_unit_test_setup_teardown(a_notice_to_a_member_asks_rank_0_to_hand_back_in_time,
                                         world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(a_member_that_leaves_takes_the_attempt_with_it,
