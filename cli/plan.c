@@ -39,7 +39,7 @@ struct ground {
     struct ebb_fleet *fleet;
     struct ebb_fleet_offers own;
     struct ebb_catalogue *imported; /* offers, with --region */
-    struct ebb_catalogue *priors;   /* the same, for what it says of hazards; NULL: none imported */
+    struct ebb_catalogue *priors;   /* the same, for its hazards and caps; NULL: none imported */
     Ebb__CatalogueImported *catalogue;
     uint8_t sha256[32];
     Ebb__Offer *listed; /* of the catalogue */
@@ -209,6 +209,8 @@ static int find_ground(const char *bag, struct ground *g, struct ebb_error *err)
         rc = from_fleet(g, NULL, err);
     if (rc == 0)
         rc = ebb_prices_event(&g->priors, g->sha256, &g->catalogue, err);
+    for (size_t i = 0; rc == 0 && i < g->own.count; i++)
+        ebb_catalogue_cap(g->priors, &g->own.offers[i]);
     return rc == 0 ? read_hazards(g, err) : rc;
 }
 

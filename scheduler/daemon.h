@@ -242,8 +242,6 @@ void ebb_reconcile_hurry(struct ebb_daemon *d);
 
 /* prices.c: the imported price catalogue, into the log. */
 void ebb_prices_tick(struct ebb_daemon *d, int64_t now_ns);
-/* The cap that it tells for an offer of the cloud. */
-void ebb_prices_cap(const struct ebb_daemon *d, Ebb__Offer *o);
 void ebb_offers_tick(struct ebb_daemon *d, int64_t now_ns);
 Ebb__Offer *ebb_offer_copy(const Ebb__Offer *o); /* ebb__offer__free_unpacked */
 /* Logs the points that are news. */

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "scheduler/core/catalogue.h"
 #include "scheduler/core/market.h"
 #include "scheduler/daemon.h"
 
@@ -67,7 +68,7 @@ static void fetch_done(void *ctx)
         d->offers = t->offers;
         d->offer_count = t->count;
         for (size_t i = 0; i < d->offer_count; i++)
-            ebb_prices_cap(d, d->offers[i]);
+            ebb_catalogue_cap(d->state->catalogue, d->offers[i]);
         d->offers_known = true;
         d->offers_ns = ebb_now_ns(NULL) + (int64_t)(d->options.offers_interval_s * 1e9);
         ebb_turn_want_plan(d);

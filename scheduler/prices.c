@@ -75,13 +75,3 @@ void ebb_prices_tick(struct ebb_daemon *d, int64_t now_ns)
     d->prices_inode = st.st_ino;
     read_catalogue(d, path);
 }
-
-void ebb_prices_cap(const struct ebb_daemon *d, Ebb__Offer *o)
-{
-    if (d->state->catalogue == NULL || o->market == EBB__MARKET__ON_DEMAND || o->cap_s > 0)
-        return;
-    const struct ebb_catalogue_offer *c =
-        ebb_catalogue_find(d->state->catalogue, o->provider, o->region, o->type);
-    if (c != NULL)
-        o->cap_s = c->cap_s;
-}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/core/catalogue.h"
 #include "scheduler/core/timings.h"
 #include "simulator/driver.h"
 
@@ -119,6 +120,8 @@ static void import(struct ebb_driver *d)
     e.kind_case = EBB__EVENT__KIND_CATALOGUE_IMPORTED;
     e.catalogue_imported = d->o->catalogue;
     ebb_driver_emit(d, &e);
+    for (size_t i = 0; i < d->offers.count; i++) /* what the fleet does not tell itself */
+        ebb_catalogue_cap(d->state->catalogue, &d->offers.offers[i]);
 }
 
 static void submit(struct ebb_driver *d)

@@ -154,6 +154,16 @@ double ebb_catalogue_prior(const void *catalogue, const struct ebb_place *p)
                                          p);
 }
 
+void ebb_catalogue_cap(const struct ebb_catalogue *c, Ebb__Offer *offer)
+{
+    if (c == NULL || offer->market == EBB__MARKET__ON_DEMAND || offer->cap_s > 0)
+        return;
+    const struct ebb_catalogue_offer *known =
+        ebb_catalogue_find(c, offer->provider, offer->region, offer->type);
+    if (known != NULL)
+        offer->cap_s = known->cap_s;
+}
+
 static void write_number(struct ebb_buffer *out, double v)
 {
     char text[40];

@@ -81,6 +81,9 @@ int ebb_band_parse(const char *text, enum ebb_band *ret, struct ebb_error *err);
 double ebb_catalogue_band_hazard_per_hour(enum ebb_band band);
 /* The same for a place: of its region, else the mean over the type's regions; 0: not known. */
 double ebb_catalogue_hazard_per_hour(const struct ebb_catalogue *c, const struct ebb_place *p);
+/* Sets the age at which the catalogue (NULL: none) says that the offer's VMs end, where they are
+ * spot VMs and the cloud has not told one itself. */
+void ebb_catalogue_cap(const struct ebb_catalogue *c, Ebb__Offer *offer);
 /* As ebb_hazards_set_prior_source takes it; NULL is the built-in catalogue. */
 double ebb_catalogue_prior(const void *catalogue, const struct ebb_place *p);
 

@@ -188,7 +188,10 @@ class Imported(FlowTest):
         path = os.path.join(self.cloud.root, "events.jsonl")
         self.cloud.json("simulate", "bag.yaml", "--fleet", "fleet.yaml", "--events", path)
         with open(path) as f:
-            self.assertIn("catalogue_imported", f.read())
+            ours = [json.loads(line) for line in f]
+        self.assertIn("catalogue_imported", [e["kind"] for e in ours])
+        self.assertEqual({30 * 3600}, {e["offer"]["cap_s"] for e in ours
+                                       if e["kind"] == "vm_intended" and e["offer"]["market"] == "spot"})
         self.cloud.ebb("prices", "import", "--built-in")
         self.cloud.submit(bag.replace("name: flow", "name: again"))
         self.cloud.ebb("wait", "last", timeout=60)

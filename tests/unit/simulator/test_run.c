@@ -360,6 +360,44 @@ static void no_work_is_lost_to_a_cap_and_no_vm_outlives_it(void **state)
     }
 }
 
+/* The fleet tells no cap and ends no VM at one; the catalogue tells it of the one region and not of
+ * the other. */
+static void caps_of_an_imported_catalogue_are_acted_on_as_the_clouds_own(void **state)
+{
+    (void)state;
+    static char provider[] = "aws", type[] = "c5.large", here[] = "us-east-1", other[] = "eu-west-1";
+    for (int known = 0; known < 2; known++) {
+        Ebb__CatalogueImported m = EBB__CATALOGUE_IMPORTED__INIT;
+        Ebb__CatalogueEntry entry = EBB__CATALOGUE_ENTRY__INIT, *entries[] = {&entry};
+        uint8_t sha256[32] = {1};
+        entry.provider = provider;
+        entry.region = known ? here : other;
+        entry.type = type;
+        entry.cap_s = 3 * 3600;
+        m.sha256 = (ProtobufCBinaryData){.len = 32, .data = sha256};
+        m.entries = entries;
+        m.n_entries = 1;
+        struct fixture *f = fixture_new(
+            "name: b\njobs: [{name: g, engine: gromacs, command: x, resources: {time: 10h}}]\n",
+            CLOUD "zones: [us-east-1a]\ntypes:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, "
+                  "on_demand: 0.3, spot: 0.03}\n");
+        f->o.jobs.write_s = 3;
+        f->o.catalogue = &m;
+        struct ebb_simulation s = fixture_run(f);
+        struct ebb_outcome x;
+        ebb_outcome_of(&s, &x);
+        assert_true(x.is_done && x.lost_s < 1);
+        assert_int_equal(s.state->vm_count, known ? 4 : 1);
+        for (size_t i = 0; known && i < s.state->vm_count; i++) {
+            const struct ebb_vm *vm = s.state->vms[i];
+            assert_true(vm->offer->cap_s == 10800);
+            assert_true(vm->ended_wall_ns - vm->launched_wall_ns <= INT64_C(10801000000000));
+        }
+        ebb_simulation_clean_up(&s);
+        fixture_destroy(f);
+    }
+}
+
 /* Spot comes and goes; jobs that must be on demand go there once, and do not go to and fro. */
 static void tight_deadlines_are_kept_with_few_vms(void **state)
 {
@@ -398,6 +436,7 @@ int main(void)
         cmocka_unit_test(the_ledger_equals_the_clouds_own_bill),
         cmocka_unit_test(without_hazards_time_and_cost_are_what_they_must_be),
         cmocka_unit_test(no_work_is_lost_to_a_cap_and_no_vm_outlives_it),
+        cmocka_unit_test(caps_of_an_imported_catalogue_are_acted_on_as_the_clouds_own),
         cmocka_unit_test(tight_deadlines_are_kept_with_few_vms),
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
