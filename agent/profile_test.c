@@ -22,7 +22,6 @@
 #include "base/text.h"
 #include "cloud/object_store.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 #include "scheduler/core/sweep.h"
 
 #define MAX_INPUT_BYTES (1u << 30)
@@ -100,19 +99,6 @@ static bool builtin_bag(const char *engine, struct ebb_buffer *out)
     return false;
 }
 
-static char *find_profile(void *ctx, const char *name, size_t *ret_len)
-{
-    const struct test *t = ctx;
-    EBB_AUTO_FREE char *own = ebb_sprintf("%s/profiles/%s.yaml", t->folder, name);
-    struct ebb_buffer text = {0};
-    if (ebb_path_is_contained(name) && ebb_file_read(own, MAX_BAG_BYTES, &text, NULL) == 0) {
-        *ret_len = text.len;
-        return ebb_buffer_take_text(&text);
-    }
-    const char *shipped = ebb_profile_builtin(name, ret_len);
-    return shipped != NULL ? ebb_strndup(shipped, *ret_len) : NULL;
-}
-
 static char *find_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
 {
     const struct test *t = ctx;
@@ -127,10 +113,7 @@ static char *find_file(void *ctx, const char *path, size_t *ret_len, struct ebb_
 static int read_bag(struct test *t, struct ebb_error *err)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
-    const struct ebb_bag_sources sources = {.profile = find_profile,
-                                            .profile_names = ebb_profile_builtin_names(),
-                                            .file = find_file,
-                                            .ctx = t};
+    const struct ebb_bag_sources sources = {.file = find_file, .ctx = t};
     int r = 0;
     if (option_bag != NULL) {
         EBB_AUTO_FREE char *copy = ebb_strdup(option_bag);

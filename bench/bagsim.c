@@ -1,62 +1,15 @@
 /* Bags in simulated time: how fast. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "base/memory.h"
-#include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
+#include "bench/bags.h"
+#include "bench/measure.h"
 #include "simulator/outcomes.h"
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static char *profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
-static Ebb__BagSpec *parse_bag(int jobs, const char *time)
-{
-    EBB_AUTO_FREE char *text =
-        ebb_sprintf("name: bench\njobs:\n  - name: md\n    engine: gromacs\n"
-                    "    sweep: {seed: {from: 1, to: %d}}\n"
-                    "    resources: {cpus: 1, memory: 1 GiB, time: %s}\n"
-                    "    command: gmx mdrun -deffnm x\n    outputs: [x.xtc]\n",
-                    jobs, time);
-    const struct ebb_bag_sources sources = {.profile = profile,
-                                            .profile_names = ebb_profile_builtin_names()};
-    Ebb__BagSpec *spec = NULL;
-    struct ebb_error err = {0};
-    if (ebb_bag_parse("bag.yaml", text, strlen(text), &sources, &spec, NULL, &err) < 0) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    return spec;
-}
-
-static struct ebb_fleet *parse_fleet(const char *text)
-{
-    struct ebb_fleet *f = NULL;
-    struct ebb_error err = {0};
-    if (ebb_fleet_parse("fleet.yaml", ".", text, strlen(text), &f, NULL, &err) < 0) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    return f;
-}
 
 static void measure_speed(int jobs)
 {
-    Ebb__BagSpec *spec = parse_bag(jobs, "1h");
-    struct ebb_fleet *fleet = parse_fleet(
+    Ebb__BagSpec *spec = bag_of(jobs, "1h", NULL);
+    struct ebb_fleet *fleet = fleet_of(
         "region: us-east-1\nboot: {from: 20s, to: 40s}\npending: {from: 1s, to: 3s}\n"
         "zones: [us-east-1a, us-east-1b, us-east-1c, us-east-1d]\n"
         "types: [{name: c5.large, vcpus: 1, memory: 4 GiB, on_demand: 0.085, spot: 0.03}]\n"

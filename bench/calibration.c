@@ -17,14 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "scheduler/core/bag.h"
+#include "bench/bags.h"
+#include "bench/measure.h"
 #include "scheduler/core/fit_data.h"
 #include "scheduler/core/hazards.h"
-#include "scheduler/core/profile.h"
 #include "simulator/montecarlo.h"
 #include "simulator/traces.h"
 
@@ -65,60 +64,6 @@ static struct {
     bool each; /* a line for each pool */
 } job = {.runs = 100, .starts = 5};
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static const char *data_folder(int argc, char **argv)
-{
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--data") == 0)
-            return argv[i + 1];
-    }
-    return getenv("EBB_DATA_DIR");
-}
-
-static char *profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
-static Ebb__BagSpec *parse_bag(const struct shape *s)
-{
-    EBB_AUTO_FREE char *text =
-        ebb_sprintf("name: bench\n%s%s%sjobs:\n  - name: md\n    engine: gromacs\n"
-                    "    sweep: {seed: {from: 1, to: %d}}\n"
-                    "    resources: {cpus: 1, memory: 1 GiB, time: %s}\n"
-                    "    command: gmx mdrun -deffnm x\n    outputs: [x.xtc]\n",
-                    s->deadline != NULL ? "deadline: " : "", s->deadline != NULL ? s->deadline : "",
-                    s->deadline != NULL ? "\n" : "", s->jobs, s->time);
-    const struct ebb_bag_sources sources = {.profile = profile,
-                                            .profile_names = ebb_profile_builtin_names()};
-    Ebb__BagSpec *spec = NULL;
-    struct ebb_error err = {0};
-    if (ebb_bag_parse("bag.yaml", text, strlen(text), &sources, &spec, NULL, &err) < 0) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    return spec;
-}
-
-static struct ebb_fleet *parse_fleet(const char *text)
-{
-    struct ebb_fleet *f = NULL;
-    struct ebb_error err = {0};
-    if (ebb_fleet_parse("fleet.yaml", ".", text, strlen(text), &f, NULL, &err) < 0) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    return f;
-}
-
 struct tally {
     const char *name;
     int outcomes, cost_in, finish_in, cost_below, finish_below;
@@ -133,7 +78,7 @@ static struct ebb_fleet *one_pool(const char *zone, const char *type)
                     "zones: [%s]\ntypes: [{name: %s, vcpus: 1, memory: 4 GiB, on_demand: %g, spot: "
                     "%g}]\n",
                     zone, type, ON_DEMAND_USD, SPOT_USD);
-    return parse_fleet(text);
+    return fleet_of(text);
 }
 
 static void configure(struct ebb_simulation_options *o)
@@ -590,7 +535,7 @@ static void measure(const char *data, bool all)
          "| "
          "outcomes | cost | finish | cost over expected |\n|---|---|---|---|---|---|---|");
     for (size_t s = 0; s < (all ? SHAPES : 1); s++) {
-        Ebb__BagSpec *spec = parse_bag(&shapes[s]);
+        Ebb__BagSpec *spec = bag_of(shapes[s].jobs, shapes[s].time, shapes[s].deadline);
         job.shape = &shapes[s];
         job.spec = spec;
         for (int w = 0; w < (all && s == 0 ? WAYS : UNSEEN); w++) {

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "bench/measure.h"
 #include "scheduler/core/checkpoint_plan.h"
 #include "scheduler/core/fit_data.h"
 
@@ -190,7 +191,7 @@ static void run(const struct ebb_lifetimes *all)
 
 int main(int argc, char **argv)
 {
-    const char *dir = argc > 2 && strcmp(argv[1], "--data") == 0 ? argv[2] : getenv("EBB_DATA_DIR");
+    const char *dir = data_folder(argc, argv);
     struct ebb_error err = {0};
     if (dir == NULL) {
         puts("checkpoint_plan: no data: give --data DIR or EBB_DATA_DIR, with "

@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "bench/codecs_peers.h"
+#include "bench/measure.h"
 #include "formats/frame.h"
 #include "formats/ranges.h"
 #include "kernels/tensor/state.h"
@@ -59,13 +59,6 @@ struct codec {
 };
 
 static struct ebb_buffer json;
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void stop(const struct ebb_error *err)
 {

@@ -10,7 +10,6 @@
 #include "scheduler/core/estimate.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/planner.h"
-#include "scheduler/core/profile.h"
 #include "scheduler/core/status.h"
 #include "scheduler/core/sweep.h"
 #include "scheduler/core/time_price.h"
@@ -28,21 +27,6 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static char *profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
-static char *no_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
-{
-    (void)ctx;
-    (void)ret_len;
-    ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s", path);
-    return NULL;
-}
-
 static void die(const char *what, const struct ebb_error *err)
 {
     fprintf(stderr, "%s: %s\n", what, err->text);
@@ -51,10 +35,9 @@ static void die(const char *what, const struct ebb_error *err)
 
 static Ebb__BagSpec *parse(const char *text)
 {
-    struct ebb_bag_sources sources = {profile, ebb_profile_builtin_names(), no_file, NULL};
     Ebb__BagSpec *spec = NULL;
     struct ebb_error err = {0};
-    if (ebb_bag_parse("bench.yaml", text, strlen(text), &sources, &spec, NULL, &err) < 0)
+    if (ebb_bag_parse("bench.yaml", text, strlen(text), NULL, &spec, NULL, &err) < 0)
         die("bag", &err);
     return spec;
 }

@@ -20,7 +20,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 #include "scheduler/daemon.h"
 
 #define MAX_USER_DATA 65536
@@ -282,24 +281,8 @@ static _Noreturn void run_agents(int fd)
 
 /* ---- client ---- */
 
-static char *profile_text(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
-static char *no_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
-{
-    (void)ctx, (void)ret_len;
-    ebb_error_set(err, EBB_ERR_NOT_FOUND, "no file %s", path);
-    return NULL;
-}
-
 static Ebb__BagSpec *make_bag(void)
 {
-    const struct ebb_bag_sources sources = {
-        .profile = profile_text, .profile_names = ebb_profile_builtin_names(), .file = no_file};
     EBB_AUTO_FREE char *text =
         ebb_sprintf("name: dispatch\nstore: file://%s\njobs:\n  - name: noop\n    engine: command\n"
                     "    sweep: {i: {from: 1, to: %llu}}\n"
@@ -308,7 +291,7 @@ static Ebb__BagSpec *make_bag(void)
     Ebb__BagSpec *spec = NULL;
     struct ebb_buffer faults = {0};
     struct ebb_error err = {0};
-    if (ebb_bag_parse("bench.yaml", text, strlen(text), &sources, &spec, &faults, &err) < 0)
+    if (ebb_bag_parse("bench.yaml", text, strlen(text), NULL, &spec, &faults, &err) < 0)
         stop(ebb_buffer_text(&faults), &err);
     return spec;
 }

@@ -18,6 +18,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "bench/measure.h"
 #include "scheduler/core/fit_data.h"
 #include "scheduler/core/hazards.h"
 #include "simulator/traces.h"
@@ -282,11 +283,7 @@ static void replay_traces(const char *data, const char *prefix)
 
 int main(int argc, char **argv)
 {
-    const char *data = getenv("EBB_DATA_DIR");
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--data") == 0)
-            data = argv[i + 1];
-    }
+    const char *data = data_folder(argc, argv);
     if (data == NULL) {
         puts("not measured: no data; name its folder by --data DIR or EBB_DATA_DIR");
         return 0;

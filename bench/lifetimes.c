@@ -3,28 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
+#include "bench/measure.h"
 #include "scheduler/core/fit_compare.h"
 
 #define CAP_H 24
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static const char *data_folder(int argc, char **argv)
-{
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--data") == 0)
-            return argv[i + 1];
-    }
-    return getenv("EBB_DATA_DIR");
-}
 
 struct split {
     const size_t *fold;

@@ -6,7 +6,6 @@
 #include "base/memory.h"
 #include "cli/submit_inputs.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 
 #define MAX_BAG_BYTES  (16U << 20)
 #define MAX_FILE_BYTES (256U << 20)
@@ -27,29 +26,15 @@ static char *folder_of(const char *path)
     return slash == NULL ? ebb_strdup("") : ebb_strndup(path, (size_t)(slash - path) + 1);
 }
 
-static char *take(struct ebb_buffer *b, size_t *ret_len)
-{
-    *ret_len = b->len;
-    return ebb_buffer_take_text(b);
-}
-
-static char *profile_text(void *ctx, const char *name, size_t *ret_len)
-{
-    const struct ebb_bag_file *f = ctx;
-    EBB_AUTO_FREE char *own = ebb_sprintf("%sprofiles/%s.yaml", f->folder, name);
-    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
-    if (ebb_path_is_contained(name) && ebb_file_read(own, MAX_BAG_BYTES, &b, NULL) == 0)
-        return take(&b, ret_len);
-    const char *builtin = ebb_profile_builtin(name, ret_len);
-    return builtin == NULL ? NULL : ebb_strndup(builtin, *ret_len);
-}
-
 static char *file_text(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
 {
     const struct ebb_bag_file *f = ctx;
     EBB_AUTO_FREE char *full = ebb_path_join(f->folder, path);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer b = {0};
-    return ebb_file_read(full, MAX_FILE_BYTES, &b, err) < 0 ? NULL : take(&b, ret_len);
+    if (ebb_file_read(full, MAX_FILE_BYTES, &b, err) < 0)
+        return NULL;
+    *ret_len = b.len;
+    return ebb_buffer_take_text(&b);
 }
 
 int ebb_bag_file_read(const char *path, struct ebb_bag_file *ret, struct ebb_buffer *faults,
@@ -60,10 +45,7 @@ int ebb_bag_file_read(const char *path, struct ebb_bag_file *ret, struct ebb_buf
     int rc = ebb_file_read(path, MAX_BAG_BYTES, &f.text, err);
     if (rc < 0)
         return rc;
-    struct ebb_bag_sources sources = {.profile = profile_text,
-                                      .profile_names = ebb_profile_builtin_names(),
-                                      .file = file_text,
-                                      .ctx = &f};
+    struct ebb_bag_sources sources = {.file = file_text, .ctx = &f};
     rc = ebb_bag_parse(path, ebb_buffer_text(&f.text), f.text.len, &sources, &f.spec, faults, err);
     if (rc < 0)
         return rc;

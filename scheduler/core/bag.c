@@ -2,6 +2,7 @@
  * Faults are collected, so that one run shows them all; a spec is returned only without any. */
 #include "scheduler/core/bag.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,10 +75,10 @@ static bool has_profile(const Ebb__BagSpec *spec, const char *name)
 
 static void unknown_engine(struct ebb_bag_parser *p, ebb_bag_node *at, const char *name)
 {
-    const char *const *names = p->sources->profile_names;
+    const char *const *names = ebb_profile_builtin_names();
     size_t count = 0;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer all = {0};
-    for (; names != NULL && names[count] != NULL; count++)
+    for (; names[count] != NULL; count++)
         ebb_buffer_printf(&all, "%s%s", count == 0 ? "" : ", ", names[count]);
     const char *near = ebb_nearest_name(name, names, count);
     if (near != NULL)
@@ -87,16 +88,44 @@ static void unknown_engine(struct ebb_bag_parser *p, ebb_bag_node *at, const cha
                        ebb_buffer_text(&all));
 }
 
+char *ebb_bag_file_text(const struct ebb_bag_parser *p, const char *path, size_t *ret_len,
+                        struct ebb_error *err)
+{
+    if (p->sources != NULL)
+        return p->sources->file(p->sources->ctx, path, ret_len, err);
+    ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s: the bag comes without files", path);
+    return NULL;
+}
+
+/* The bag's own profile, else the built-in one; NULL with EBB_ERR_NOT_FOUND when there is neither.
+ */
+static char *profile_text(const struct ebb_bag_parser *p, const char *name, size_t *ret_len,
+                          struct ebb_error *err)
+{
+    if (ebb_spec_is_inside(name)) {
+        EBB_AUTO_FREE char *path = ebb_sprintf("profiles/%s.yaml", name);
+        char *own = ebb_bag_file_text(p, path, ret_len, err);
+        if (own != NULL || (err->code != EBB_ERR_NOT_FOUND && err->sys_errno != ENOTDIR))
+            return own;
+    }
+    const char *builtin = ebb_profile_builtin(name, ret_len);
+    if (builtin == NULL)
+        ebb_error_set(err, EBB_ERR_NOT_FOUND, "no profile '%s'", name);
+    return builtin == NULL ? NULL : ebb_strndup(builtin, *ret_len);
+}
+
 static void add_profile(struct ebb_bag_parser *p, ebb_bag_node *at, const char *name)
 {
     size_t len = 0;
-    EBB_AUTO_FREE char *text = p->sources->profile(p->sources->ctx, name, &len);
-    if (text == NULL) {
-        unknown_engine(p, at, name);
-        return;
-    }
-    Ebb__Profile *profile = NULL;
     struct ebb_error err = {0};
+    EBB_AUTO_FREE char *text = profile_text(p, name, &len, &err);
+    if (text == NULL && err.code == EBB_ERR_NOT_FOUND)
+        unknown_engine(p, at, name);
+    else if (text == NULL)
+        ebb_yaml_fault(p->y, at, "engine: %s", err.text);
+    if (text == NULL)
+        return;
+    Ebb__Profile *profile = NULL;
     EBB_AUTO_FREE char *file = ebb_sprintf("profile %s", name);
     if (ebb_profile_parse(file, text, len, &profile, NULL, &err) < 0) {
         ebb_yaml_fault(p->y, at, "engine: %s", err.text);

@@ -8,21 +8,19 @@
 #include "base/error.h"
 #include "proto/bag.pb-c.h"
 
-/* What the parser needs from outside: profiles by name, and CSV files that sweeps name. */
+/* What the parser needs from outside: files beside the bag, which are CSV files that sweeps name
+ * and profiles of the bag's own (profiles/NAME.yaml; they go before the built-in ones). */
 struct ebb_bag_sources {
-    /* The text of profile `name` ("gromacs"), malloc'ed, or NULL when there is none. */
-    char *(*profile)(void *ctx, const char *name, size_t *ret_len);
-    /* All profile names, NULL-terminated, for "did you mean". */
-    const char *const *profile_names;
-    /* The text of a file beside the bag, malloc'ed, or NULL with err set. */
+    /* The text of the file, malloc'ed, or NULL with err set: EBB_ERR_NOT_FOUND when there is none.
+     * `path` is relative to the bag's folder and does not lead out of it. */
     char *(*file)(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err);
     void *ctx;
 };
 
 /* Parses and checks everything that needs no file system: types, names, needs (known, no cycle),
  * sweep sizes, templates in commands, inputs from other groups, profiles. On EBB_ERR_INPUT all
- * faults, a line each, are in `faults`. The caller frees *ret with ebb__bag_spec__free_unpacked.
- * Inputs still lack size and hash: the submitter fills them in. */
+ * faults, a line each, are in `faults`. `sources` NULL: no files. The caller frees *ret with
+ * ebb__bag_spec__free_unpacked. Inputs still lack size and hash: the submitter fills them in. */
 int ebb_bag_parse(const char *file_name, const char *text, size_t len,
                   const struct ebb_bag_sources *sources, Ebb__BagSpec **ret,
                   struct ebb_buffer *faults, struct ebb_error *err);

@@ -124,7 +124,7 @@ void ebb_bag_read_csv(struct ebb_bag_parser *p, ebb_bag_node *n, const char *pat
 {
     struct ebb_error err = {0};
     size_t len = 0, rows = 0;
-    EBB_AUTO_FREE char *text = p->sources->file(p->sources->ctx, path, &len, &err);
+    EBB_AUTO_FREE char *text = ebb_bag_file_text(p, path, &len, &err);
     if (text == NULL) {
         ebb_yaml_fault(p->y, n, "csv: %s", err.text);
         return;

@@ -22,6 +22,9 @@ void ebb_bag_read_group(struct ebb_bag_parser *p, ebb_bag_node *n);
 void ebb_bag_read_sweep(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g);
 void ebb_bag_read_files(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g);
 void ebb_bag_read_outputs(struct ebb_bag_parser *p, ebb_bag_node *n, Ebb__JobGroup *g);
+/* The text of a file beside the bag, malloc'ed, or NULL with err set. */
+char *ebb_bag_file_text(const struct ebb_bag_parser *p, const char *path, size_t *ret_len,
+                        struct ebb_error *err);
 /* Columns of a CSV file become the axes of a zip. Returns the sweep's axes in g->sweep. */
 void ebb_bag_read_csv(struct ebb_bag_parser *p, ebb_bag_node *n, const char *path, Ebb__Sweep *s);
 /* What needs all groups at once: names, needs, cycles, templates, names of jobs. */

@@ -8,7 +8,6 @@
 
 #include "base/memory.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 #include "scheduler/core/state.h"
 #include "scheduler/core/sweep.h"
 
@@ -19,17 +18,10 @@ struct csv {
     size_t len;
 };
 
-static char *profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
 static char *file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
 {
     const struct csv *csv = ctx;
-    if (csv->text == NULL) {
+    if (csv->text == NULL || strncmp(path, "profiles/", 9) == 0) {
         ebb_error_set(err, EBB_ERR_NOT_FOUND, "no %s", path);
         return NULL;
     }
@@ -82,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         csv.len = size - (size_t)(csv.text - text);
         size = (size_t)(mark - text);
     }
-    struct ebb_bag_sources sources = {profile, ebb_profile_builtin_names(), file, &csv};
+    struct ebb_bag_sources sources = {file, &csv};
     struct ebb_error err = {0};
     Ebb__BagSpec *spec = NULL;
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};

@@ -18,28 +18,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 #include "scheduler/core/sweep.h"
 #include "tests/flow/agent/harness.h"
 
 #define DEMO       EBB_SOURCE_DIR "/examples/demo"
 #define DEMO_STEPS 14000
 #define MAX_TRIES  5
-
-static char *builtin_profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text != NULL ? ebb_strndup(text, *ret_len) : NULL;
-}
-
-static char *no_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
-{
-    (void)ctx;
-    (void)ret_len;
-    ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s", path);
-    return NULL;
-}
 
 static void read_file(const char *path, struct ebb_buffer *out)
 {
@@ -52,12 +36,9 @@ static Ebb__BagSpec *demo(void)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0}, faults = {0};
     struct ebb_error err = {0};
-    const struct ebb_bag_sources sources = {
-        .profile = builtin_profile, .profile_names = ebb_profile_builtin_names(), .file = no_file};
     Ebb__BagSpec *spec = NULL;
     read_file(DEMO "/bag.yaml", &text);
-    if (ebb_bag_parse("bag.yaml", ebb_buffer_text(&text), text.len, &sources, &spec, &faults,
-                      &err) < 0)
+    if (ebb_bag_parse("bag.yaml", ebb_buffer_text(&text), text.len, NULL, &spec, &faults, &err) < 0)
         fail_msg("%s", ebb_buffer_text(&faults));
     return spec;
 }

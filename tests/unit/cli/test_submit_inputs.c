@@ -175,6 +175,30 @@ static void an_own_profile_beside_the_bag_goes_first(void **state)
     assert_true(faults.len > 0);
 }
 
+static void an_own_profile_that_cannot_be_read_is_not_passed_over(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_bag_file_clean_up) struct ebb_bag_file f = {0};
+    EBB_AUTO_FREE char *no_file = ebb_path_join(folder, "profiles/command.yaml");
+    assert_int_equal(ebb_mkdir_p(no_file, 0755, NULL), 0);
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
+    EBB_AUTO_FREE char *path = ebb_path_join(folder, "bag.yaml");
+    assert_int_equal(ebb_bag_file_read(path, &f, &faults, &err), EBB_ERR_INPUT);
+    assert_non_null(strstr(ebb_buffer_text(&faults), "profiles/command.yaml"));
+}
+
+static void a_file_called_profiles_is_no_profile(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_bag_file_clean_up) struct ebb_bag_file f = {0};
+    put("profiles", "some file of the user's\n");
+    struct ebb_error err = {0};
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
+    EBB_AUTO_FREE char *path = ebb_path_join(folder, "bag.yaml");
+    assert_int_equal(ebb_bag_file_read(path, &f, &faults, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +208,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_store_has_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_changes_on_the_way_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(an_own_profile_beside_the_bag_goes_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_own_profile_that_cannot_be_read_is_not_passed_over,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_called_profiles_is_no_profile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

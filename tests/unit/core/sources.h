@@ -1,4 +1,4 @@
-/* Bag sources for tests: the built-in profiles, and files from a table. */
+/* Bag sources for tests: files from a table. */
 #ifndef EBB_TESTS_CORE_SOURCES_H
 #define EBB_TESTS_CORE_SOURCES_H
 
@@ -6,18 +6,10 @@
 
 #include "base/memory.h"
 #include "scheduler/core/bag.h"
-#include "scheduler/core/profile.h"
 
 struct test_file {
     const char *path, *text;
 };
-
-static inline char *test_profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
 
 static inline char *test_read_file(void *ctx, const char *path, size_t *ret_len,
                                    struct ebb_error *err)
@@ -32,14 +24,11 @@ static inline char *test_read_file(void *ctx, const char *path, size_t *ret_len,
     return NULL;
 }
 
-/* Parses with the built-in profiles; `files` ends with {NULL, NULL}, or is NULL. */
+/* `files` ends with {NULL, NULL}, or is NULL. */
 static inline int test_parse(const char *text, const struct test_file *files, Ebb__BagSpec **ret,
                              struct ebb_buffer *faults, struct ebb_error *err)
 {
-    struct ebb_bag_sources sources = {.profile = test_profile,
-                                      .profile_names = ebb_profile_builtin_names(),
-                                      .file = test_read_file,
-                                      .ctx = (void *)(uintptr_t)files};
+    struct ebb_bag_sources sources = {.file = test_read_file, .ctx = (void *)(uintptr_t)files};
     return ebb_bag_parse("bag.yaml", text, strlen(text), &sources, ret, faults, err);
 }
 

@@ -14,31 +14,14 @@
 #include "scheduler/core/profile.h"
 #include "scheduler/core/sweep.h"
 
-static char *builtin_profile(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text != NULL ? ebb_strndup(text, *ret_len) : NULL;
-}
-
-static char *no_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
-{
-    (void)ctx;
-    (void)ret_len;
-    ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s", path);
-    return NULL;
-}
-
 static Ebb__BagSpec *parse(const char *path)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer text = {0}, faults = {0};
     struct ebb_error err = {0};
-    const struct ebb_bag_sources sources = {
-        .profile = builtin_profile, .profile_names = ebb_profile_builtin_names(), .file = no_file};
     Ebb__BagSpec *spec = NULL;
 
     assert_int_equal(ebb_file_read(path, 1 << 20, &text, &err), 0);
-    if (ebb_bag_parse(path, ebb_buffer_text(&text), text.len, &sources, &spec, &faults, &err) < 0)
+    if (ebb_bag_parse(path, ebb_buffer_text(&text), text.len, NULL, &spec, &faults, &err) < 0)
         fail_msg("%s", ebb_buffer_text(&faults));
     return spec;
 }

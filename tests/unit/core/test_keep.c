@@ -10,59 +10,16 @@
 #include <stdio.h>
 
 #include "base/random.h"
-#include "tests/unit/core/world.h"
-
-struct setting {
-    struct world w;
-    struct ebb_policy policy;
-    Ebb__Offer offers[8];
-    size_t offer_count;
-    struct ebb_plan plan;
-};
+#include "tests/unit/core/setting.h"
 
 #define JOBS(n)                                                                                    \
     "name: b\njobs: [{name: g, engine: gromacs, command: x, resources: {time: 8h}, "               \
     "sweep: {i: {from: 1, to: " #n "}}}]\n"
 
-static struct setting setting_new(const char *yaml)
-{
-    struct setting t = {.w = world_new()};
-    ebb_policy_default(&t.policy);
-    world_submit(&t.w, "b-1", yaml);
-    return t;
-}
-
-static void add_offer(struct setting *t, const char *type, const char *zone, bool spot, double cpus,
-                      int64_t usd_micros)
-{
-    t->offers[t->offer_count++] = world_offer(type, zone, spot, cpus, usd_micros);
-}
-
-static void plan(struct setting *t)
-{
-    const Ebb__Offer *offers[8];
-    for (size_t i = 0; i < t->offer_count; i++)
-        offers[i] = &t->offers[i];
-    struct ebb_plan_input in = {.state = t->w.s,
-                                .offers = offers,
-                                .offer_count = t->offer_count,
-                                .policy = &t->policy,
-                                .now_wall_ns = t->w.now,
-                                .random = 0.5};
-    ebb_plan_clean_up(&t->plan);
-    ebb_plan(&in, &t->plan);
-}
-
 static void start(struct setting *t, uint64_t job, const char *vm)
 {
     world_lease(&t->w, "b-1", job, vm);
     world_start(&t->w, "b-1", job);
-}
-
-static void setting_destroy(struct setting *t)
-{
-    ebb_plan_clean_up(&t->plan);
-    world_destroy(&t->w);
 }
 
 static void set_price(struct setting *t, size_t offer, int64_t usd_micros)

@@ -11,44 +11,7 @@
 #include "base/random.h"
 #include "scheduler/core/hazards.h"
 #include "scheduler/core/market.h"
-#include "tests/unit/core/world.h"
-
-struct setting {
-    struct world w;
-    struct ebb_policy policy;
-    Ebb__Offer offers[8];
-    size_t offer_count;
-    struct ebb_plan plan;
-};
-
-static struct setting setting_new(const char *yaml)
-{
-    struct setting t = {.w = world_new()};
-    ebb_policy_default(&t.policy);
-    world_submit(&t.w, "b-1", yaml);
-    return t;
-}
-
-static void add_offer(struct setting *t, const char *type, const char *zone, bool spot, double cpus,
-                      int64_t usd_micros)
-{
-    t->offers[t->offer_count++] = world_offer(type, zone, spot, cpus, usd_micros);
-}
-
-static void plan(struct setting *t)
-{
-    const Ebb__Offer *offers[8];
-    for (size_t i = 0; i < t->offer_count; i++)
-        offers[i] = &t->offers[i];
-    struct ebb_plan_input in = {.state = t->w.s,
-                                .offers = offers,
-                                .offer_count = t->offer_count,
-                                .policy = &t->policy,
-                                .now_wall_ns = t->w.now,
-                                .random = 0.5};
-    ebb_plan_clean_up(&t->plan);
-    ebb_plan(&in, &t->plan);
-}
+#include "tests/unit/core/setting.h"
 
 static uint32_t launched(const struct setting *t, size_t offer)
 {
@@ -64,12 +27,6 @@ static uint32_t launched_in_all(const struct setting *t)
     for (size_t i = 0; i < t->plan.launch_count; i++)
         count += t->plan.launches[i].count;
     return count;
-}
-
-static void setting_destroy(struct setting *t)
-{
-    ebb_plan_clean_up(&t->plan);
-    world_destroy(&t->w);
 }
 
 #define EIGHT                                                                                      \

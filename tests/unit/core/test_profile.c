@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "scheduler/core/profile.h"
 #include "tests/unit/core/sources.h"
 
 static void every_shipped_profile_reads(void **state)

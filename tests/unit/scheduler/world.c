@@ -385,28 +385,12 @@ void world_ask(struct world *w, Ebb__ClientRequest *q)
     world_wait(w, 10, w->answer != NULL);
 }
 
-static char *profile_text(void *ctx, const char *name, size_t *ret_len)
-{
-    (void)ctx;
-    const char *text = ebb_profile_builtin(name, ret_len);
-    return text == NULL ? NULL : ebb_strndup(text, *ret_len);
-}
-
-static char *no_file(void *ctx, const char *path, size_t *ret_len, struct ebb_error *err)
-{
-    (void)ctx, (void)ret_len;
-    ebb_error_set(err, EBB_ERR_NOT_FOUND, "no file %s", path);
-    return NULL;
-}
-
 Ebb__BagSpec *world_bag(const char *jobs)
 {
-    const struct ebb_bag_sources sources = {
-        .profile = profile_text, .profile_names = ebb_profile_builtin_names(), .file = no_file};
     EBB_AUTO_FREE char *text = ebb_sprintf("name: b\nstore: file:///nonexistent\njobs:\n%s", jobs);
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     Ebb__BagSpec *spec = NULL;
-    if (ebb_bag_parse("t.yaml", text, strlen(text), &sources, &spec, &faults, NULL) < 0)
+    if (ebb_bag_parse("t.yaml", text, strlen(text), NULL, &spec, &faults, NULL) < 0)
         fail_msg("%s", ebb_buffer_text(&faults));
     return spec;
 }
