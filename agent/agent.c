@@ -35,6 +35,7 @@
 #define TERM_DEADLINE_S    20.0                 /* SIGTERM: somebody shuts the VM down */
 #define ORPHAN_DEADLINE_NS (120 * EBB_NS_PER_S) /* for a last commit, should the store be back */
 #define GOODBYE_NS         (5 * EBB_NS_PER_S)
+#define RANK_GOODBYE_NS    (20 * EBB_NS_PER_S) /* rank 0 may wait for other ranks, and its logs */
 #define GOODBYE_FLUSH_NS   (EBB_NS_PER_S / 4)
 #define LEAVE_BEFORE_NS    (EBB_NS_PER_S / 2)
 #define REQUESTS_RING      64
@@ -66,6 +67,7 @@ struct agent {
     int64_t deadline_ns; /* the VM goes; 0: unknown */
     bool is_leaving;
     bool is_last_wait; /* nothing runs: for acknowledgements */
+    bool was_member;   /* some end is acknowledged only when rank 0 has told its own */
     bool said_goodbye;
     char leave_reason[160];
     /* storage behind hello and heartbeat until the next one */
@@ -215,7 +217,7 @@ static void on_started(void *ctx, struct ebb_attempt *a, const Ebb__AttemptStart
     Ebb__AgentMessage m = EBB__AGENT_MESSAGE__INIT;
     m.kind_case = EBB__AGENT_MESSAGE__KIND_ATTEMPT_STARTED;
     m.attempt_started = (Ebb__AttemptStarted *)started;
-    ebb_connection_send(g->connection, &m);
+    ebb_connection_report(g->connection, &m);
 }
 
 static void on_committed(void *ctx, struct ebb_attempt *a,
@@ -226,7 +228,7 @@ static void on_committed(void *ctx, struct ebb_attempt *a,
     Ebb__AgentMessage m = EBB__AGENT_MESSAGE__INIT;
     m.kind_case = EBB__AGENT_MESSAGE__KIND_CHECKPOINT_COMMITTED;
     m.checkpoint_committed = (Ebb__CheckpointCommitted *)committed;
-    ebb_connection_send(g->connection, &m);
+    ebb_connection_report(g->connection, &m);
 }
 
 static void on_gang(void *ctx, struct ebb_attempt *a, const Ebb__GangMessage *gang)
@@ -236,8 +238,7 @@ static void on_gang(void *ctx, struct ebb_attempt *a, const Ebb__GangMessage *ga
     Ebb__AgentMessage m = EBB__AGENT_MESSAGE__INIT;
     m.kind_case = EBB__AGENT_MESSAGE__KIND_GANG;
     m.gang = (Ebb__GangMessage *)gang;
-    if (ebb_connection_is_up(g->connection)) /* else it is told again, as it then is */
-        ebb_connection_send(g->connection, &m);
+    ebb_connection_tell(g->connection, &m); /* if it is lost, it is told again as it then is */
 }
 
 static void end_acked(void *ctx)
@@ -278,7 +279,7 @@ static void drop_ended(void *ctx)
 static void on_ended(void *ctx, struct ebb_attempt *a, const Ebb__AttemptEnded *ended)
 {
     struct agent *g = ctx;
-    (void)a;
+    g->was_member |= ebb_task_is_member(ebb_attempt_task(a));
     ebb_connection_report_end(g->connection, ended);
     ebb_loop_post(g->loop, drop_ended, g);
 }
@@ -398,8 +399,8 @@ static void say_goodbye(struct agent *g)
     goodbye.reason = g->leave_reason;
     m.kind_case = EBB__AGENT_MESSAGE__KIND_GOODBYE;
     m.goodbye = &goodbye;
-    if (ebb_connection_is_up(g->connection) && !g->said_goodbye)
-        ebb_connection_send(g->connection, &m);
+    if (!g->said_goodbye)
+        ebb_connection_tell(g->connection, &m);
     g->said_goodbye = true;
 }
 
@@ -424,7 +425,7 @@ static void leave_if_idle(struct agent *g)
     if (g->is_last_wait)
         return;
     g->is_last_wait = true;
-    int64_t latest_ns = ebb_now_ns(NULL) + GOODBYE_NS;
+    int64_t latest_ns = ebb_now_ns(NULL) + (g->was_member ? RANK_GOODBYE_NS : GOODBYE_NS);
     if (g->deadline_ns > 0 && g->deadline_ns - LEAVE_BEFORE_NS < latest_ns)
         latest_ns = g->deadline_ns - LEAVE_BEFORE_NS;
     ebb_timer_set(g->leave, latest_ns - ebb_now_ns(NULL));
@@ -464,7 +465,7 @@ static void on_notice(void *ctx, const struct ebb_notice *notice)
     m.kind_case = EBB__AGENT_MESSAGE__KIND_NOTICE;
     m.notice = &noticed;
     if (notice->revocation || notice->rebalance)
-        ebb_connection_send(g->connection, &m);
+        ebb_connection_report(g->connection, &m);
     if (notice->revocation) {
         int64_t left_ns = notice->deadline_wall_ns - ebb_wall_ns(NULL);
         leave(g, ebb_now_ns(NULL) + (left_ns > 0 ? left_ns : 0), "the cloud takes the VM");

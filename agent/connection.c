@@ -32,6 +32,7 @@
 
 struct packed {
     struct packed *next;
+    uint64_t beat; /* the first heartbeat after it */
     size_t len;
     uint8_t data[];
 };
@@ -61,8 +62,8 @@ struct ebb_connection {
     int64_t heard_ns;
     int64_t hello_ns;
     uint64_t count;
-    int64_t sent_ns[SENT_RING]; /* of heartbeat `count` modulo the ring */
-    struct packed *outbox_first, **outbox_last;
+    int64_t sent_ns[SENT_RING];                 /* of heartbeat `count` modulo the ring */
+    struct packed *outbox_first, **outbox_last; /* told or to be told, not acknowledged */
     size_t outbox_count;
     struct ended *ended;
     size_t ended_count;
@@ -82,18 +83,35 @@ static void send_now(struct ebb_connection *c, const Ebb__AgentMessage *m)
     ebb_channel_send(c->channel, p->data, p->len);
 }
 
-void ebb_connection_send(struct ebb_connection *c, const Ebb__AgentMessage *m)
+void ebb_connection_tell(struct ebb_connection *c, const Ebb__AgentMessage *m)
 {
-    if (c->is_up) {
+    if (c->is_up)
         send_now(c, m);
-        return;
-    }
+}
+
+void ebb_connection_report(struct ebb_connection *c, const Ebb__AgentMessage *m)
+{
+    ebb_connection_tell(c, m);
     if (c->outbox_count >= OUTBOX_MAX)
         return;
     struct packed *p = pack(m);
+    p->beat = c->count + 1;
     *c->outbox_last = p;
     c->outbox_last = &p->next;
     c->outbox_count++;
+}
+
+/* The scheduler reads in order, and acknowledges when what it has read is in its log. */
+static void forget_reports(struct ebb_connection *c, uint64_t acked_beat)
+{
+    while (c->outbox_first != NULL && c->outbox_first->beat <= acked_beat) {
+        struct packed *p = c->outbox_first;
+        c->outbox_first = p->next;
+        c->outbox_count--;
+        free(p);
+    }
+    if (c->outbox_first == NULL)
+        c->outbox_last = &c->outbox_first;
 }
 
 void ebb_connection_report_end(struct ebb_connection *c, const Ebb__AttemptEnded *ended)
@@ -137,16 +155,10 @@ static void on_attempt_ack(struct ebb_connection *c, const Ebb__AttemptAck *m)
     c->handlers.end_acked(c->handlers.ctx);
 }
 
-static void flush(struct ebb_connection *c)
+static void report_again(struct ebb_connection *c)
 {
-    while (c->outbox_first != NULL) {
-        struct packed *p = c->outbox_first;
-        c->outbox_first = p->next;
+    for (const struct packed *p = c->outbox_first; p != NULL; p = p->next)
         ebb_channel_send(c->channel, p->data, p->len);
-        free(p);
-    }
-    c->outbox_last = &c->outbox_first;
-    c->outbox_count = 0;
     for (size_t i = 0; i < c->ended_count; i++)
         ebb_channel_send(c->channel, c->ended[i].message->data, c->ended[i].message->len);
 }
@@ -224,7 +236,8 @@ static void on_welcome(struct ebb_connection *c, const Ebb__Welcome *m)
         c->terms.ttl_ns = (int64_t)(m->lease_ttl_s * 1e9);
     if (m->orphan_timeout_s > 0)
         c->terms.orphan_timeout_ns = (int64_t)(m->orphan_timeout_s * 1e9);
-    flush(c);
+    report_again(c);
+    send_heartbeat(c); /* says that this was all */
     ebb_timer_set(c->timer, c->heartbeat_ns);
 }
 
@@ -292,6 +305,8 @@ static void dispatch(struct ebb_connection *c, const Ebb__SchedulerMessage *m)
     case EBB__SCHEDULER_MESSAGE__KIND_HEARTBEAT_ACK:
         if (m->heartbeat_ack->count <= c->count && m->heartbeat_ack->count + SENT_RING > c->count)
             heard(c, c->sent_ns[m->heartbeat_ack->count % SENT_RING]);
+        if (m->heartbeat_ack->count <= c->count)
+            forget_reports(c, m->heartbeat_ack->count);
         c->handlers.heartbeat_acked(c->handlers.ctx, m->heartbeat_ack->count);
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_ACK:
@@ -432,11 +447,7 @@ void ebb_connection_destroy(struct ebb_connection *c)
         return;
     disconnect(c);
     ebb_timer_destroy(c->timer);
-    while (c->outbox_first != NULL) {
-        struct packed *p = c->outbox_first;
-        c->outbox_first = p->next;
-        free(p);
-    }
+    forget_reports(c, UINT64_MAX);
     for (size_t i = 0; i < c->ended_count; i++) {
         free(c->ended[i].bag);
         free(c->ended[i].message);

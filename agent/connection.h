@@ -5,6 +5,8 @@
  *   Hello(what runs) --> Welcome          after every connect
  *   Heartbeat <-> HeartbeatAck            heard_ns: when the last acknowledged one was sent
  *   AttemptEnded ... AttemptAck           repeated after each reconnect until acknowledged
+ *   other reports                         repeated after each reconnect until a heartbeat that
+ *                                         followed them is acknowledged: then they are in the log
  *
  * Runs on the loop's thread. */
 #ifndef EBB_AGENT_CONNECTION_H
@@ -41,8 +43,11 @@ bool ebb_connection_is_up(const struct ebb_connection *c); /* welcomed */
 /* When the scheduler last heard us for sure (monotonic); at first, when the connection was made. */
 int64_t ebb_connection_heard_ns(const struct ebb_connection *c);
 const struct ebb_lease_terms *ebb_connection_terms(const struct ebb_connection *c);
-/* Sends now, or keeps up to 4,096 messages for the next connection. */
-void ebb_connection_send(struct ebb_connection *c, const Ebb__AgentMessage *m);
+/* Sends now, and to the next connection again what this one may have lost; of more than 4,096
+ * messages the last are not kept. */
+void ebb_connection_report(struct ebb_connection *c, const Ebb__AgentMessage *m);
+/* Sends once, and only when there is a connection. */
+void ebb_connection_tell(struct ebb_connection *c, const Ebb__AgentMessage *m);
 /* Sends until acknowledged. */
 void ebb_connection_report_end(struct ebb_connection *c, const Ebb__AttemptEnded *m);
 size_t ebb_connection_unacked(const struct ebb_connection *c);

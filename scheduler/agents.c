@@ -23,7 +23,6 @@
 
 #define PROTOCOL          1
 #define CERTIFICATE_DAYS  400
-#define REGRANT_AFTER_NS  (300 * EBB_NS_PER_MS)
 #define MAX_BACKLOG_BYTES (64u << 20)
 #define STRANGER_BYTES    (256u << 10)
 #define AGENT_BYTES       (16u << 20)
@@ -275,8 +274,8 @@ static void on_hello(struct ebb_agent_link *a, const Ebb__Hello *m)
         log_joined(a, vm, m);
     welcome(a);
     check_running(a, m->running, m->n_running);
-    /* Ends that were reported before may be on their way; they come first. */
-    run->regrant_ns = vm->lease_count > 0 ? ebb_now_ns(NULL) + REGRANT_AFTER_NS : 0;
+    /* Ends that were reported before are on their way, ahead of its first heartbeat. */
+    run->regrant = vm->lease_count > 0;
     if (vm->state == EBB_VM_TERMINATING) {
         Ebb__Drain drain = EBB__DRAIN__INIT;
         drain.reason = vm->end_reason != NULL ? vm->end_reason : (char *)"no longer wanted";
@@ -362,6 +361,10 @@ static void on_heartbeat(struct ebb_agent_link *a, Ebb__Heartbeat *m)
     for (size_t i = 0; i < m->n_requests_by_bag; i++)
         count_requests(a, m->requests_by_bag[i]);
     check_running(a, m->running, m->n_running);
+    struct ebb_vm_run *run = ebb_daemon_run_of(a->daemon, a->vm);
+    if (run->regrant)
+        ebb_leases_regrant(a->daemon, a->daemon->state->vms[a->vm]);
+    run->regrant = false;
     Ebb__HeartbeatAck ack = EBB__HEARTBEAT_ACK__INIT;
     ack.count = m->count;
     tell(a, EBB__SCHEDULER_MESSAGE__KIND_HEARTBEAT_ACK, &ack);
@@ -370,10 +373,8 @@ static void on_heartbeat(struct ebb_agent_link *a, Ebb__Heartbeat *m)
 static void on_notice(struct ebb_agent_link *a, Ebb__VmNoticed *m)
 {
     struct ebb_vm *vm = a->daemon->state->vms[a->vm];
-    struct ebb_vm_run *run = ebb_daemon_run_of(a->daemon, vm->index);
-    if (m->rebalance ? run->rebalanced : vm->notice_deadline_wall_ns == m->deadline_wall_ns)
+    if (m->rebalance ? vm->rebalance : vm->notice_deadline_wall_ns == m->deadline_wall_ns)
         return; /* told twice */
-    run->rebalanced |= m->rebalance;
     char *id = m->vm;
     m->vm = vm->id;
     Ebb__Event e = EBB__EVENT__INIT;

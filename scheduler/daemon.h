@@ -63,16 +63,16 @@ struct ebb_client_link;
 struct ebb_vm_run {
     struct ebb_agent_link *link; /* that has said hello; NULL: none */
     int64_t heard_ns;            /* monotonic; of the start for VMs of a former life */
-    int64_t regrant_ns;          /* send leases again that the agent did not list; 0: no */
+    bool regrant;                /* its leases go out again with its next heartbeat */
     bool launching;              /* a launch call is under way */
     uint32_t launch_tries;
     int64_t launch_again_ns; /* 0: no call is due */
     int64_t intended_ns;     /* or of the start */
-    bool rebalanced;         /* told so by the agent */
     bool ending;             /* a terminate call is under way */
     uint32_t end_tries;
     int64_t end_ns;     /* terminate the instance at this time; 0: not wanted */
     int64_t missing_ns; /* not in the cloud's list since; 0: it is */
+    int64_t ended_ns;   /* the cloud first said so, while the agent's line was open; 0: not yet */
 };
 
 struct ebb_outgoing;
@@ -121,6 +121,7 @@ struct ebb_daemon {
     /* fleet.c, reconcile.c, offers.c */
     struct ebb_vm_run *runs;
     size_t run_count;
+    int64_t ticked_ns; /* the last look at the agents' silence */
     Ebb__Offer **offers;
     size_t offer_count;
     struct ebb_error offers_error; /* why they are not known; code 0: they are, or no answer yet */

@@ -136,6 +136,7 @@ static void launch_call(struct ebb_daemon *d, uint32_t index)
     t->id = ebb_strdup(vm->id);
     t->scheduler = ebb_strdup(ebb_event_log_id(d->log));
     t->user_data = user_data;
+    t->rc = EBB_ERR_UNAVAILABLE; /* should it never be called */
     run->launching = true;
     ebb_workers_submit(d->workers, launch_work, launch_done, t);
 }
@@ -319,7 +320,7 @@ void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const ch
         return;
     }
     log_terminating(d, vm, reason);
-    if (!drain || vm->lease_count == 0 || run->link == NULL) {
+    if (!drain || vm->lease_count == 0) {
         ebb_leases_lose(d, vm, reason);
         end_now(d, vm);
         return;
@@ -330,7 +331,8 @@ void ebb_fleet_end(struct ebb_daemon *d, struct ebb_vm *vm, bool drain, const ch
     order.within_s = d->options.drain_s;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_DRAIN;
     m.drain = &order;
-    ebb_turn_tell_agent(d, run->link, &m);
+    if (run->link != NULL) /* else at its next Hello, unless it stays silent */
+        ebb_turn_tell_agent(d, run->link, &m);
     run->end_ns =
         ebb_now_ns(NULL) + (int64_t)((d->options.drain_s + EBB_TIMING_DRAIN_GRACE_S) * 1e9);
 }
@@ -398,10 +400,6 @@ static void watch_vm(struct ebb_daemon *d, struct ebb_vm *vm, int64_t now_ns)
     struct ebb_vm_run *run = ebb_daemon_run_of(d, vm->index);
     watch_agent(d, vm, run, now_ns);
     run = ebb_daemon_run_of(d, vm->index);
-    if (run->regrant_ns != 0 && now_ns >= run->regrant_ns) {
-        run->regrant_ns = 0;
-        ebb_leases_regrant(d, vm);
-    }
     if (run->launch_again_ns != 0 && now_ns >= run->launch_again_ns)
         ebb_turn_after(d, launch_call, vm->index);
     if (run->end_ns != 0 && now_ns >= run->end_ns && !run->ending &&
@@ -412,8 +410,21 @@ static void watch_vm(struct ebb_daemon *d, struct ebb_vm *vm, int64_t now_ns)
     }
 }
 
+/* While this process stood still (a slow disk, a halted machine) nobody was heard, and what agents
+ * said lies unread: that is no silence of theirs. */
+static void forgive_own_silence(struct ebb_daemon *d, int64_t now_ns)
+{
+    int64_t still_ns = d->ticked_ns == 0 ? 0 : now_ns - d->ticked_ns - EBB_TIMING_TICK_NS;
+    d->ticked_ns = now_ns;
+    for (size_t i = 0; i < d->run_count && still_ns > EBB_TIMING_TICK_NS; i++) {
+        int64_t heard_ns = d->runs[i].heard_ns + still_ns;
+        d->runs[i].heard_ns = heard_ns < now_ns ? heard_ns : now_ns;
+    }
+}
+
 void ebb_fleet_tick(struct ebb_daemon *d, int64_t now_ns)
 {
+    forgive_own_silence(d, now_ns);
     size_t count = d->state->live_count;
     EBB_AUTO_FREE uint32_t *live = ebb_memdup(d->state->live, count * sizeof *live);
     for (size_t i = 0; i < count; i++) {

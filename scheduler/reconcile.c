@@ -18,6 +18,7 @@
 #define MISSING_NS       (60 * EBB_NS_PER_S)
 #define IDLE_INTERVAL_NS (60 * EBB_NS_PER_S)
 #define PRICE_OVERLAP_NS (10 * EBB_NS_PER_S)
+#define LAST_WORDS_NS    EBB_NS_PER_S
 
 struct look {
     struct ebb_daemon *daemon;
@@ -86,12 +87,28 @@ static void log_end(struct ebb_daemon *d, struct ebb_vm *vm, int64_t launched_wa
     ebb_log_info("%s ended: %s", vm->id, reason);
 }
 
+/* What it said before it ended may not have been read yet, such as how its jobs ended: the end of
+ * its line comes after that. A line that was cut has no end, and is not waited for long. */
+static bool may_have_last_words(const struct ebb_vm *vm, struct ebb_vm_run *run)
+{
+    int64_t now_ns = ebb_now_ns(NULL);
+    if (vm->lease_count == 0 || run->link == NULL)
+        return false;
+    if (run->ended_ns == 0)
+        run->ended_ns = now_ns;
+    return now_ns - run->ended_ns < LAST_WORDS_NS;
+}
+
 static void compare_owned(struct ebb_daemon *d, struct ebb_vm *vm, const struct ebb_instance *i)
 {
     struct ebb_vm_run *run = ebb_daemon_run_of(d, vm->index);
     run->missing_ns = 0;
     if (vm->instance[0] == '\0')
         adopt(d, vm, i);
+    if (i->state == EBB_INSTANCE_TERMINATED && may_have_last_words(vm, run)) {
+        d->list_soon = true;
+        return;
+    }
     if (i->state == EBB_INSTANCE_TERMINATED) {
         log_end(d, vm, i->launched_wall_ns, i->ended_wall_ns, i->interrupted, i->reason);
         return;
@@ -208,6 +225,7 @@ void ebb_reconcile_tick(struct ebb_daemon *d, int64_t now_ns)
     t->daemon = d;
     t->since_wall_ns = d->prices_since_ns;
     t->began_wall_ns = ebb_wall_ns(NULL);
+    t->rc = EBB_ERR_UNAVAILABLE; /* should it never be made */
     d->listing = true;
     d->list_soon = false;
     d->looked_ns = now_ns;

@@ -43,7 +43,7 @@ def main():
         state = torch.load(args.resume)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        epoch = state["epoch"]
+        epoch, loss = state["epoch"], state["loss"]
 
     while epoch < args.epochs:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
@@ -60,7 +60,8 @@ def main():
         dist.all_reduce(total)
         loss = total[0].item() / len(x)
         if rank == 0:
-            save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, "train.ckpt")
+            save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch, "loss": loss},
+                 "train.ckpt")
             print(f"epoch {epoch} of {args.epochs}: loss {loss:.5f}", flush=True)
         if total[1] > 0 and epoch < args.epochs:
             dist.barrier()  # rank 0 has saved

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -34,10 +35,14 @@ types:
 boot: 0.2s
 """
 
+GO = "@GO@"  # in a bag: the file that Cloud.go() makes
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:")
 
 
-def counter_bag(jobs=2, steps=150, sleep=0.02, every=10, extra="", group_extra="", setup=None, name="flow"):
+def counter_bag(jobs=2, steps=150, sleep=0.02, every=10, extra="", group_extra="", setup=None, name="flow", hold=None):
+    """With `hold` the jobs do not end before Cloud.go(), and work slowly from that step on: what a test does
+    to a running job it does in time on any machine."""
+    held = f" --hold {GO} --hold-at {hold}" if hold else ""
     return f"""
 name: {name}
 {extra}
@@ -48,7 +53,7 @@ jobs:
     resources: {{cpus: 1, memory: 64 MiB, time: {max(1, int(steps * sleep))}s}}
     inputs: [counter.py]
     {'setup: ' + setup if setup else ''}
-    command: {PYTHON} counter.py --steps {steps} --sleep {sleep} --every {every} --seed ${{seed}}
+    command: {PYTHON} counter.py --steps {steps} --sleep {sleep} --every {every} --seed ${{seed}}{held}
     outputs: [result.txt, run.traj]
     checkpoint_interval: 1s
     {group_extra}
@@ -102,8 +107,13 @@ class Cloud:
         return json.loads(self.ebb(*args, "--json", **kw).stdout)
 
     def submit(self, bag, *args, **kw):
-        self.write("bag.yaml", bag)
+        self.write("bag.yaml", bag.replace(GO, os.path.join(self.root, "go")))
         return self.ebb("submit", "bag.yaml", "--fleet", "fleet.yaml", "--yes", *args, **kw)
+
+    def go(self):
+        """Jobs that were held may end."""
+        with open(os.path.join(self.root, "go"), "w"):
+            pass
 
     def events(self):
         out = self.ebb("events", "--json").stdout
@@ -112,7 +122,7 @@ class Cloud:
     def kinds(self):
         return [e["kind"] for e in self.events()]
 
-    def wait_for(self, what, predicate, seconds=60, every=0.2):
+    def wait_for(self, what, predicate, seconds=120, every=0.2):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = predicate()
@@ -121,7 +131,7 @@ class Cloud:
             time.sleep(every)
         raise AssertionError(f"not within {seconds} s: {what}\n{self.diagnosis()}")
 
-    def wait_event(self, kind, count=1, seconds=60, where=lambda e: True):
+    def wait_event(self, kind, count=1, seconds=120, where=lambda e: True):
         def found():
             hits = [e for e in self.events() if e["kind"] == kind and where(e)]
             return hits if len(hits) >= count else None
@@ -271,3 +281,18 @@ class FlowTest(unittest.TestCase):
     def setUp(self):
         self.cloud = Cloud(self.fleet, self.environment)
         self.addCleanup(self.cloud.close)
+        self.addCleanup(self.tell_of_failure)
+
+    def run(self, result=None):
+        self.result = result
+        return super().run(result)
+
+    def tell_of_failure(self):
+        """What is chance to a test leaves no trace but this."""
+        faults = self.result.failures + self.result.errors
+        if not any(test is self for test, _ in faults):
+            return
+        with contextlib.suppress(Exception):
+            for line in self.cloud.ebb("events", check=False, timeout=30).stdout.splitlines()[-120:]:
+                print(line[:300], file=sys.stderr)
+        print(self.cloud.diagnosis(), file=sys.stderr)

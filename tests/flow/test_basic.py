@@ -43,7 +43,7 @@ def micros(usd):
 class Basic(FlowTest):
     def test_a_bag_finishes_and_every_result_is_right(self):
         self.cloud.submit(counter_bag(jobs=3, steps=60))
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.results(60, (1, 2, 3))
         jobs = self.cloud.json("jobs", "last")["jobs"]
         self.assertEqual(["done"] * 3, [j["state"] for j in jobs])
@@ -53,14 +53,15 @@ class Basic(FlowTest):
         fleet = harness.FLEET.replace("seed: 7", "seed: 7\ntime_scale: 600").replace(
             "us-east-1a: 0.030", "us-east-1a: [{at: 0s, usd: 0.030}, {at: 4s, usd: 0.90}, {at: 7s, usd: 0.40}]")
         self.cloud.write("fleet.yaml", fleet)
-        self.cloud.submit(counter_bag(jobs=4, steps=400))
+        self.cloud.submit(counter_bag(jobs=4, steps=400, hold=250))
         self.cloud.wait_event("attempt_started", 2)
         victim = self.cloud.wait_for(
             "a running VM", lambda: next((v for v in self.cloud.live_vms() if v["state"] == "running"), None))
         self.cloud.revoke(victim["instance"])
-        self.cloud.ebb("wait", "last", timeout=90)
-        self.cloud.wait_for("every VM ended", lambda: not self.cloud.live_vms(), 60)
-        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
+        self.cloud.go()
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("every VM ended", lambda: not self.cloud.live_vms(), 120)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         report, bill = self.cloud.json("report", "last"), self.cloud.bill()
         self.assertEqual(bill["vm_usd_micros"], micros(report["vm_usd"]))
         self.assertAlmostEqual(bill["total_usd_micros"] / 1e6, report["total_usd"], delta=0.005)
@@ -79,7 +80,7 @@ class Basic(FlowTest):
         cloud = Cloud(environment={"EBB_SCHEDULER_OPTIONS": "--idle-exit 2", "EBB_EMULATOR_OPTIONS": "--idle-exit 4"})
         self.addCleanup(cloud.close)
         cloud.submit(counter_bag(jobs=1, steps=20))
-        cloud.ebb("wait", "last", timeout=60)
+        cloud.ebb("wait", "last", timeout=120)
         pids = [cloud.scheduler_pid(), cloud.emulator_pid()]
         cloud.wait_for("both ended", lambda: not any(p and harness.alive(p) for p in pids), 60)
         # ... and the facts are there all the same.
@@ -96,7 +97,7 @@ class Basic(FlowTest):
     outputs: [all.txt]
 """
         self.cloud.submit(bag)
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         out = os.path.join(self.cloud.root, "out")
         self.cloud.ebb("fetch", "last", out)
         want = "".join(sorted(harness.expected_chain(s, 20)[0] for s in (1, 2)))
@@ -123,7 +124,7 @@ jobs:
     command: {harness.PYTHON} read.py
     outputs: [max]
 """)
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         out = os.path.join(self.cloud.root, "out")
         self.cloud.ebb("fetch", "last", out)
         scope = {}
@@ -164,29 +165,29 @@ jobs:
 
     def test_logs_survive_the_vm(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20))
-        self.cloud.ebb("wait", "last", timeout=60)
-        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 120)
         self.assertIn("finished", self.cloud.ebb("logs", "count,seed=1").stdout)
 
     def test_two_bags_verify_against_each_other(self):
         self.cloud.submit(counter_bag(jobs=2, steps=30))
         first = self.cloud.json("status", "last")["bags"][0]["bag"]
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.submit(counter_bag(jobs=2, steps=30))
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.ebb("verify", "last", "--against", first)
         self.assertTrue(self.cloud.json("report", "last")["verified"])
         self.cloud.submit(counter_bag(jobs=2, steps=31))
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.assertEqual(1, self.cloud.ebb("verify", "last", "--against", first, check=False).returncode)
         self.assertFalse(self.cloud.json("report", "last")["verified"])
 
 
     def test_hazards_are_learned_survive_a_restart_and_travel_in_a_file(self):
         self.cloud.submit(counter_bag(jobs=2, steps=60))
-        self.cloud.ebb("wait", "last", timeout=60)
-        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 60)
-        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 30)
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.wait_for("no VM", lambda: not self.cloud.live_vms(), 120)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         first = self.cloud.json("hazards")["places"]
         zones = [p for p in first if p["level"] == "zone"]
         self.assertTrue(zones and all(p["hours"] > 0 and p["rate"] == "revocation" for p in zones))

@@ -17,9 +17,10 @@ class Faults(FlowTest):
         return self.cloud.vm_of(vm)
 
     def finish(self, steps, seeds, timeout=150):
+        self.cloud.go()
         self.cloud.ebb("wait", "last", timeout=timeout)
         self.cloud.results(steps, seeds)
-        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 120)
         jobs = self.cloud.json("jobs", "last")["jobs"]
         self.assertEqual([0] * len(jobs), [j["failures"] for j in jobs], "revocations counted as failures")
 
@@ -37,7 +38,7 @@ faults:
         self.assertEqual(launched, {v["instance"] for v in self.cloud.vms()}, "a VM was launched twice or forgotten")
 
     def test_s3_fails_slows_down_and_loses_answers(self):
-        self.cloud.submit(counter_bag(jobs=2, steps=200))
+        self.cloud.submit(counter_bag(jobs=2, steps=200, hold=150))
         self.running_vm()
         for fault in (dict(kind="throttle", rate=0.2), dict(kind="error", rate=0.2), dict(kind="lost-answer", rate=0.2),
                       dict(kind="slow", latency="50ms")):
@@ -52,21 +53,22 @@ faults:
   - {kind: partition, vm: 99, after: 1d, for: 1s}
 """)
         self.cloud.environment["EBB_SCHEDULER_OPTIONS"] = "--lease-ttl 4"
-        self.cloud.submit(counter_bag(jobs=1, steps=400))
+        self.cloud.submit(counter_bag(jobs=1, steps=400, hold=200))
         number = self.running_vm()["number"]
         self.cloud.fault(kind="partition", vm=number, for_="25s")
-        started = self.cloud.wait_event("attempt_started", 2, seconds=60)
+        started = self.cloud.wait_event("attempt_started", 2)
         self.assertGreater(int(started[-1]["resumed_step"]), 0)
         self.finish(400, (1,))
         done = [e["attempt"] for e in self.cloud.events() if e["kind"] == "attempt_ended" and e["outcome"] == "done"]
-        self.assertEqual([2], done)
+        self.assertEqual(1, len(done))
+        self.assertGreater(done[0], 1)
 
     def noticed(self, notice):
-        # 12 s of work: several more than until the VM goes, however late this sees that it runs.
-        self.cloud.submit(counter_bag(jobs=1, steps=600))
+        self.cloud.submit(counter_bag(jobs=1, steps=300, hold=150))
         vm = self.running_vm()
         self.cloud.page(f"/_ebb/revoke?instance={vm['instance']}&notice={notice}&length=4s&late_by=3s", "POST")
-        self.finish(600, (1,))
+        self.cloud.wait_event("attempt_ended")
+        self.finish(300, (1,))
         self.assertEqual(1, self.cloud.json("jobs", "last")["jobs"][0]["revocations"])
 
     def test_a_late_notice(self):
@@ -81,7 +83,7 @@ faults:
     def test_revoked_while_staging_and_while_restoring(self):
         with open(os.path.join(self.cloud.work, "large.dat"), "wb") as f:
             f.write(os.urandom(2_000_000))
-        bag = counter_bag(jobs=1, steps=300).replace("[counter.py]", "[counter.py, large.dat]").replace(
+        bag = counter_bag(jobs=1, steps=300, hold=200).replace("[counter.py]", "[counter.py, large.dat]").replace(
             "--seed", "--pad 2000000 --seed")
         self.cloud.write("fleet.yaml", harness.FLEET.replace("boot: 0.2s", "boot: 1s"))
         self.cloud.submit(bag)
@@ -90,7 +92,7 @@ faults:
             if phase == "staging":
                 vm = self.cloud.wait_event("vm_joined", 1)[-1]["vm"]
             else:
-                self.cloud.wait_event("checkpoint_committed", 2, seconds=90)
+                self.cloud.wait_event("checkpoint_committed", 2)
                 joined = self.cloud.kinds().count("vm_joined")
                 self.cloud.revoke(next(v for v in self.cloud.live_vms() if v["state"] == "running")["instance"])
                 vm = self.cloud.wait_event("vm_joined", joined + 1)[-1]["vm"]
@@ -105,17 +107,20 @@ faults:
         self.cloud.wait_event("vm_joined")
         self.slow_store(20)
         self.cloud.ebb("cancel", "last")
-        self.cloud.ebb("wait", "last", check=False, timeout=60)
+        self.cloud.ebb("wait", "last", check=False, timeout=120)
         self.assertEqual("cancelled", self.cloud.json("report", "last")["state"])
-        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 120)
 
     def test_a_corrupt_chunk_is_found_and_the_generation_before_is_used(self):
-        self.cloud.submit(counter_bag(jobs=1, steps=400), "--store", "file://" + self.cloud.root + "/store")
+        self.cloud.submit(counter_bag(jobs=1, steps=400, hold=300), "--store", "file://" + self.cloud.root + "/store")
         vm = self.running_vm(commits=3)
         for pid in harness.descendants(vm["supervisor"]):
             os.kill(pid, signal.SIGSTOP)
-        packs = glob.glob(os.path.join(self.cloud.root, "store", "bags", "*", "jobs", "*", "packs", "*"))
-        newest = max((p for p in packs if len(os.path.basename(p)) >= 64), key=os.path.getmtime)
+        # A commit that was under way has put packs that no checkpoint reaches yet.
+        shown = self.cloud.json("checkpoint", "show", "last/0", "--chunks")["manifest"]
+        state = next(f for f in shown["files"] if f["path"].endswith("run.state"))
+        pack = shown["packs"][state["chunks"][0]["pack"]]["sha256"]
+        newest, = glob.glob(os.path.join(self.cloud.root, "store", "bags", "*", "jobs", "*", "packs", pack))
         with open(newest, "r+b") as f:
             f.seek(os.path.getsize(newest) // 2)
             byte = f.read(1)

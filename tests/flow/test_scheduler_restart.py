@@ -18,12 +18,12 @@ IN_EVERY_RUN = (
 class Restart(FlowTest):
     environment = {"EBB_SCHEDULER_OPTIONS": "--lease-ttl 6"}
 
-    def submit(self, kind, bag=None, fleet=None):
+    def submit(self, kind, bag=None, fleet=None, hold=None):
         if fleet:
             self.cloud.write("fleet.yaml", fleet)
         args = ("--idempotency-key", "restart-test")
         fault = {"EBB_FAULT": f"log-{kind}"}
-        bag = bag or counter_bag(jobs=2, steps=STEPS)
+        bag = bag or counter_bag(jobs=2, steps=STEPS, hold=hold)
         self.killed = self.cloud.submit(bag, *args, environment=fault, check=False).returncode != 0
         if self.killed:
             self.cloud.submit(bag, *args)
@@ -42,13 +42,14 @@ class Restart(FlowTest):
 
     def finish(self, seeds=(1, 2)):
         c = self.cloud
+        c.go()
         c.ebb("wait", "last", timeout=120)
         c.results(STEPS, seeds)
         self.check()
 
     def check(self):
         c = self.cloud
-        c.wait_for("no VM left", lambda: not c.live_vms(), 60)
+        c.wait_for("no VM left", lambda: not c.live_vms(), 120)
         c.wait_for("the log knows", lambda: c.kinds().count("vm_terminated") >= c.kinds().count("vm_launched"), 30)
         events = c.events()
         self.assertEqual(list(range(1, len(events) + 1)), [int(e["sequence"]) for e in events])
@@ -58,7 +59,7 @@ class Restart(FlowTest):
         self.assertEqual(sorted(v["instance"] for v in c.vms()), sorted(launched), "a VM that no event knows")
 
     def test_vm_noticed(self):
-        self.submit("vm_noticed")
+        self.submit("vm_noticed", hold=90)
         self.cloud.wait_event("checkpoint_committed")
         vm = next(v for v in self.cloud.live_vms() if v["state"] == "running")
         self.cloud.revoke(vm["instance"], "20s")
@@ -66,7 +67,7 @@ class Restart(FlowTest):
         self.finish()
 
     def test_vm_lost(self):
-        self.submit("vm_lost")
+        self.submit("vm_lost", hold=90)
         self.cloud.wait_event("checkpoint_committed")
         vm = next(v for v in self.cloud.live_vms() if v["state"] == "running")
         for pid in harness.descendants(vm["supervisor"]):
@@ -81,17 +82,18 @@ class Restart(FlowTest):
         self.finish()
 
     def test_lease_revoked_or_job_cancelled(self):
-        self.submit("job_cancelled")
+        self.submit("job_cancelled", hold=90)
         self.cloud.wait_event("attempt_started", 2)
         self.cloud.ebb("cancel", "count,seed=2", check=False)
         self.wait_for_the_kill()
+        self.cloud.go()
         self.cloud.ebb("wait", "last", check=False, timeout=120)
         states = [j["state"] for j in self.cloud.json("jobs", "last")["jobs"]]
         self.assertEqual(["done", "cancelled"], states)
         self.check()
 
     def test_bag_cancelled(self):
-        self.submit("bag_cancelled")
+        self.submit("bag_cancelled", hold=90)
         self.cloud.wait_event("attempt_started", 2)
         self.cloud.ebb("cancel", "last", check=False)
         self.wait_for_the_kill()
@@ -102,10 +104,10 @@ class Restart(FlowTest):
     def test_jobs_retried(self):
         self.submit("jobs_retried", bag=counter_bag(jobs=1, steps=20, extra="").replace(
             "--seed ${seed}", "--seed ${seed} --fail-at 5").replace("outputs:", "retries: 0\n    outputs:"))
-        self.cloud.ebb("wait", "last", check=False, timeout=60)
+        self.cloud.ebb("wait", "last", check=False, timeout=120)
         self.cloud.ebb("retry", "last", check=False)
         self.wait_for_the_kill()
-        self.cloud.ebb("wait", "last", check=False, timeout=60)
+        self.cloud.ebb("wait", "last", check=False, timeout=120)
         job = self.cloud.json("jobs", "last")["jobs"][0]
         self.assertEqual(("failed", 2), (job["state"], job["attempts"]))
         self.check()
@@ -114,9 +116,9 @@ class Restart(FlowTest):
 class Commands(FlowTest):
     def test_a_command_that_waits_outlives_the_scheduler(self):
         c = self.cloud
-        c.submit(counter_bag(jobs=2, steps=STEPS))
+        c.submit(counter_bag(jobs=2, steps=STEPS, hold=90))
         c.write("waits.sh", f"{harness.EBB} wait last & pid=$!; sleep 1.5; "
-                f"kill -9 $(cat {c.state}/scheduler.pid); wait $pid")
+                f"kill -9 $(cat {c.state}/scheduler.pid); touch {c.root}/go; wait $pid")
         done = subprocess.run(["bash", "waits.sh"], cwd=c.work, env=c.environment, timeout=120, text=True,
                               capture_output=True)
         self.assertEqual(0, done.returncode, done.stderr)

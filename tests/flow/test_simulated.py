@@ -83,7 +83,7 @@ class Simulated(FlowTest):
     def test_a_bag_takes_the_same_decisions_simulated_and_emulated(self):
         self.cloud.submit(counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
         self.cloud.ebb("wait", "last", timeout=120)
-        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         real, report = self.cloud.events(), self.cloud.json("report", "last")
         ours, simulated = self.simulate()
         self.assertEqual(launches(real), launches(ours))
@@ -110,7 +110,7 @@ class Simulated(FlowTest):
         plan = self.cloud.json("plan", "bag.yaml", "--fleet", "fleet.yaml", "--points", "0")
         self.cloud.submit(counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
         self.cloud.ebb("wait", "last", timeout=120)
-        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         events, report = self.cloud.events(), self.cloud.json("report", "last")
         self.assertTrue(plan["cost_usd"]["p5"] <= report["total_usd"] <= plan["cost_usd"]["p95"],
                         (plan["cost_usd"], report["total_usd"]))
@@ -150,12 +150,12 @@ class Capped(FlowTest):
 
     def test_a_cap_is_foreseen_nothing_is_lost_and_no_vm_outlives_it(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20, name="first"))
-        self.cloud.ebb("wait", "last", timeout=60)  # so that it is known how long a boot takes
-        self.cloud.wait_for("its VM is gone", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.ebb("wait", "last", timeout=120)  # so that it is known how long a boot takes
+        self.cloud.wait_for("its VM is gone", lambda: not self.cloud.live_vms(), 120)
         bag = counter_bag(jobs=2, steps=2000, sleep=0.02).replace("checkpoint_interval: 1s", "")
         self.cloud.submit(bag)
         self.cloud.ebb("wait", "last", timeout=120)
-        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 60)
+        self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         events, report = self.cloud.events(), self.cloud.json("report", "last")
         intended = [e for e in events if e["kind"] == "vm_intended" and e["offer"]["market"] == "spot"]
         self.assertTrue(intended and all(e["offer"]["cap_s"] == 10800 for e in intended))
@@ -178,7 +178,7 @@ class Imported(FlowTest):
         self.cloud.ebb("prices", "import", "prices.csv")
         bag = counter_bag(jobs=1, steps=30)
         self.cloud.submit(bag)
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         events = self.cloud.events()
         imported = [e for e in events if e["kind"] == "catalogue_imported"]
         self.assertEqual(1, len(imported))
@@ -194,5 +194,5 @@ class Imported(FlowTest):
                                        if e["kind"] == "vm_intended" and e["offer"]["market"] == "spot"})
         self.cloud.ebb("prices", "import", "--built-in")
         self.cloud.submit(bag.replace("name: flow", "name: again"))
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.wait_for("it is dropped", lambda: self.cloud.kinds().count("catalogue_imported") == 2, 20)

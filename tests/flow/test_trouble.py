@@ -19,7 +19,7 @@ class Trouble(FlowTest):
     retries: 1
 """
         self.cloud.submit(bag)
-        self.assertEqual(1, self.cloud.ebb("wait", "last", check=False, timeout=90).returncode)
+        self.assertEqual(1, self.cloud.ebb("wait", "last", check=False, timeout=120).returncode)
         jobs = {j["name"]: j for j in self.cloud.json("jobs", "last")["jobs"]}
         self.assertEqual(("failed", 2, 2), tuple(jobs["poison"][k] for k in ("state", "attempts", "failures")))
         self.assertEqual("done", jobs["count,seed=1"]["state"])
@@ -30,9 +30,9 @@ class Trouble(FlowTest):
         self.cloud.submit(counter_bag(jobs=1, steps=4000, setup=setup))
         wait()
         self.cloud.ebb("cancel", "last")
-        self.cloud.ebb("wait", "last", check=False, timeout=60)
+        self.cloud.ebb("wait", "last", check=False, timeout=120)
         self.assertEqual("cancelled", self.cloud.json("report", "last")["state"])
-        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 60)
+        self.cloud.wait_for("no VM left", lambda: not self.cloud.live_vms(), 120)
 
     def test_cancel_before_any_vm(self):
         self.cancelled_in(None, lambda: None)
@@ -53,7 +53,7 @@ class Trouble(FlowTest):
         return hits
 
     def submit_to_directory(self, steps=400):
-        self.cloud.submit(counter_bag(jobs=1, steps=steps), "--store", "file://" + self.cloud.root + "/store")
+        self.cloud.submit(counter_bag(jobs=1, steps=steps, hold=300), "--store", "file://" + self.cloud.root + "/store")
         self.cloud.wait_event("checkpoint_committed", 3)
         return next(v for v in self.cloud.live_vms() if v["state"] == "running")
 
@@ -62,7 +62,9 @@ class Trouble(FlowTest):
         # Everything stops, the newest manifest is damaged, the VM is taken.
         for pid in harness.descendants(vm["supervisor"]):
             os.kill(pid, 19)
-        newest = max(self.head_of("manifests/*"), key=os.path.getmtime)
+        # Not that of a commit that was under way, which the head does not tell yet.
+        shown = self.cloud.json("checkpoint", "show", "last/0")["manifest"]
+        newest, = self.head_of(f"manifests/{int(shown['epoch']):08d}-{int(shown['sequence']):010d}-*")
         with open(newest, "r+b") as f:
             f.seek(10)
             byte = f.read(1)
@@ -72,7 +74,8 @@ class Trouble(FlowTest):
         second = self.cloud.wait_event("attempt_started", 2)[-1]
         self.assertGreater(int(second["resumed_step"]), 0)
         self.assertIn("is damaged", second["note"])
-        self.cloud.ebb("wait", "last", timeout=90)
+        self.cloud.go()
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.results(400, (1,))
 
     def test_a_damaged_head_is_an_error_not_a_start_from_zero(self):
@@ -89,7 +92,7 @@ class Trouble(FlowTest):
 
     def test_a_truncated_event_log_is_refused_with_words(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20))
-        self.cloud.ebb("wait", "last", timeout=60)
+        self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.ebb("stop", "--force")
         path = os.path.join(self.cloud.state, "events.db")
         with sqlite3.connect(path) as db:

@@ -140,8 +140,11 @@ static void on_heartbeat(struct vm *vm, const Ebb__Heartbeat *beat)
     Ebb__HeartbeatAck ack = EBB__HEARTBEAT_ACK__INIT;
     vm->heartbeats++;
     vm->last_phase[0] = '\0';
-    if (beat->n_running > 0)
+    vm->last_step = -1;
+    if (beat->n_running > 0) {
         snprintf(vm->last_phase, sizeof vm->last_phase, "%s", beat->running[0]->phase);
+        vm->last_step = beat->running[0]->step;
+    }
     ack.count = beat->count;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_HEARTBEAT_ACK;
     m.heartbeat_ack = &ack;
@@ -238,6 +241,36 @@ void harness_wait(struct harness *h, bool (*condition)(void *ctx), void *ctx, do
 void harness_run_for(struct harness *h, double s)
 {
     harness_wait(h, NULL, NULL, s, "");
+}
+
+struct reach {
+    struct vm *vm;
+    int64_t step;
+    uint64_t heartbeats;
+};
+
+static bool has_step(void *ctx)
+{
+    const struct reach *r = ctx;
+    return r->vm->last_step >= r->step;
+}
+
+void harness_wait_step(struct vm *vm, int64_t step)
+{
+    struct reach r = {.vm = vm, .step = step};
+    harness_wait(vm->h, has_step, &r, LIMIT_S, "a step");
+}
+
+static bool has_heartbeats(void *ctx)
+{
+    const struct reach *r = ctx;
+    return r->vm->heartbeats >= r->heartbeats;
+}
+
+void harness_wait_heartbeats(struct vm *vm, uint64_t more)
+{
+    struct reach r = {.vm = vm, .heartbeats = vm->heartbeats + more};
+    harness_wait(vm->h, has_heartbeats, &r, LIMIT_S, "a heartbeat");
 }
 
 void harness_listen(struct harness *h, bool on)
@@ -346,7 +379,7 @@ void harness_destroy(struct harness *h)
         if (h->vms[i].pid == 0)
             continue;
         ebb_process_kill_tree(h->vms[i].pid);
-        harness_wait(h, vm_is_gone, &h->vms[i], 10, "the end of a VM");
+        harness_wait(h, vm_is_gone, &h->vms[i], LIMIT_S, "the end of a VM");
     }
     harness_close_connections(h);
     harness_listen(h, false);
@@ -473,7 +506,7 @@ struct vm *harness_start_vm(struct harness *h, const char *name, const char *con
     if (ebb_process_start(&o, &vm->pid, &err) < 0)
         fail_msg("%s", err.text);
     ebb_reaper_watch(h->reaper, vm->pid, on_vm_exit, vm);
-    harness_wait(h, is_greeted, vm, 15, "hello");
+    harness_wait(h, is_greeted, vm, LIMIT_S, "hello");
     return vm;
 }
 
@@ -482,7 +515,7 @@ void harness_signal_vm(struct vm *vm, int signo)
 {
     if (signo == SIGKILL) {
         ebb_process_kill_tree(vm->pid);
-        harness_wait(vm->h, vm_is_gone, vm, 10, "the VM's end");
+        harness_wait(vm->h, vm_is_gone, vm, LIMIT_S, "the VM's end");
         return;
     }
     EBB_AUTO_FREE char *command = ebb_sprintf(
@@ -494,26 +527,43 @@ void harness_signal_vm(struct vm *vm, int signo)
         fail_msg("signal %d", signo);
 }
 
-void harness_lease(struct vm *vm, uint64_t job, uint32_t attempt, double interval_s, bool resume)
+static void grant(struct vm *vm, Ebb__Lease *lease)
 {
     Ebb__SchedulerMessage m = EBB__SCHEDULER_MESSAGE__INIT;
     Ebb__LeaseGrant grant = EBB__LEASE_GRANT__INIT;
-    Ebb__Lease lease = EBB__LEASE__INIT;
-    Ebb__Lease *leases[] = {&lease};
     Ebb__BagContext *bags[] = {vm->h->bag};
-    lease.bag = vm->h->bag->bag;
-    lease.job = job;
-    lease.attempt = attempt;
-    lease.checkpoint_interval_s = interval_s;
-    lease.resume = resume;
-    grant.leases = leases;
-    grant.n_leases = 1;
+    lease->bag = vm->h->bag->bag;
+    grant.leases = grant.member_leases = &lease;
+    grant.n_leases = lease->rank == 0;
+    grant.n_member_leases = lease->rank > 0;
     grant.bags = bags;
     grant.n_bags = 1;
     m.kind_case = EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT;
     m.lease_grant = &grant;
     assert_non_null(vm->channel);
     tell(vm->channel, &m);
+}
+
+void harness_lease(struct vm *vm, uint64_t job, uint32_t attempt, double interval_s, bool resume)
+{
+    Ebb__Lease lease = EBB__LEASE__INIT;
+    lease.job = job;
+    lease.attempt = attempt;
+    lease.checkpoint_interval_s = interval_s;
+    lease.resume = resume;
+    grant(vm, &lease);
+}
+
+void harness_lease_member(struct vm *vm, uint64_t job, uint32_t attempt)
+{
+    char *hosts[] = {(char *)"127.0.0.1", (char *)"127.0.0.1"};
+    Ebb__Lease lease = EBB__LEASE__INIT;
+    lease.job = job;
+    lease.attempt = attempt;
+    lease.rank = 1;
+    lease.gang_hosts = hosts;
+    lease.n_gang_hosts = 2;
+    grant(vm, &lease);
 }
 
 void harness_cancel(struct vm *vm, uint64_t job, uint32_t attempt, bool release)
@@ -578,6 +628,18 @@ size_t harness_ends(const struct harness *h, uint64_t job, uint32_t attempt)
         n += m->kind_case == EBB__AGENT_MESSAGE__KIND_ATTEMPT_ENDED &&
              is_of(h, m->attempt_ended->bag) && m->attempt_ended->job == job &&
              m->attempt_ended->attempt == attempt;
+    }
+    return n;
+}
+
+size_t harness_starts(const struct harness *h, uint64_t job, uint32_t attempt)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < h->event_count; i++) {
+        const Ebb__AgentMessage *m = h->events[i];
+        n += m->kind_case == EBB__AGENT_MESSAGE__KIND_ATTEMPT_STARTED &&
+             is_of(h, m->attempt_started->bag) && m->attempt_started->job == job &&
+             m->attempt_started->attempt == attempt;
     }
     return n;
 }

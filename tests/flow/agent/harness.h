@@ -11,6 +11,7 @@
 
 #define MAX_VMS    20
 #define MAX_EVENTS 2048
+#define LIMIT_S    90 /* for what comes in a second or two, on a machine that is not busy */
 
 struct ebb_channel;
 struct harness;
@@ -25,8 +26,8 @@ struct vm {
     bool has_said_hello;
     bool is_muted; /* what it sends is not answered */
     uint64_t heartbeats;
-    Ebb__AttemptState last_state; /* of its first running attempt */
-    char last_phase[32];
+    char last_phase[32]; /* of its first running attempt */
+    int64_t last_step;
 };
 
 struct harness *harness_new(void);
@@ -50,6 +51,8 @@ void harness_put_input_as(struct harness *h, const Ebb__Input *input, const char
 struct vm *harness_start_vm(struct harness *h, const char *name, const char *const *env);
 void harness_signal_vm(struct vm *vm, int signo); /* every process of it */
 void harness_lease(struct vm *vm, uint64_t job, uint32_t attempt, double interval_s, bool resume);
+/* As rank 1 of a gang of two. */
+void harness_lease_member(struct vm *vm, uint64_t job, uint32_t attempt);
 void harness_cancel(struct vm *vm, uint64_t job, uint32_t attempt, bool release);
 void harness_drain(struct vm *vm, double within_s);
 
@@ -60,10 +63,14 @@ void harness_announce(struct harness *h, double in_s);
 void harness_wait(struct harness *h, bool (*condition)(void *ctx), void *ctx, double limit_s,
                   const char *what);
 void harness_run_for(struct harness *h, double s);
+/* Until its attempt has got so far, or so many more heartbeats have come. */
+void harness_wait_step(struct vm *vm, int64_t step);
+void harness_wait_heartbeats(struct vm *vm, uint64_t more);
 
 /* The newest event of that kind for job and attempt, NULL when there is none. */
 const Ebb__AttemptStarted *harness_started(const struct harness *h, uint64_t job, uint32_t attempt);
 const Ebb__AttemptEnded *harness_ended(const struct harness *h, uint64_t job, uint32_t attempt);
+size_t harness_starts(const struct harness *h, uint64_t job, uint32_t attempt);
 size_t harness_commits(const struct harness *h, uint64_t job, uint32_t attempt);
 size_t harness_ends(const struct harness *h, uint64_t job,
                     uint32_t attempt); /* told, with repeats */

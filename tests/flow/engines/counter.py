@@ -15,6 +15,8 @@ parser.add_argument("--sleep", type=float, default=0.02, help="seconds a step ta
 parser.add_argument("--seed", default="0")
 parser.add_argument("--pad", type=int, default=0, help="extra bytes in the state file")
 parser.add_argument("--fail-at", type=int, default=-1)
+parser.add_argument("--hold", help="the last step is not made before this file exists")
+parser.add_argument("--hold-at", type=int, default=0, help="and those from this one on take ten times as long")
 parser.add_argument("--resume")
 options = parser.parse_args()
 
@@ -58,7 +60,13 @@ def save():
     os.rename("run.state.tmp", "run.state")
 
 
+def held():
+    return options.hold and not stopping and not os.path.exists(options.hold)
+
+
 while step < options.steps:
+    while step + 1 == options.steps and held():
+        time.sleep(options.sleep)
     if step == options.fail_at:
         print("boom: the integrator exploded", file=sys.stderr)
         sys.exit(3)
@@ -72,7 +80,7 @@ while step < options.steps:
         save()
         print(f"stopped at step {step}", flush=True)
         sys.exit(143)
-    time.sleep(options.sleep)
+    time.sleep(options.sleep * (10 if step >= options.hold_at and held() else 1))
 trajectory.close()
 with open("result.txt", "w") as f:
     f.write(chain + "\n")

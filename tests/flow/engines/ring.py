@@ -14,6 +14,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--every", type=int, default=10, help="steps between state files")
 parser.add_argument("--sleep", type=float, default=0.02, help="seconds a step takes")
+parser.add_argument("--hold", help="the last step is not made before this file exists")
+parser.add_argument("--hold-at", type=int, default=0, help="and those from this one on take ten times as long")
 parser.add_argument("--resume")
 options = parser.parse_args()
 rank, size = int(os.environ["EBB_GANG_RANK"]), int(os.environ["EBB_GANG_SIZE"])
@@ -78,11 +80,17 @@ def exchange(own):
         sys.exit("a peer is gone")
 
 
+def held():
+    return options.hold and not stopping and not os.path.exists(options.hold)
+
+
 peers = connect()
 if len(set(exchange(str(step)))) > 1:
     print("the ranks go on from different steps", flush=True)
     sys.exit(9)
 while step < options.steps:
+    while step + 1 == options.steps and held():
+        time.sleep(options.sleep)
     chain = hashlib.sha256((chain + "".join(exchange(chain))).encode()).hexdigest()
     step += 1
     if step % options.every == 0:
@@ -90,6 +98,6 @@ while step < options.steps:
         print(f"step {step} of {options.steps}", flush=True)
     if stopping:
         stop()
-    time.sleep(options.sleep)
+    time.sleep(options.sleep * (10 if step >= options.hold_at and held() else 1))
 with open("result.txt", "w") as f:
     f.write(chain + "\n")

@@ -20,10 +20,10 @@ static int leases_of_all(const struct world *w)
 static void leased_gang(struct world *w, struct fake_agent *ret[3])
 {
     world_submit(w, GANG, "");
-    world_wait(w, 10, EVENTS(VM_LAUNCHED) == 3);
+    world_wait(w, EVENTS(VM_LAUNCHED) == 3);
     for (size_t i = 0; i < 3; i++)
         (void)world_agent(w, w->cloud.vms[i].instance.vm);
-    world_wait(w, 10, leases_of_all(w) == 3);
+    world_wait(w, leases_of_all(w) == 3);
     for (size_t i = 0; i < 3; i++)
         ret[w->agents[i].rank] = &w->agents[i];
 }
@@ -49,7 +49,7 @@ static void a_member_that_comes_back_is_granted_its_rank_again(void **state)
     leased_gang(w, a);
     agent_drop(a[2]);
     agent_hello(a[2]);
-    world_wait(w, 10, a[2]->member_leases == 2);
+    world_wait(w, a[2]->member_leases == 2);
     assert_int_equal(a[2]->rank, 2);
     assert_int_equal(a[2]->cancels, 0);
 }
@@ -78,10 +78,10 @@ static void messages_pass_between_rank_0_and_the_others_and_nowhere_else(void **
     say(a[1], 1, 77, 1);
     say(a[0], 0, 0, 1);
     say(a[1], 1, 0, 1);
-    world_wait(w, 5, a[0]->messages > 0);
+    world_wait(w, a[0]->messages > 0);
     assert_int_equal(a[0]->message_from, 1);
     say(a[0], 0, 2, 1);
-    world_wait(w, 5, a[2]->messages > 0);
+    world_wait(w, a[2]->messages > 0);
     world_run(w, 50);
     assert_int_equal(a[0]->messages, 1);
     assert_int_equal(a[1]->messages, 0);
@@ -95,10 +95,10 @@ static void rank_0_alone_reports_and_its_end_is_that_of_all(void **state)
     leased_gang(w, a);
     agent_end(a[1], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
     say(a[1], 1, 0, 1);
-    world_wait(w, 5, a[0]->messages > 0); /* so the end has come, too */
+    world_wait(w, a[0]->messages > 0); /* so the end has come, too */
     assert_int_equal(EVENTS(ATTEMPT_ENDED), 0);
     agent_end(a[0], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__FAILED);
-    world_wait(w, 5, a[1]->cancels > 0 && a[2]->cancels > 0);
+    world_wait(w, a[1]->cancels > 0 && a[2]->cancels > 0);
     assert_int_equal(EVENTS(ATTEMPT_ENDED), 1);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(w->daemon->state->vms[i]->lease_count, 0);
@@ -112,13 +112,13 @@ static void the_end_of_a_rank_is_acknowledged_when_the_attempt_has_ended(void **
     leased_gang(w, a);
     agent_end(a[1], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED);
     say(a[1], 1, 0, 1);
-    world_wait(w, 5, a[0]->messages > 0);
+    world_wait(w, a[0]->messages > 0);
     world_run(w, 50);
     assert_int_equal(a[1]->acks, 0);
     agent_end(a[0], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
-    world_wait(w, 5, a[0]->acks == 1 && a[1]->acks == 1);
+    world_wait(w, a[0]->acks == 1 && a[1]->acks == 1);
     agent_end(a[2], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__CANCELLED); /* late: at once */
-    world_wait(w, 5, a[2]->acks >= 1);
+    world_wait(w, a[2]->acks >= 1);
     assert_int_equal(EVENTS(ATTEMPT_ENDED), 1);
 }
 
@@ -131,12 +131,12 @@ static void a_notice_to_a_member_asks_rank_0_to_hand_back_in_time(void **state)
     m.vm = a[2]->vm;
     m.deadline_wall_ns = ebb_wall_ns(NULL) + 100 * EBB_NS_PER_S;
     agent_send(a[2], EBB__AGENT_MESSAGE__KIND_NOTICE, &m);
-    world_wait(w, 5, a[0]->cancels == 1);
+    world_wait(w, a[0]->cancels == 1);
     assert_true(a[0]->was_released);
     assert_true(a[0]->within_s > 90 && a[0]->within_s <= 100);
     assert_int_equal(a[1]->cancels, 0); /* rank 0 tells it */
     agent_end(a[0], 0, 1, EBB__ATTEMPT_ENDED__OUTCOME__RELEASED);
-    world_wait(w, 5, a[1]->cancels == 1);
+    world_wait(w, a[1]->cancels == 1);
     assert_int_equal(w->daemon->state->bags[0]->revocations, 1);
 }
 
@@ -148,8 +148,8 @@ static void a_member_that_leaves_takes_the_attempt_with_it(void **state)
     Ebb__Goodbye m = EBB__GOODBYE__INIT;
     m.reason = (char *)"shut down";
     agent_send(a[1], EBB__AGENT_MESSAGE__KIND_GOODBYE, &m);
-    world_wait(w, 5, EVENTS(ATTEMPT_ENDED) == 1);
-    world_wait(w, 5, a[0]->cancels > 0 && a[2]->cancels > 0);
+    world_wait(w, EVENTS(ATTEMPT_ENDED) == 1);
+    world_wait(w, a[0]->cancels > 0 && a[2]->cancels > 0);
 }
 
 int main(void)

@@ -201,6 +201,21 @@ void agent_end(struct fake_agent *a, uint64_t job, uint32_t attempt, int outcome
     agent_send(a, EBB__AGENT_MESSAGE__KIND_ATTEMPT_ENDED, &m);
 }
 
+void agent_beat(struct fake_agent *a)
+{
+    Ebb__Heartbeat beat = EBB__HEARTBEAT__INIT;
+    beat.count = ++a->beats;
+    agent_send(a, EBB__AGENT_MESSAGE__KIND_HEARTBEAT, &beat);
+}
+
+static void on_welcome(struct fake_agent *a)
+{
+    a->welcome = true;
+    if (a->tells_end)
+        agent_end(a, a->job, a->attempt, EBB__ATTEMPT_ENDED__OUTCOME__DONE);
+    agent_beat(a);
+}
+
 static void on_lease(struct fake_agent *a, const Ebb__Lease *l)
 {
     a->leases++;
@@ -233,7 +248,7 @@ static void on_message(void *ctx, struct ebb_channel *c, const uint8_t *data, si
         ebb_timer_set(a->connector, 0);
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_WELCOME:
-        a->welcome = true;
+        on_welcome(a);
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_LEASE_GRANT:
         for (size_t i = 0; i < m->lease_grant->n_leases; i++)
@@ -254,6 +269,9 @@ static void on_message(void *ctx, struct ebb_channel *c, const uint8_t *data, si
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_ATTEMPT_ACK:
         a->acks++;
+        break;
+    case EBB__SCHEDULER_MESSAGE__KIND_HEARTBEAT_ACK:
+        a->beats_acked = m->heartbeat_ack->count;
         break;
     case EBB__SCHEDULER_MESSAGE__KIND_DRAIN:
         a->drains++;
@@ -382,7 +400,7 @@ void world_ask(struct world *w, Ebb__ClientRequest *q)
     ebb_buffer_reserve(&b, ebb__client_request__get_packed_size(q));
     b.len = ebb__client_request__pack(q, b.data);
     ebb_channel_send(w->client, b.data, b.len);
-    world_wait(w, 10, w->answer != NULL);
+    world_wait(w, w->answer != NULL);
 }
 
 Ebb__BagSpec *world_bag(const char *jobs)
