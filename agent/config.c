@@ -70,7 +70,9 @@ int ebb_agent_config_parse(const char *name, const char *folder, const char *tex
         return r;
     const struct ebb_yaml_node *root = ebb_yaml_root(y);
     if (root == NULL)
-        return ebb_error_set(err, EBB_ERR_INPUT, "%s: empty", name);
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "%s: the file is empty; vm, scheduler, authority and token are needed",
+                             name);
     struct ebb_agent_config c = {0};
     if (ebb_yaml_check_keys(y, root, keys, EBB_ARRAY_LEN(keys)))
         read_keys(y, root, folder, &c);

@@ -8,7 +8,8 @@
 
 typedef const struct ebb_command *const *command_table;
 
-/* "BAG.yaml" -> yaml, "FILE" -> file, "[DIR]" -> dir, others -> NULL: by the placeholder's name. */
+/* "BAG.yaml" -> yaml, "FILE", "OUT.svg" -> file, "[DIR]" -> dir, others -> NULL: by the
+ * placeholder's name. */
 static const char *path_kind(const char *placeholder)
 {
     char word[64];
@@ -23,7 +24,8 @@ static const char *path_kind(const char *placeholder)
         return "yaml";
     if (ebb_ends_with(word, "dir"))
         return "dir";
-    if (ebb_ends_with(word, "file") || strstr(word, "file.") != NULL)
+    if (ebb_ends_with(word, "file") || strstr(word, "file.") != NULL ||
+        strstr(word, "file|") != NULL || ebb_ends_with(word, ".csv") || ebb_ends_with(word, ".svg"))
         return "file";
     return NULL;
 }
@@ -56,6 +58,15 @@ static void write_first_words(command_table commands, struct ebb_buffer *out)
     }
 }
 
+static bool is_command(command_table commands, const char *name, size_t len)
+{
+    for (command_table c = commands; *c != NULL; c++)
+        if (!(*c)->hidden && strlen((*c)->name) == len && memcmp((*c)->name, name, len) == 0)
+            return true;
+    return false;
+}
+
+/* `alone`: the first word is a command by itself, too ("prices", "prices import"). */
 static void write_second_words(command_table commands, struct ebb_buffer *out)
 {
     for (command_table c = commands; *c != NULL; c++) {
@@ -69,7 +80,7 @@ static void write_second_words(command_table commands, struct ebb_buffer *out)
         for (command_table d = c; *d != NULL; d++)
             if (!(*d)->hidden && strncmp((*d)->name, (*c)->name, len + 1) == 0)
                 ebb_buffer_printf(out, "%s ", (*d)->name + len + 1);
-        ebb_buffer_append_text(out, "' ;;\n");
+        ebb_buffer_printf(out, "'%s ;;\n", is_command(commands, (*c)->name, len) ? " alone=1" : "");
     }
 }
 
@@ -134,7 +145,7 @@ void ebb_commands_completion(const struct ebb_command *const *commands, struct e
         out, "_ebb() {\n"
              "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
              "    local first=${COMP_WORDS[1]} second=${COMP_WORDS[2]}\n"
-             "    local command=$first at=2 words= options= paths= value=\n"
+             "    local command=$first at=2 words= options= paths= value= alone=\n"
              "    COMPREPLY=()\n"
              "    if [[ $cur == = ]]; then cur=; fi\n"
              "    if [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
@@ -154,9 +165,13 @@ void ebb_commands_completion(const struct ebb_command *const *commands, struct e
                                 "        if (( COMP_CWORD == at )); then\n"
                                 "            mapfile -t COMPREPLY < <(compgen -W \"$words\" -- "
                                 "\"$cur\")\n"
-                                "            return\n"
+                                "            if [[ -z $alone || ${#COMPREPLY[@]} -gt 0 ]]; then\n"
+                                "                return\n"
+                                "            fi\n"
+                                "        elif [[ -z $alone || \" $words\" == *\" $second \"* ]]; "
+                                "then\n"
+                                "            command=\"$first $second\"\n"
                                 "        fi\n"
-                                "        command=\"$first $second\"\n"
                                 "    fi\n"
                                 "    case $command in\n");
     for (command_table c = commands; *c != NULL; c++)

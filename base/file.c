@@ -103,10 +103,11 @@ static int sync_folder_of(const char *path, struct ebb_error *err)
     return 0;
 }
 
-static int write_and_sync(const char *path, const void *data, size_t len, unsigned mode,
-                          struct ebb_error *err)
+/* `path` is what the messages call it. */
+static int write_and_sync(const char *temporary, const char *path, const void *data, size_t len,
+                          unsigned mode, struct ebb_error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
         return io_error(err, "create", path);
     int rc = ebb_write_all(fd, data, len, err);
@@ -124,7 +125,7 @@ int ebb_file_write_atomic(const char *path, const void *data, size_t len, unsign
 {
     char nonce[17];
     EBB_AUTO_FREE char *temporary = ebb_sprintf("%s.tmp-%s", path, ebb_random_hex(nonce, 8));
-    int rc = write_and_sync(temporary, data, len, mode, err);
+    int rc = write_and_sync(temporary, path, data, len, mode, err);
     if (rc == 0 && rename(temporary, path) != 0)
         rc = io_error(err, "replace", path);
     if (rc < 0) {

@@ -2,6 +2,7 @@
  * positional arguments in any order, "--" ends the options. */
 #include "base/options.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -71,9 +72,32 @@ static void add_text(struct ebb_option_texts *t, const char *value)
     t->items[t->count++] = value;
 }
 
+static int take_int(struct parse *p, const struct ebb_option *o, const char *value)
+{
+    int64_t *n = o->target;
+    int rc = ebb_parse_int(value, INT64_MIN, INT64_MAX, n, p->err);
+    if (rc < 0 || (o->least == 0 && o->most == 0) || (*n >= o->least && *n <= o->most))
+        return rc;
+    if (o->most == INT64_MAX)
+        return ebb_error_set(p->err, EBB_ERR_INPUT, "'%s' is less than %" PRId64, value, o->least);
+    return ebb_error_set(p->err, EBB_ERR_INPUT, "'%s' is not from %" PRId64 " to %" PRId64, value,
+                         o->least, o->most);
+}
+
+static int take_duration(struct parse *p, const struct ebb_option *o, const char *value)
+{
+    double *seconds = o->target;
+    int rc = ebb_parse_duration(value, seconds, p->err);
+    if (rc == 0 && o->least > 0 && !(*seconds > 0))
+        return ebb_error_set(p->err, EBB_ERR_INPUT, "'%s' is not more than nothing", value);
+    return rc;
+}
+
 static int set_value(struct parse *p, const struct ebb_option *o, const char *value)
 {
     int rc = 0;
+    if (value != NULL && value[0] == '\0')
+        return ebb_error_set(p->err, EBB_ERR_INPUT, "--%s: the value is empty", o->name);
     switch (o->kind) {
     case EBB_OPTION_FLAG:
         *(bool *)o->target = true;
@@ -85,10 +109,10 @@ static int set_value(struct parse *p, const struct ebb_option *o, const char *va
         add_text(o->target, value);
         return 0;
     case EBB_OPTION_INT:
-        rc = ebb_parse_int(value, INT64_MIN, INT64_MAX, o->target, p->err);
+        rc = take_int(p, o, value);
         break;
     case EBB_OPTION_DURATION:
-        rc = ebb_parse_duration(value, o->target, p->err);
+        rc = take_duration(p, o, value);
         break;
     case EBB_OPTION_CHOICE:
         for (size_t i = 0; o->choices[i] != NULL; i++) {
@@ -171,7 +195,10 @@ int ebb_options_parse(const struct ebb_command *command, int argc, char **argv, 
     for (; p.at < argc; p.at++) {
         char *word = argv[p.at];
         int rc = 0;
-        if (options_ended || word[0] != '-' || word[1] == '\0')
+        if (word[0] == '\0')
+            rc = ebb_error_set(err, EBB_ERR_INPUT, "an argument is empty: ebb %s %s", command->name,
+                               command->arguments != NULL ? command->arguments : "");
+        else if (options_ended || word[0] != '-' || word[1] == '\0')
             argv[count++] = word;
         else if (strcmp(word, "--") == 0)
             options_ended = true;

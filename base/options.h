@@ -34,6 +34,9 @@ struct ebb_option {
         *value; /* placeholder in help: "FILE"; "file" and "dir" placeholders complete paths */
     const char *help;           /* one or more sentences */
     const char *const *choices; /* NULL-terminated, for EBB_OPTION_CHOICE */
+    /* Of EBB_OPTION_INT: what is taken; both 0: any number. Of EBB_OPTION_DURATION: least 1 takes
+     * nothing that is not over 0. */
+    int64_t least, most;
 };
 
 struct ebb_command {
@@ -51,7 +54,7 @@ struct ebb_command {
 
 /* Sets option targets and moves positional arguments to the front of argv (*ret_argc of them).
  * "--" ends options. EBB_ERR_INPUT names the nearest option. EBB_ERR_CANCELLED: --help was given,
- * print the help and exit 0. */
+ * print the help and exit 0. Empty words are faults: they are variables that were not set. */
 int ebb_options_parse(const struct ebb_command *command, int argc, char **argv, int *ret_argc,
                       struct ebb_error *err);
 void ebb_options_help(const struct ebb_command *command, struct ebb_buffer *out);

@@ -1,7 +1,9 @@
 /* From what a person writes to lineages in a store. */
 #include "cli/checkpoint_target.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/local.h"
@@ -38,6 +40,9 @@ static int open_url(const char *text, struct ebb_checkpoint_target *t, struct eb
         if (rc < 0)
             return rc;
     }
+    /* Opening a directory as a store would make it. */
+    if (ebb_starts_with(url, "file://") && access(url + strlen("file://"), F_OK) != 0)
+        return ebb_error_set_errno(err, EBB_ERR_IO, errno, "store %s", url);
     return ebb_object_store_open(url, NULL, &t->store, err);
 }
 

@@ -79,11 +79,7 @@ static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
     EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
-    int rc = 0;
-    if (after < 0)
-        rc = ebb_error_set(&err, EBB_ERR_INPUT, "--after is the number of an event");
-    if (rc == 0)
-        rc = ebb_client_open(&client, &err);
+    int rc = ebb_client_open(&client, &err);
     if (rc == 0)
         rc = print_events(client, argc > 0 ? argv[0] : "", &err);
     return rc < 0 ? ebb_command_fail(&err) : 0;
@@ -94,6 +90,8 @@ static const struct ebb_option options[] = {
     {.name = "after",
      .kind = EBB_OPTION_INT,
      .target = &after,
+     .least = 0,
+     .most = INT64_MAX,
      .help = "Only events after this number."},
     {.name = "all",
      .letter = 'a',

@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "cli/fit_view.h"
 #include "cli/json_out.h"
+#include "cli/output_file.h"
 #include "scheduler/core/fit_place.h"
 
 extern const struct ebb_command ebb_command_fit;
@@ -183,7 +184,7 @@ static int write_plot(const struct ebb_fit_group *all, const struct groups *g,
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer svg = {0};
     ebb_fit_plot(all, g->list, g->count, &svg);
-    return ebb_file_write_atomic(plot_path, svg.data, svg.len, 0644, err);
+    return ebb_output_file_write(plot_path, svg.data, svg.len, err);
 }
 
 static int print_json(const char *path, const struct ebb_fit_group *all, const struct groups *g)
@@ -243,7 +244,9 @@ static int run(int argc, char **argv)
     struct ebb_error err = {0};
     EBB_AUTO(ebb_fit_group_clean_up) struct ebb_fit_group all = {0};
     EBB_AUTO(groups_clean_up) struct groups g = {0};
-    int rc = fit_all(argv[0], &all, &g, &err);
+    int rc = ebb_output_file_check(plot_path, &err);
+    if (rc == 0)
+        rc = fit_all(argv[0], &all, &g, &err);
     if (rc == 0 && plot_path != NULL)
         rc = write_plot(&all, &g, &err);
     if (rc < 0)
@@ -260,6 +263,7 @@ static const struct ebb_option options[] = {
     {.name = "cap",
      .kind = EBB_OPTION_DURATION,
      .target = &cap_s,
+     .least = 1,
      .value = "24h",
      .help =
          "The age at which the cloud ends every VM: a life that reached it ended by it. Without "

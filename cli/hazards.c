@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/hazards.h"
 #include "cli/json_out.h"
+#include "cli/output_file.h"
 #include "cli/prices_file.h"
 #include "cli/table.h"
 #include "scheduler/core/catalogue.h"
@@ -208,7 +209,7 @@ static int plot(const struct view *v, struct ebb_error *err)
     ebb_chart_render(panels, EBB_RATES, 2, &svg);
     for (int r = 0; r < EBB_RATES; r++)
         ebb_chart_destroy(panels[r]);
-    return ebb_file_write_atomic(plot_path, svg.data, svg.len, 0644, err);
+    return ebb_output_file_write(plot_path, svg.data, svg.len, err);
 }
 
 /* ---- the command ---- */

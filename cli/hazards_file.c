@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/hazards.h"
 #include "cli/json_out.h"
+#include "cli/output_file.h"
 #include "proto/decode.h"
 
 #define MAGIC      "EBBHAZ1\n"
@@ -45,7 +46,7 @@ int ebb_hazards_file_write(const char *path, const Ebb__HazardState *m, struct e
     size_t size = ebb__hazard_state__get_packed_size(m);
     ebb_buffer_reserve(&b, size);
     b.len += ebb__hazard_state__pack(m, b.data + b.len);
-    return ebb_file_write_atomic(path, b.data, b.len, 0644, err);
+    return ebb_output_file_write(path, b.data, b.len, err);
 }
 
 int ebb_ask_hazards(Ebb__HazardState *import, const char *source, Ebb__ClientAnswer **ret,

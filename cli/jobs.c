@@ -92,12 +92,7 @@ static int run(int argc, char **argv)
     struct ebb_error err = {0};
     EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
     const char *bag = argc > 0 ? argv[0] : "last";
-    int rc = 0;
-    if (limit < 0)
-        rc = ebb_error_set(&err, EBB_ERR_INPUT, "--limit is a number of jobs, not %lld",
-                           (long long)limit);
-    if (rc == 0)
-        rc = ebb_client_open(&client, &err);
+    int rc = ebb_client_open(&client, &err);
     if (rc == 0)
         rc = as_json ? print_json(client, bag, &err) : print_table(client, bag, &err);
     return rc < 0 ? ebb_command_fail(&err) : 0;
@@ -114,6 +109,8 @@ static const struct ebb_option options[] = {
     {.name = "limit",
      .kind = EBB_OPTION_INT,
      .target = &limit,
+     .least = 1,
+     .most = INT64_MAX,
      .help = "At most so many. Default: 200 in the table, all with --json."},
     {.name = "json", .target = &as_json, .help = "Print one JSON value."},
     {.name = NULL},

@@ -14,6 +14,8 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdint.h>
 
+#define EBB_MOST_SEED (INT64_C(1) << 53) /* a JSON number holds it exactly */
+
 /* {"schema": "ebb.<what>.v1"}; the caller owns it. */
 json_t *ebb_json_new(const char *what);
 /* Adds the message's fields to `object`. */

@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "cli/store_access.h"
+#include "scheduler/core/gang.h"
 #include "scheduler/core/sweep.h"
 
 extern const struct ebb_command ebb_command_logs;
@@ -126,14 +127,13 @@ static int chosen_attempt(const struct segments *s, uint32_t *ret, struct ebb_er
 }
 
 static int print_new(const struct ebb_bag_access *a, const char *prefix, struct cursor *at,
-                     size_t *ret_printed, struct ebb_error *err)
+                     struct ebb_error *err)
 {
     EBB_AUTO(segments_clean_up) struct segments s = {0};
     uint32_t attempt = 0;
     int rc = list_segments(a, prefix, &s, err);
     if (rc == 0)
         rc = chosen_attempt(&s, &attempt, err);
-    *ret_printed = 0;
     struct segment last = {at->attempt, at->key};
     /* A follower that starts late begins with the newest attempt. */
     uint32_t first =
@@ -145,13 +145,17 @@ static int print_new(const struct ebb_bag_access *a, const char *prefix, struct 
             continue;
         rc = print_segment(a, &s.list[i], at, err);
         last = (struct segment){at->attempt, at->key};
-        ++*ret_printed;
     }
     return rc;
 }
 
-static int job_may_write(const struct ebb_bag_access *a, const char *name, bool *ret,
-                         struct ebb_error *err)
+struct job_seen {
+    bool may_write;
+    uint32_t attempts;
+};
+
+static int look_at_job(const struct ebb_bag_access *a, const char *name, struct job_seen *ret,
+                       struct ebb_error *err)
 {
     Ebb__ExplainRequest q = EBB__EXPLAIN_REQUEST__INIT;
     Ebb__ClientRequest request = EBB__CLIENT_REQUEST__INIT;
@@ -163,11 +167,28 @@ static int job_may_write(const struct ebb_bag_access *a, const char *name, bool 
     int rc = ebb_client_call(a->client, &request, &answer, err);
     if (rc < 0)
         return rc;
-    const char *state = answer->explain != NULL && answer->explain->job != NULL
-                            ? answer->explain->job->state
-                            : "done";
-    *ret = strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 &&
-           strcmp(state, "cancelled") != 0;
+    const Ebb__JobStatus *job = answer->explain != NULL ? answer->explain->job : NULL;
+    const char *state = job != NULL ? job->state : "done";
+    ret->may_write = strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 &&
+                     strcmp(state, "cancelled") != 0;
+    ret->attempts = job != NULL ? job->attempts : 0;
+    return 0;
+}
+
+/* Nothing was printed: because there is nothing yet, or because there can be nothing? */
+static int explain_nothing(const struct ebb_bag_access *a, const char *name, struct ebb_error *err)
+{
+    struct job_seen job = {0};
+    int64_t attempt = 0;
+    if (attempt_text != NULL)
+        (void)ebb_parse_int(attempt_text, 1, UINT32_MAX, &attempt, NULL);
+    int rc = look_at_job(a, name, &job, err);
+    if (rc < 0)
+        return rc;
+    if (attempt > job.attempts)
+        return ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s has no attempt %s: it had %u so far", name,
+                             attempt_text, job.attempts);
+    (void)fprintf(stderr, "%s has written nothing%s\n", name, job.may_write ? " yet" : "");
     return 0;
 }
 
@@ -183,22 +204,23 @@ static int print_logs(const struct ebb_bag_access *a, uint64_t job, struct ebb_e
         ebb_buffer_printf(&prefix, "rank-%" PRId64 "/", rank);
     struct cursor at = {.headings =
                             follow || (attempt_text != NULL && strcmp(attempt_text, "all") == 0)};
-    size_t printed = 0;
-    bool more = follow;
-    int rc;
+    struct job_seen seen = {0};
+    int rc = 0;
+    if (rank >= ebb_gang_size(group->resources))
+        return ebb_error_set(err, EBB_ERR_NOT_FOUND,
+                             "%s has no rank %" PRId64 ": it runs on %u VM%s",
+                             ebb_buffer_text(&name), rank, ebb_gang_size(group->resources),
+                             ebb_gang_size(group->resources) == 1 ? "" : "s");
     do {
         if (follow)
-            rc = job_may_write(a, ebb_buffer_text(&name), &more, err);
-        else
-            rc = 0;
+            rc = look_at_job(a, ebb_buffer_text(&name), &seen, err);
         if (rc == 0)
-            rc = print_new(a, ebb_buffer_text(&prefix), &at, &printed, err);
-        if (rc == 0 && more)
+            rc = print_new(a, ebb_buffer_text(&prefix), &at, err);
+        if (rc == 0 && seen.may_write)
             (void)poll(NULL, 0, POLL_MS);
-    } while (rc == 0 && more);
+    } while (rc == 0 && seen.may_write);
     if (rc == 0 && at.key == NULL)
-        (void)fprintf(stderr, "%s has written nothing%s\n", ebb_buffer_text(&name),
-                      follow ? "" : " yet");
+        rc = explain_nothing(a, ebb_buffer_text(&name), err);
     free(at.key);
     return rc;
 }
@@ -232,6 +254,8 @@ static const struct ebb_option options[] = {
     {.name = "rank",
      .kind = EBB_OPTION_INT,
      .target = &rank,
+     .least = 0,
+     .most = EBB_GANG_MOST - 1,
      .value = "K",
      .help = "Of a job on several VMs: what it wrote on the VM of this rank. Default: 0."},
     {.name = NULL},

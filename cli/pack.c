@@ -370,11 +370,6 @@ static int read_options(struct ebb_packer_options *o, struct ebb_error *err)
     };
     if (out_path == NULL)
         return ebb_error_set(err, EBB_ERR_INPUT, "say where to: ebb pack FILE... -o OUT.ebbp");
-    if (group_frames < 1 || group_frames > 100)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--group: 1 to 100 frames, not %lld",
-                             (long long)group_frames);
-    if (verify_sample < 1 || verify_sample > 1000000)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--verify-sample: one part in 1 to 1000000");
     if (dtype != NULL && shape == NULL)
         return ebb_error_set(err, EBB_ERR_INPUT, "--dtype goes with --shape");
     int rc = error_text != NULL ? ebb_pack_parse_error(error_text, o, err) : 0;
@@ -435,6 +430,8 @@ static const struct ebb_option options[] = {
     {.name = "group",
      .kind = EBB_OPTION_INT,
      .target = &group_frames,
+     .least = 1,
+     .most = 100,
      .value = "FRAMES",
      .help = "A reader can start every so many frames, 1 to 100 (100)."},
     {.name = "shape",
@@ -451,11 +448,15 @@ static const struct ebb_option options[] = {
     {.name = "threads",
      .kind = EBB_OPTION_INT,
      .target = &threads,
+     .least = 1,
+     .most = INT64_MAX,
      .value = "N",
      .help = "One a processor when not given."},
     {.name = "verify-sample",
      .kind = EBB_OPTION_INT,
      .target = &verify_sample,
+     .least = 1,
+     .most = 1000000,
      .value = "N",
      .help = "Decode one part in N again before the packed file is trusted (1: all)."},
     {.name = "force",

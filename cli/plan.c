@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/hazards.h"
 #include "cli/json_out.h"
+#include "cli/output_file.h"
 #include "cli/plan_view.h"
 #include "cli/prices_file.h"
 #include "cli/submit_forecast.h"
@@ -20,10 +21,10 @@
 #include "cli/table.h"
 #include "cloud/emulator/fleet.h"
 #include "scheduler/core/catalogue.h"
+#include "scheduler/core/planner.h"
 
 extern const struct ebb_command ebb_command_plan;
 
-#define MOST_RUNS       10000
 #define CATALOGUE_ZONES 3 /* it knows regions alone */
 
 static struct {
@@ -72,12 +73,7 @@ static void ground_clean_up(struct ground *g)
     free(g->offers);
 }
 
-static int with_faults(int rc, struct ebb_buffer *faults)
-{
-    if (rc < 0 && faults->len > 0)
-        (void)fputs(ebb_buffer_text(faults), stderr);
-    return rc;
-}
+static const char nothing[] = "nothing was planned";
 
 /* ---- where offers and hazards come from ---- */
 
@@ -86,7 +82,7 @@ static int from_fleet(struct ground *g, const char *path, struct ebb_error *err)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     int rc = path != NULL ? ebb_fleet_load(path, &g->fleet, &faults, err)
                           : ebb_fleet_load_default(&g->fleet, err);
-    if (with_faults(rc, &faults) < 0)
+    if (ebb_faults_tell(rc, path, &faults, nothing, err) < 0)
         return rc;
     ebb_fleet_offers_of(g->fleet, NULL, &g->own);
     g->offers = ebb_memdup(g->own.pointers, (g->own.count + 1) * sizeof(const Ebb__Offer *));
@@ -198,7 +194,8 @@ static int find_ground(const char *bag, struct ground *g, struct ebb_error *err)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     EBB_AUTO(ebb_client_auto) struct ebb_client *client = NULL;
-    int rc = with_faults(ebb_bag_file_read(bag, &g->bag, &faults, err), &faults);
+    int rc = ebb_bag_file_read(bag, &g->bag, &faults, err);
+    rc = ebb_faults_tell(rc, bag, &faults, nothing, err);
     if (rc == 0 && o.fleet != NULL)
         rc = from_fleet(g, o.fleet, err);
     else if (rc == 0 && o.region != NULL)
@@ -227,11 +224,6 @@ static int read_share(const char *name, const char *text, double otherwise, doub
 
 static int fill(const struct ground *g, struct ebb_forecast_options *f, struct ebb_error *err)
 {
-    if (o.runs < 0 || o.runs > MOST_RUNS || o.points < 0 || o.points > EBB_FORECAST_POINTS)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--runs: 1 to %d; --points: 0 to %d", MOST_RUNS,
-                             EBB_FORECAST_POINTS);
-    if (o.max_vms < 0 || o.max_vms > 1000000)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--max-vms: 1 to 1000000");
     *f = (struct ebb_forecast_options){.spec = g->bag.spec,
                                        .offers = g->offers,
                                        .offer_count = g->offer_count,
@@ -278,7 +270,7 @@ static int write_plot(const struct ebb_plan_view *v, struct ebb_error *err)
     if (o.plot == NULL)
         return 0;
     ebb_plan_svg(v, &svg);
-    return ebb_file_write_atomic(o.plot, svg.data, svg.len, 0644, err);
+    return ebb_output_file_write(o.plot, svg.data, svg.len, err);
 }
 
 static int show(const struct ebb_plan_view *v)
@@ -298,8 +290,12 @@ static int run(int argc, char **argv)
     EBB_AUTO(ground_clean_up) struct ground g = {.time_scale = 1};
     EBB_AUTO(ebb_forecast_clean_up) struct ebb_forecast forecast = {0};
     struct ebb_forecast_options f;
-    if (find_ground(argv[0], &g, &err) < 0 || fill(&g, &f, &err) < 0 ||
-        ebb_forecast_make(&f, &forecast, &err) < 0)
+    if (o.fleet != NULL && o.region != NULL) {
+        ebb_error_set(&err, EBB_ERR_INPUT, "one of --fleet and --region");
+        return ebb_command_fail(&err);
+    }
+    if (ebb_output_file_check(o.plot, &err) < 0 || find_ground(argv[0], &g, &err) < 0 ||
+        fill(&g, &f, &err) < 0 || ebb_forecast_make(&f, &forecast, &err) < 0)
         return ebb_command_fail(&err);
     const struct ebb_plan_view v = {.spec = g.bag.spec,
                                     .forecast = &forecast,
@@ -332,6 +328,7 @@ static const struct ebb_option options[] = {
     {.name = "deadline",
      .kind = EBB_OPTION_DURATION,
      .target = &o.deadline_s,
+     .least = 1,
      .value = "TIME",
      .help = "Instead of the bag's own deadline."},
     {.name = "hazards",
@@ -342,21 +339,29 @@ static const struct ebb_option options[] = {
     {.name = "runs",
      .kind = EBB_OPTION_INT,
      .target = &o.runs,
+     .least = 1,
+     .most = 10000,
      .value = "N",
      .help = "Simulated runs. Default: 200, fewer for large bags."},
     {.name = "points",
      .kind = EBB_OPTION_INT,
      .target = &o.points,
+     .least = 0,
+     .most = EBB_FORECAST_POINTS,
      .value = "N",
-     .help = "Deadlines of the curve of cost against deadline; 0: no curve. Default: 6."},
+     .help =
+         "Deadlines of the curve of cost against deadline, at most 8; 0: no curve. Default: 6."},
     {.name = "seed",
      .kind = EBB_OPTION_INT,
      .target = &o.seed,
+     .least = 0,
+     .most = EBB_MOST_SEED,
      .value = "N",
      .help = "The same seed gives the same plan. Default: 1."},
     {.name = "job-time",
      .kind = EBB_OPTION_DURATION,
      .target = &o.job_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Run time of jobs whose group gives none (resources.time). Default: 10m."},
     {.name = "job-spread",
@@ -373,17 +378,21 @@ static const struct ebb_option options[] = {
     {.name = "start-time",
      .kind = EBB_OPTION_DURATION,
      .target = &o.start_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Staging or restoring, until an attempt's engine runs. Default: 20ms emulated, 5s in "
              "the cloud."},
     {.name = "checkpoint-time",
      .kind = EBB_OPTION_DURATION,
      .target = &o.checkpoint_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Making and sending a checkpoint. Default: 5ms emulated, 1s in the cloud."},
     {.name = "max-vms",
      .kind = EBB_OPTION_INT,
      .target = &o.max_vms,
+     .least = 1,
+     .most = EBB_MOST_VMS,
      .value = "N",
      .help = "VMs living at once at most, as in `ebb scheduler`."},
     {.name = "plot",

@@ -1,23 +1,7 @@
 /* The report for spreadsheets and billing tools. */
-#include <string.h>
-
 #include "base/clock.h"
+#include "base/csv.h"
 #include "cli/report_view.h"
-
-void ebb_csv_field(struct ebb_buffer *out, const char *text)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        ebb_buffer_append_text(out, text);
-        return;
-    }
-    ebb_buffer_append_text(out, "\"");
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '"')
-            ebb_buffer_append_text(out, "\"");
-        ebb_buffer_append(out, p, 1);
-    }
-    ebb_buffer_append_text(out, "\"");
-}
 
 static void usd_field(struct ebb_buffer *out, int64_t micros)
 {
@@ -47,7 +31,7 @@ void ebb_report_csv(const Ebb__Report *r, struct ebb_buffer *out)
         out, "bag,job,state,attempts,revocations,failures,checkpoints,useful_s,setup_s,"
              "checkpoint_s,lost_s,idle_s,boot_s,useful_usd,setup_usd,checkpoint_usd,lost_usd,"
              "idle_usd,boot_usd,storage_usd,requests_usd,total_usd,on_demand_usd,final,verified\n");
-    ebb_csv_field(out, r->bag);
+    ebb_csv_quote(out, r->bag);
     ebb_buffer_printf(out, ",,%s,%llu,%llu,%llu,%llu", r->state, (unsigned long long)r->attempts,
                       (unsigned long long)r->revocations, (unsigned long long)r->failures,
                       (unsigned long long)r->checkpoints);
@@ -62,9 +46,9 @@ void ebb_report_csv(const Ebb__Report *r, struct ebb_buffer *out)
                                                      : "false");
     for (size_t i = 0; i < r->n_job_reports; i++) {
         const Ebb__JobReport *j = r->job_reports[i];
-        ebb_csv_field(out, r->bag);
+        ebb_csv_quote(out, r->bag);
         ebb_buffer_append_text(out, ",");
-        ebb_csv_field(out, j->name);
+        ebb_csv_quote(out, j->name);
         ebb_buffer_printf(out, ",%s,%u,%u,%u,%u", j->state, j->attempts, j->revocations,
                           j->failures, j->checkpoints);
         split_fields(out, j->split);
@@ -72,7 +56,7 @@ void ebb_report_csv(const Ebb__Report *r, struct ebb_buffer *out)
         usd_field(out, j->usd_micros);
         usd_field(out, j->on_demand_usd_micros);
         ebb_buffer_printf(out, ",%s,", r->is_final ? "true" : "false");
-        ebb_csv_field(out, j->verified);
+        ebb_csv_quote(out, j->verified);
         ebb_buffer_append_text(out, "\n");
     }
 }
@@ -89,25 +73,25 @@ static void focus_row(const Ebb__Report *r, const Ebb__VmReport *v, struct ebb_b
     const Ebb__Offer *o = v->offer != NULL ? v->offer : &unknown;
     bool spot = o->market == EBB__MARKET__SPOT;
     double hours = v->billed_s / 3600;
-    ebb_csv_field(out, o->provider);
+    ebb_csv_quote(out, o->provider);
     usd_field(out, v->usd_micros);
     usd_field(out, v->usd_micros);
     usd_field(out, (int64_t)(hours * (double)o->on_demand_usd_micros_per_hour + 0.5));
     time_field(out, v->launched_wall_ns);
     time_field(out, v->ended_wall_ns);
     ebb_buffer_printf(out, ",USD,Usage,%s,%.6f,Hours,", spot ? "Dynamic" : "Standard", hours);
-    ebb_csv_field(out, o->region);
+    ebb_csv_quote(out, o->region);
     ebb_buffer_append_text(out, ",");
-    ebb_csv_field(out, o->zone);
+    ebb_csv_quote(out, o->zone);
     ebb_buffer_append_text(out, ",");
-    ebb_csv_field(out, v->instance);
+    ebb_csv_quote(out, v->instance);
     ebb_buffer_append_text(out, ",");
-    ebb_csv_field(out, v->vm);
+    ebb_csv_quote(out, v->vm);
     ebb_buffer_append_text(out, ",Virtual Machine,Compute,");
-    ebb_csv_field(out, o->type);
+    ebb_csv_quote(out, o->type);
     EBB_AUTO_FREE char *tags = ebb_sprintf("{\"ebb:bag\":\"%s\",\"ebb:vm\":\"%s\"}", r->bag, v->vm);
     ebb_buffer_append_text(out, ",");
-    ebb_csv_field(out, tags);
+    ebb_csv_quote(out, tags);
     ebb_buffer_append_text(out, r->is_final ? ",false\n" : ",true\n");
 }
 

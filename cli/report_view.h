@@ -13,7 +13,5 @@ void ebb_report_csv(const Ebb__Report *r, struct ebb_buffer *out);
 /* One row a VM in the columns of FOCUS 1.0 (FinOps Open Cost and Usage Specification) that a VM
  * has values for. */
 void ebb_report_focus(const Ebb__Report *r, struct ebb_buffer *out);
-/* One field of a row, quoted where it must be (RFC 4180). */
-void ebb_csv_field(struct ebb_buffer *out, const char *text);
 
 #endif

@@ -1,25 +1,38 @@
 /* `ebb simulate`: the options of both its ways, a bag on a fleet and one job on availability
  * traces, and which of them is meant. */
 #include <stddef.h>
+#include <string.h>
 
+#include "base/memory.h"
 #include "base/options.h"
+#include "cli/json_out.h"
 #include "cli/simulate.h"
 #include "cli/simulate_bag.h"
+#include "scheduler/core/planner.h"
 
 extern const struct ebb_command ebb_command_simulate;
 
 static struct ebb_simulate_bag_options bag = {.seed = 1, .runs = 1};
+/* What the help says in brackets. */
+#define WORK_S          (48 * 3600.0)
+#define DEADLINE_S      (52 * 3600.0)
+#define RESTART_S       (12 * 60.0)
+#define PROBE_S         60.0
+#define SPOT_PRICE      "0.317"
+#define ON_DEMAND_PRICE "1"
+#define STARTS          200
+
 static struct ebb_simulate_options one = {
     .mode = "each",
-    .work_s = 48 * 3600.0,
-    .deadline_s = 52 * 3600.0,
-    .restart_s = 12 * 60.0,
-    .probe_s = 60,
+    .work_s = WORK_S,
+    .deadline_s = DEADLINE_S,
+    .restart_s = RESTART_S,
+    .probe_s = PROBE_S,
     .probe_cost = "0",
-    .spot_price = "0.317",
-    .on_demand_price = "1",
+    .spot_price = SPOT_PRICE,
+    .on_demand_price = ON_DEMAND_PRICE,
     .policy = "all",
-    .starts = 200,
+    .starts = STARTS,
     .seed = 1,
 };
 
@@ -36,17 +49,22 @@ static const struct ebb_option options[] = {
     {.name = "runs",
      .kind = EBB_OPTION_INT,
      .target = &bag.runs,
+     .least = 1,
+     .most = 100000,
      .value = "N",
      .help = "So many runs, each with a seed of its own, and the spread of cost and finish. "
              "Default: 1."},
     {.name = "seed",
      .kind = EBB_OPTION_INT,
      .target = &bag.seed,
+     .least = 0,
+     .most = EBB_MOST_SEED,
      .value = "N",
      .help = "The first run's. The same seed gives the same run. Default: 1."},
     {.name = "job-time",
      .kind = EBB_OPTION_DURATION,
      .target = &bag.job_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Run time of jobs whose group gives none (resources.time). Default: 10m."},
     {.name = "job-spread",
@@ -58,17 +76,21 @@ static const struct ebb_option options[] = {
     {.name = "start-time",
      .kind = EBB_OPTION_DURATION,
      .target = &bag.start_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Staging or restoring, until an attempt's engine runs. Default: 20ms emulated, 5s in "
              "the cloud."},
     {.name = "checkpoint-time",
      .kind = EBB_OPTION_DURATION,
      .target = &bag.checkpoint_time_s,
+     .least = 1,
      .value = "TIME",
      .help = "Making and sending a checkpoint. Default: 5ms emulated, 1s in the cloud."},
     {.name = "max-vms",
      .kind = EBB_OPTION_INT,
      .target = &bag.max_vms,
+     .least = 1,
+     .most = EBB_MOST_VMS,
      .value = "N",
      .help = "VMs living at once at most, as in `ebb scheduler`."},
     {.name = "timings",
@@ -104,10 +126,12 @@ static const struct ebb_option options[] = {
     {.name = "work",
      .kind = EBB_OPTION_DURATION,
      .target = &one.work_s,
+     .least = 1,
      .help = "Work of the job (48h)."},
     {.name = "deadline",
      .kind = EBB_OPTION_DURATION,
      .target = &one.deadline_s,
+     .least = 1,
      .help = "Time from its start until it must be done (52h)."},
     {.name = "restart",
      .kind = EBB_OPTION_DURATION,
@@ -148,6 +172,8 @@ static const struct ebb_option options[] = {
     {.name = "starts",
      .kind = EBB_OPTION_INT,
      .target = &one.starts,
+     .least = 1,
+     .most = 10000000,
      .help = "Starts drawn from each zone, or from all together in mode any (200)."},
     {.name = "plot",
      .kind = EBB_OPTION_TEXT,
@@ -158,6 +184,46 @@ static const struct ebb_option options[] = {
     {.name = NULL},
 };
 
+/* Options of the way that was not taken would be passed over in silence. */
+static int check_way(bool of_bag, struct ebb_error *err)
+{
+    const struct {
+        const char *name;
+        bool of_bag, given;
+    } all[] = {
+        {"fleet", true, bag.fleet != NULL},
+        {"runs", true, bag.runs != 1},
+        {"job-time", true, bag.job_time_s > 0},
+        {"job-spread", true, bag.job_spread != NULL},
+        {"start-time", true, bag.start_time_s > 0},
+        {"checkpoint-time", true, bag.checkpoint_time_s > 0},
+        {"max-vms", true, bag.max_vms > 0},
+        {"timings", true, bag.timings != NULL},
+        {"events", true, bag.events != NULL},
+        {"jobs", true, bag.with_jobs},
+        {"history", false, one.history.count > 0},
+        {"mode", false, strcmp(one.mode, "each") != 0},
+        {"work", false, one.work_s != WORK_S},
+        {"deadline", false, one.deadline_s != DEADLINE_S},
+        {"restart", false, one.restart_s != RESTART_S},
+        {"probe", false, one.probe_s != PROBE_S},
+        {"probe-cost", false, strcmp(one.probe_cost, "0") != 0},
+        {"checkpoint", false, one.checkpoint_s > 0},
+        {"spot-price", false, strcmp(one.spot_price, SPOT_PRICE) != 0},
+        {"on-demand-price", false, strcmp(one.on_demand_price, ON_DEMAND_PRICE) != 0},
+        {"policy", false, strcmp(one.policy, "all") != 0},
+        {"starts", false, one.starts != STARTS},
+        {"plot", false, one.plot != NULL},
+    };
+    for (size_t i = 0; i < EBB_ARRAY_LEN(all); i++) {
+        if (all[i].given && all[i].of_bag != of_bag)
+            return ebb_error_set(err, EBB_ERR_INPUT, "--%s goes with %s", all[i].name,
+                                 of_bag ? "--availability, not with a bag"
+                                        : "a bag, not with --availability");
+    }
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
@@ -167,6 +233,8 @@ static int run(int argc, char **argv)
         ebb_error_set(&err, EBB_ERR_INPUT, "a bag (%s) or --availability, not both", argv[0]);
         return ebb_command_fail(&err);
     }
+    if (check_way(argc > 0, &err) < 0)
+        return ebb_command_fail(&err);
     if (one.availability.count > 0)
         return ebb_simulate_trace(&one, &err) < 0 ? ebb_command_fail(&err) : 0;
     if (argc == 0) {

@@ -19,7 +19,6 @@
 #include "scheduler/core/ledger.h"
 #include "simulator/outcomes.h"
 
-#define MOST_RUNS   100000
 #define MOST_SPREAD 10.0
 
 EBB_DEFINE_AUTO_PTR(table_auto, struct ebb_table, ebb_table_destroy)
@@ -50,14 +49,13 @@ static void simulating_clean_up(struct simulating *s)
         (void)fclose(s->events);
 }
 
-/* Faults are printed, one a line. */
+static const char nothing[] = "nothing was simulated";
+
 static int read_bag(const char *path, struct ebb_bag_file *ret, struct ebb_error *err)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     int rc = ebb_bag_file_read(path, ret, &faults, err);
-    if (rc < 0 && faults.len > 0)
-        (void)fputs(ebb_buffer_text(&faults), stderr);
-    return rc;
+    return ebb_faults_tell(rc, path, &faults, nothing, err);
 }
 
 static int read_fleet(const char *path, struct ebb_fleet **ret, struct ebb_error *err)
@@ -65,9 +63,7 @@ static int read_fleet(const char *path, struct ebb_fleet **ret, struct ebb_error
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     int rc =
         path != NULL ? ebb_fleet_load(path, ret, &faults, err) : ebb_fleet_load_default(ret, err);
-    if (rc < 0 && faults.len > 0)
-        (void)fputs(ebb_buffer_text(&faults), stderr);
-    return rc;
+    return ebb_faults_tell(rc, path, &faults, nothing, err);
 }
 
 static int write_event(void *ctx, const Ebb__Event *e)
@@ -96,12 +92,10 @@ static int check_options(struct simulating *s, struct ebb_error *err)
 {
     const struct ebb_simulate_bag_options *o = s->o;
     struct ebb_simulation_options *to = &s->options;
-    if (o->runs < 1 || o->runs > MOST_RUNS)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--runs %lld: 1 to %d", (long long)o->runs,
-                             MOST_RUNS);
-    if (o->max_vms < 0 || o->max_vms > 1000000)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--max-vms %lld: 1 to 1000000",
-                             (long long)o->max_vms);
+    if (o->as_json && o->events != NULL && strcmp(o->events, "-") == 0)
+        return ebb_error_set(err, EBB_ERR_INPUT,
+                             "--json and --events - both print to stdout: write the events into a "
+                             "file");
     ebb_simulation_defaults(o->timings == NULL || strcmp(o->timings, "emulated") == 0, to);
     if (o->job_spread != NULL && (ebb_parse_double(o->job_spread, &to->jobs.spread, err) < 0 ||
                                   to->jobs.spread < 0 || to->jobs.spread > MOST_SPREAD))
@@ -132,6 +126,8 @@ static int run_one(struct simulating *s, size_t i, struct ebb_error *err)
                                    s->o->with_jobs || s->o->as_json);
     ebb_outcome_of(&run, &s->outcomes[i]);
     ebb_simulation_clean_up(&run);
+    if (i == 0 && s->events != NULL && s->write_error == 0 && fflush(s->events) != 0)
+        s->write_error = errno;
     if (s->write_error != 0)
         return ebb_error_set_errno(err, EBB_ERR_IO, s->write_error, "--events %s", s->o->events);
     return 0;

@@ -8,13 +8,13 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/json_out.h"
+#include "cli/output_file.h"
 #include "cli/simulate.h"
 #include "cli/table.h"
 #include "simulator/contest.h"
 #include "simulator/policies.h"
 
 #define TRACE_BYTES_MAX (256u << 20)
-#define STARTS_MAX      10000000
 #define NAMES_MAX       32
 
 static double cpu_seconds(void)
@@ -189,7 +189,7 @@ static int write_plot(const char *path, const struct ebb_contest *c,
             ebb_chart_line(chart, r->rows[i].name, EBB_CHART_LINE, EBB_CONTEST_QUANTILES,
                            r->rows[i].quantile, share);
     ebb_chart_render(&chart, 1, 1, &svg);
-    return ebb_file_write_atomic(path, svg.data, svg.len, 0644, err);
+    return ebb_output_file_write(path, svg.data, svg.len, err);
 }
 
 static int contest(const struct ebb_simulate_options *o, const struct ebb_traces *traces,
@@ -230,9 +230,9 @@ int ebb_simulate_trace(const struct ebb_simulate_options *o, struct ebb_error *e
     EBB_AUTO(ebb_traces_clean_up) struct ebb_traces traces = {0};
     EBB_AUTO(ebb_traces_clean_up) struct ebb_traces history = {0};
     EBB_AUTO(clean_up_names) struct names names = {0};
-    if (o->starts < 1 || o->starts > STARTS_MAX)
-        return ebb_error_set(err, EBB_ERR_INPUT, "--starts must be from 1 to %d", STARTS_MAX);
-    int rc = read_policies(o->policy, &names, err);
+    int rc = ebb_output_file_check(o->plot, err);
+    if (rc == 0)
+        rc = read_policies(o->policy, &names, err);
     if (rc == 0)
         rc = read_traces(&o->availability, &traces, err);
     if (rc == 0)

@@ -54,21 +54,13 @@ static void submission_clean_up(struct submission *s)
     ebb_client_destroy(s->client);
 }
 
-/* All faults of the bag, then one line that counts them. */
 static int read_bag(const char *path, struct submission *s, struct ebb_error *err)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer faults = {0};
     int rc = ebb_bag_file_read(path, &s->file, &faults, err);
     if (rc == 0)
         rc = ebb_inputs_hash(&s->file, &faults, err);
-    if (rc == 0 || faults.len == 0)
-        return rc;
-    size_t count = 0;
-    for (size_t i = 0; i < faults.len; i++)
-        count += faults.data[i] == '\n';
-    (void)fputs(ebb_buffer_text(&faults), stderr);
-    return ebb_error_set(err, rc, "%s has %zu fault%s, nothing was submitted", path, count,
-                         count == 1 ? "" : "s");
+    return ebb_faults_tell(rc, path, &faults, "nothing was submitted", err);
 }
 
 /* By what the scheduler knows of hazards; without that by the priors. */

@@ -1,5 +1,6 @@
 /* Reading a bag file with what it needs from the file system: profiles and the files that sweeps
  * name, all relative to the bag's own folder. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -52,4 +53,16 @@ int ebb_bag_file_read(const char *path, struct ebb_bag_file *ret, struct ebb_buf
     *ret = f;
     f = (struct ebb_bag_file){0};
     return 0;
+}
+
+int ebb_faults_tell(int rc, const char *path, const struct ebb_buffer *faults, const char *so,
+                    struct ebb_error *err)
+{
+    size_t count = 0;
+    if (rc == 0 || faults->len == 0)
+        return rc;
+    for (size_t i = 0; i < faults->len; i++)
+        count += faults->data[i] == '\n';
+    (void)fputs((const char *)faults->data, stderr);
+    return ebb_error_set(err, rc, "%s has %zu fault%s, %s", path, count, count == 1 ? "" : "s", so);
 }

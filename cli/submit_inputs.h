@@ -19,6 +19,10 @@ void ebb_bag_file_clean_up(struct ebb_bag_file *f);
  * built in. On EBB_ERR_INPUT all faults are in `faults`, a line each. */
 int ebb_bag_file_read(const char *path, struct ebb_bag_file *ret, struct ebb_buffer *faults,
                       struct ebb_error *err);
+/* Prints the faults of `path` (a bag, a fleet file) and makes of `rc` the error that counts them
+ * and says what did not happen ("nothing was submitted"). Without faults `rc` and err stay. */
+int ebb_faults_tell(int rc, const char *path, const struct ebb_buffer *faults, const char *so,
+                    struct ebb_error *err);
 /* Fills in size, mode and hash of every input of the submitter. A file that is missing or cannot
  * be read is a fault at its place in the bag file. */
 int ebb_inputs_hash(struct ebb_bag_file *f, struct ebb_buffer *faults, struct ebb_error *err);

@@ -10,7 +10,7 @@
 extern const struct ebb_command ebb_command_wait;
 
 static bool as_json;
-static double timeout_s;
+static double timeout_s = -1; /* for ever */
 
 /* The scheduler holds the question back until something happens, so that this does not spin. */
 static int wait_for_news(struct ebb_client *client, uint64_t *after, double at_most_s,
@@ -27,7 +27,7 @@ static int wait_for_end(struct ebb_client *client, const char *bag, Ebb__ClientA
                         struct ebb_error *err)
 {
     int64_t end_ns =
-        timeout_s > 0 ? ebb_now_ns(NULL) + (int64_t)(timeout_s * EBB_NS_PER_S) : INT64_MAX;
+        timeout_s >= 0 ? ebb_now_ns(NULL) + (int64_t)(timeout_s * EBB_NS_PER_S) : INT64_MAX;
     uint64_t after = 0;
     for (;;) {
         EBB_AUTO(ebb_answer_auto) Ebb__ClientAnswer *a = NULL;

@@ -104,12 +104,10 @@ enum ebb_request_result ebb_request_events(struct ebb_daemon *d, struct ebb_clie
                                            const Ebb__EventsRequest *q, bool last)
 {
     struct ebb_error err = {0};
-    const char *bag = q->bag;
-    if (bag[0] != '\0') {
-        struct ebb_bag *b = ebb_state_find_bag(d->state, bag);
-        bag = b != NULL ? b->spec->id : bag;
-    }
-    struct collect t = {.bag = bag,
+    const struct ebb_bag *one = NULL;
+    if (q->bag[0] != '\0' && (one = ebb_request_find_bag(d, c, q->bag)) == NULL)
+        return EBB_REQUEST_ANSWERED;
+    struct collect t = {.bag = one != NULL ? one->spec->id : "",
                         .limit = q->limit == 0 || q->limit > MAX_EVENTS ? MAX_EVENTS : q->limit,
                         .last = q->after};
     /* What is in the open batch is not durable yet: it waits for its commit. */

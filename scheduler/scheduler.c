@@ -60,38 +60,46 @@ static const struct ebb_option options[] = {
     {.name = "max-vms",
      .kind = EBB_OPTION_INT,
      .target = &max_vms,
+     .least = 1,
+     .most = EBB_MOST_VMS,
      .value = "N",
      .help = "VMs living at once at most."},
     {.name = "heartbeat",
      .kind = EBB_OPTION_DURATION,
      .target = &heartbeat_s,
+     .least = 1,
      .value = "TIME",
      .help = "How often agents report. Default: 2s, or $EBB_HEARTBEAT."},
     {.name = "lease-ttl",
      .kind = EBB_OPTION_DURATION,
      .target = &lease_ttl_s,
+     .least = 1,
      .value = "TIME",
      .help = "A VM that was silent for so long is lost and its jobs go elsewhere. Default: 20s, or "
              "$EBB_LEASE_TTL."},
     {.name = "orphan-timeout",
      .kind = EBB_OPTION_DURATION,
      .target = &orphan_timeout_s,
+     .least = 1,
      .value = "TIME",
      .help = "An agent that hears neither scheduler nor store for so long ends its VM. Default: "
              "10m."},
     {.name = "boot-timeout",
      .kind = EBB_OPTION_DURATION,
      .target = &boot_timeout_s,
+     .least = 1,
      .value = "TIME",
      .help = "A VM whose agent has not come by then is given up. Default: 10m."},
     {.name = "drain",
      .kind = EBB_OPTION_DURATION,
      .target = &drain_s,
+     .least = 1,
      .value = "TIME",
      .help = "Time a VM gets to hand its jobs back before it is ended. Default: 60s."},
     {.name = "idle-exit",
      .kind = EBB_OPTION_DURATION,
      .target = &idle_exit_s,
+     .least = 1,
      .value = "TIME",
      .help = "End when there was nothing to do for so long. Default: never."},
     {0}};
@@ -119,6 +127,8 @@ static int choose_duration(double *value, const char *variable, double otherwise
     if (text == NULL || text[0] == '\0')
         return 0;
     int rc = ebb_parse_duration(text, value, err);
+    if (rc == 0 && !(*value > 0))
+        rc = ebb_error_set(err, EBB_ERR_INPUT, "'%s' is not more than nothing", text);
     return rc < 0 ? ebb_error_wrap(err, rc, "%s", variable) : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #define EPSILON_S 1e-6
 #define YEAR_S    (366 * 86400.0)
@@ -26,12 +27,14 @@ int ebb_onejob_check(const struct ebb_onejob_rules *r, struct ebb_error *err)
     if (!(r->deadline_s <= YEAR_S))
         return ebb_error_set(err, EBB_ERR_INPUT, "the deadline must be at most a year away");
     double least_s = r->work_s + r->restart_s;
+    char text[4][EBB_QUANTITY_TEXT_SIZE];
     if (!(r->deadline_s >= least_s))
-        return ebb_error_set(err, EBB_ERR_INPUT,
-                             "the deadline of %gh cannot be met, not even on on-demand: %gh of "
-                             "work and a start of %gmin need at least %gh",
-                             r->deadline_s / 3600, r->work_s / 3600, r->restart_s / 60,
-                             least_s / 3600);
+        return ebb_error_set(
+            err, EBB_ERR_INPUT,
+            "the deadline of %s cannot be met, not even on demand: %s of work and a start of %s "
+            "need at least %s",
+            ebb_format_duration(r->deadline_s, text[0]), ebb_format_duration(r->work_s, text[1]),
+            ebb_format_duration(r->restart_s, text[2]), ebb_format_duration(least_s, text[3]));
     return 0;
 }
 

@@ -25,12 +25,15 @@ static const struct ebb_option options[] = {
     {.name = "port",
      .kind = EBB_OPTION_INT,
      .target = &port,
+     .least = 0,
+     .most = 65535,
      .value = "N",
      .help = "Port on 127.0.0.1. Default: any free one; the file `endpoint` in the state folder "
              "tells which."},
     {.name = "idle-exit",
      .kind = EBB_OPTION_DURATION,
      .target = &idle_exit_s,
+     .least = 1,
      .value = "TIME",
      .help = "End when there has been no VM and no request for so long. Default: never."},
     {.name = "region",
@@ -92,10 +95,6 @@ static int run(int argc, char **argv)
     struct ebb_loop *loop;
     int code;
 
-    if (port < 0 || port > 65535) {
-        ebb_error_set(&err, EBB_ERR_INPUT, "--port %lld: from 0 to 65535", (long long)port);
-        return ebb_command_fail(&err);
-    }
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     ebb_log_init("emulator", EBB_LOG_INFO, NULL);

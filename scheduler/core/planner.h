@@ -17,8 +17,10 @@
 
 struct ebb_time_tables;
 
+#define EBB_MOST_VMS 1000000
+
 struct ebb_policy {
-    uint32_t max_vms; /* living at once */
+    uint32_t max_vms; /* living at once, at most EBB_MOST_VMS */
     bool use_spot, use_on_demand;
     double spread_factor;  /* another zone is taken while it costs at most so many times the best */
     double boot_factor;    /* a new VM has work for at least so many times its boot */

@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -20,8 +23,8 @@ static struct {
     bool dry_run;
     bool verbose;
     const char *fleet;
-    int64_t count;
-    double time_s;
+    int64_t count, rank;
+    double time_s, pause_s;
     const char *cloud;
     int ran;
     int argc;
@@ -48,6 +51,17 @@ static const struct ebb_option submit_options[] = {
      .target = &got.count,
      .help = "How many."},
     {.name = "time", .kind = EBB_OPTION_DURATION, .target = &got.time_s, .help = "How long."},
+    {.name = "rank",
+     .kind = EBB_OPTION_INT,
+     .target = &got.rank,
+     .least = 0,
+     .most = 31,
+     .help = "Which."},
+    {.name = "pause",
+     .kind = EBB_OPTION_DURATION,
+     .target = &got.pause_s,
+     .least = 1,
+     .help = "How long in between."},
     {.name = "cloud",
      .kind = EBB_OPTION_CHOICE,
      .target = &got.cloud,
@@ -80,7 +94,21 @@ static const struct ebb_command show = {
     .name = "checkpoint show", .summary = "Show one", .max_arguments = SIZE_MAX, .run = run};
 static const struct ebb_command secret = {
     .name = "agent", .summary = "On the VM", .hidden = true, .max_arguments = SIZE_MAX, .run = run};
-static const struct ebb_command *const table[] = {&submit, &ls, &show, &secret, NULL};
+static const struct ebb_option prices_options[] = {
+    {.name = "sort",
+     .kind = EBB_OPTION_CHOICE,
+     .target = &got.cloud,
+     .choices = clouds,
+     .help = "How."},
+    {.name = "plot", .kind = EBB_OPTION_TEXT, .target = &got.fleet, .value = "OUT.svg", .help = ""},
+    {.name = NULL},
+};
+static const struct ebb_command prices = {
+    .name = "prices", .summary = "List prices", .options = prices_options, .run = run};
+static const struct ebb_command import = {
+    .name = "prices import", .arguments = "FILE", .summary = "Take some", .run = run};
+static const struct ebb_command *const table[] = {&submit, &ls,     &show, &secret,
+                                                  &prices, &import, NULL};
 
 static int parse(const char *line, char **argv, int *ret_argc, struct ebb_error *err)
 {
@@ -137,6 +165,21 @@ static void wrong_use_is_refused_with_advice(void **state)
                   "--cloud: unknown 'asw', did you mean 'aws'? (one of emulated, aws)");
     check_refused("", "missing argument: ebb submit BAG.yaml [DIR]");
     check_refused("a b c", "unexpected argument 'c'");
+    check_refused("a --rank 32", "--rank: '32' is not from 0 to 31");
+    check_refused("a --rank=-1", "--rank: '-1' is not from 0 to 31");
+    check_refused("a --pause 0s", "--pause: '0s' is not more than nothing");
+    check_refused("a --fleet=", "--fleet: the value is empty");
+}
+
+static void an_empty_word_is_a_variable_that_was_not_set(void **state)
+{
+    (void)state;
+    char empty[] = "", bag[] = "a", *argv[] = {bag, empty};
+    int argc = 99;
+    struct ebb_error err;
+    assert_int_equal(ebb_options_parse(&submit, 2, argv, &argc, &err), EBB_ERR_INPUT);
+    assert_string_equal(err.text, "an argument is empty: ebb submit BAG.yaml [DIR]");
+    assert_int_equal(argc, 99);
 }
 
 static void help_is_asked_for_anywhere(void **state)
@@ -251,6 +294,10 @@ static void help_has_all_its_ways(void **state)
     assert_int_equal(dispatch("help", &out), 0);
     assert_non_null(strstr(ebb_buffer_text(&out), "  checkpoint ls         List checkpoints\n"));
     assert_null(strstr(ebb_buffer_text(&out), "agent"));
+    assert_int_equal(dispatch("help --help", &out), 0);
+    assert_true(ebb_starts_with(ebb_buffer_text(&out), "usage: ebb COMMAND"));
+    assert_int_equal(dispatch("completion --help", &out), 0);
+    assert_true(ebb_starts_with(ebb_buffer_text(&out), "usage: ebb COMMAND"));
     assert_int_equal(dispatch("help checkpoint", &out), 0);
     assert_null(strstr(ebb_buffer_text(&out), "submit"));
     assert_int_equal(dispatch("checkpoint --help", &out), 0);
@@ -278,6 +325,55 @@ static void wrong_use_exits_with_2(void **state)
     assert_string_equal(ebb_buffer_text(&out),
                         "error: unknown option '--nope'\nsee 'ebb submit --help'\n");
     assert_int_equal(got.ran, 0);
+}
+
+/* In a process of its own, for stdout remembers that it failed. */
+static int status_with_stdout(int fd, const char *line)
+{
+    char copy[64];
+    (void)snprintf(copy, sizeof(copy), "%s", line);
+    char name[] = "ebb", *argv[] = {name, copy};
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGPIPE, SIG_IGN);
+        if (fd < 0)
+            (void)close(1);
+        else
+            (void)dup2(fd, 1);
+        _exit(ebb_commands_main(table, 2, argv));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void output_that_is_lost_fails_the_command(void **state)
+{
+    (void)state;
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC), null = open("/dev/null", O_WRONLY);
+    (void)fflush(stdout);
+    assert_true(full >= 0 && null >= 0);
+    assert_int_equal(status_with_stdout(null, "help"), 0);
+    assert_int_equal(status_with_stdout(full, "help"), 1);
+    assert_int_equal(status_with_stdout(-1, "help"), 1);
+    (void)close(full);
+    (void)close(null);
+}
+
+static void no_file_is_opened_in_the_place_of_a_closed_stdout(void **state)
+{
+    (void)state;
+    (void)fflush(stdout);
+    int saved = dup(1);
+    (void)close(1);
+    char name[] = "ebb", command[] = "agent", *argv[] = {name, command};
+    int status = ebb_commands_main(table, 2, argv), fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    (void)dup2(saved, 1);
+    (void)close(saved);
+    (void)close(fd);
+    assert_int_equal(status, 40);
+    assert_true(fd > 2);
 }
 
 /* What bash offers for the words of `line`, the last of them being completed. */
@@ -324,6 +420,12 @@ static void bash_completes_commands_options_choices_and_paths(void **state)
     check_completion(folder, "ebb submit b", "bag.yaml bsub");
     check_completion(folder, "ebb submit -c ''", "");
     check_completion(folder, "ebb checkpoint ls --", "--help");
+    check_completion(folder, "ebb prices ''", "import");
+    check_completion(folder, "ebb prices --s", "--sort");
+    check_completion(folder, "ebb prices --sort e", "emulated");
+    check_completion(folder, "ebb prices --sort aws --p", "--plot");
+    check_completion(folder, "ebb prices --plot b", "b.txt bag.yaml bsub");
+    check_completion(folder, "ebb prices import b", "b.txt bag.yaml bsub");
     assert_int_equal(ebb_remove_tree(folder, NULL), 0);
 }
 
@@ -332,6 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_arguments_come_in_any_order),
         cmocka_unit_test(wrong_use_is_refused_with_advice),
+        cmocka_unit_test(an_empty_word_is_a_variable_that_was_not_set),
         cmocka_unit_test(help_is_asked_for_anywhere),
         cmocka_unit_test(help_tells_every_option_within_80_columns),
         cmocka_unit_test(details_are_filled_anew_but_for_indented_lines),
@@ -339,6 +442,8 @@ int main(void)
         cmocka_unit_test(commands_of_one_and_two_words_run),
         cmocka_unit_test(help_has_all_its_ways),
         cmocka_unit_test(wrong_use_exits_with_2),
+        cmocka_unit_test(output_that_is_lost_fails_the_command),
+        cmocka_unit_test(no_file_is_opened_in_the_place_of_a_closed_stdout),
         cmocka_unit_test(bash_completes_commands_options_choices_and_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,7 +223,7 @@ static void check_logs(char *attempt, char *more, const char *want)
 static void logs_come_in_the_order_of_attempts_and_segments(void **state)
 {
     (void)state;
-    check_logs(NULL, NULL, "train has written nothing yet\n");
+    check_logs(NULL, NULL, "train has written nothing\n");
     put_log(9, 1, "nine\n");
     put_log(10, 2, "two\n");
     put_log(10, 1, "one\n");

@@ -399,6 +399,22 @@ static void failed_job_is_retried_on_request_alone(void **state)
     assert_false(ebb_bag_is_finished(bag_of(w)));
 }
 
+static void events_of_no_bag_are_refused(void **state)
+{
+    struct world *w = *state;
+    world_submit(w, FOUR_JOBS, "");
+    Ebb__ClientRequest q = EBB__CLIENT_REQUEST__INIT;
+    Ebb__EventsRequest events = EBB__EVENTS_REQUEST__INIT;
+    q.kind_case = EBB__CLIENT_REQUEST__KIND_EVENTS;
+    q.events = &events;
+    events.bag = (char *)"nosuch";
+    world_ask(w, &q);
+    assert_int_equal(w->answer->code, EBB_ERR_NOT_FOUND);
+    events.bag = bag_of(w)->spec->id;
+    world_ask(w, &q);
+    assert_int_equal(w->answer->code, 0);
+}
+
 static void events_are_waited_for(void **state)
 {
     struct world *w = *state;
@@ -467,6 +483,7 @@ int main(void)
         TEST(same_key_submits_once),
         TEST(failed_job_is_retried_on_request_alone),
         TEST(events_are_waited_for),
+        TEST(events_of_no_bag_are_refused),
         cmocka_unit_test(boot_script_survives_odd_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

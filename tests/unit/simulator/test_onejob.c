@@ -142,7 +142,7 @@ static void rules_out_of_range_are_refused_and_the_nearest_deadline_named(void *
     assert_int_equal(ebb_onejob_check(&r, &err), 0);
     r.deadline_s = 4000;
     assert_int_equal(ebb_onejob_check(&r, &err), EBB_ERR_INPUT);
-    assert_non_null(strstr(err.text, "at least 1.2h"));
+    assert_non_null(strstr(err.text, "at least 1h12m"));
     r = plain;
     r.spot_usd_per_hour = NAN;
     assert_int_equal(ebb_onejob_check(&r, &err), EBB_ERR_INPUT);
