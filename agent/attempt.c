@@ -366,6 +366,7 @@ void ebb_attempt_state(const struct ebb_attempt *a, Ebb__AttemptState *ret)
     ret->step = a->progress != NULL ? ebb_progress_step(a->progress) : -1;
     ret->total_steps = a->progress != NULL ? ebb_progress_total(a->progress) : -1;
     ret->run_s = ebb_attempt_run_s(a);
+    (void)ebb_pace_tell(&a->pace, ret->run_s, &ret->paced_steps, &ret->paced_s);
 }
 
 void ebb_attempt_requests(const struct ebb_attempt *a, struct ebb_object_store_counts *ret)
@@ -600,5 +601,6 @@ void ebb_attempt_tick(struct ebb_attempt *a, int64_t now_ns)
     if (a->phase != EBB_PHASE_RUNNING || a->paused)
         return;
     ebb_progress_poll(a->progress);
+    ebb_pace_see(&a->pace, ebb_progress_step(a->progress), ebb_attempt_run_s(a));
     ebb_attempt_poll_checkpoint(a, now_ns);
 }

@@ -146,6 +146,7 @@ static void report_committed(struct ebb_attempt *a)
     m.stopped_s = stands_still ? (double)(ebb_now_ns(NULL) - a->stopped_since_ns) / 1e9 : 0;
     m.raw_bytes = w->stats.raw_bytes;
     m.sent_bytes = w->stats.sent_bytes;
+    (void)ebb_pace_tell(&a->pace, ebb_attempt_run_s(a), &m.paced_steps, &m.paced_s);
     if (w->part_count > 0)
         ebb_gang_add_bytes(a, &m.raw_bytes, &m.sent_bytes);
     if (a->host.committed != NULL)

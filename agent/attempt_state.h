@@ -9,6 +9,7 @@
 #include "agent/commit.h"
 #include "agent/gang.h"
 #include "agent/logs.h"
+#include "agent/pace.h"
 #include "agent/prepare.h"
 #include "agent/progress.h"
 #include "agent/state_files.h"
@@ -43,6 +44,7 @@ struct ebb_attempt {
     struct ebb_prepare prepare; /* keeps store, lineage, engine version */
     struct ebb_log_stream *logs;
     struct ebb_progress *progress;
+    struct ebb_pace pace;
 
     pid_t pid; /* leader of the session; 0: none */
     pid_t swept_session;

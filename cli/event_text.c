@@ -192,6 +192,15 @@ static enum ebb_event_tone say_checkpoint(struct ebb_event_names *n,
     return EBB_TONE_QUIET;
 }
 
+static enum ebb_event_tone say_progress(struct ebb_event_names *n, const Ebb__ProgressSeen *m,
+                                        struct ebb_buffer *out)
+{
+    ebb_event_job_name(n, m->bag, m->job, out);
+    ebb_buffer_printf(out, " made %lld of %lld steps in %s: a pace that was not foretold",
+                      (long long)m->paced_steps, (long long)m->total_steps, duration(m->paced_s));
+    return EBB_TONE_QUIET;
+}
+
 static enum ebb_event_tone say_ended(struct ebb_event_names *n, const Ebb__AttemptEnded *m,
                                      struct ebb_buffer *out)
 {
@@ -438,6 +447,8 @@ enum ebb_event_tone ebb_event_text(struct ebb_event_names *n, const Ebb__Event *
         return say_started(n, e->attempt_started, out);
     case EBB__EVENT__KIND_CHECKPOINT_COMMITTED:
         return say_checkpoint(n, e->checkpoint_committed, out);
+    case EBB__EVENT__KIND_PROGRESS_SEEN:
+        return say_progress(n, e->progress_seen, out);
     case EBB__EVENT__KIND_ATTEMPT_ENDED:
         return say_ended(n, e->attempt_ended, out);
     case EBB__EVENT__KIND_LEASE_REVOKED:

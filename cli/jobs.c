@@ -37,14 +37,17 @@ static void age_text(int64_t then_wall_ns, char *out)
 
 static int add_row(void *ctx, const Ebb__JobStatus *j)
 {
-    char step[48], commit[EBB_QUANTITY_TEXT_SIZE], others[24] = "";
+    char step[48], commit[EBB_QUANTITY_TEXT_SIZE], left[EBB_QUANTITY_TEXT_SIZE] = "",
+                                                   others[24] = "";
     if (j->n_members > 0)
         (void)snprintf(others, sizeof(others), " +%zu", j->n_members);
     step_text(j, step, sizeof(step));
     age_text(j->last_commit_wall_ns, commit);
-    ebb_table_row(ctx, "%llu\t%s\t%s\t%u\t%u\t%u\t%s\t%s\t%s%s\t%s", (unsigned long long)j->job,
-                  j->name, j->state, j->attempts, j->revocations, j->failures, step, commit, j->vm,
-                  others, j->reason);
+    if (j->expected_left_s > 0)
+        ebb_format_duration(j->expected_left_s, left);
+    ebb_table_row(ctx, "%llu\t%s\t%s\t%u\t%u\t%u\t%s\t%s\t%s\t%s%s\t%s", (unsigned long long)j->job,
+                  j->name, j->state, j->attempts, j->revocations, j->failures, step, left, commit,
+                  j->vm, others, j->reason);
     return 0;
 }
 
@@ -73,7 +76,7 @@ static int print_table(struct ebb_client *client, const char *bag, struct ebb_er
 {
     EBB_AUTO(table_auto)
     struct ebb_table *t =
-        ebb_table_new(">#\t*JOB\tSTATE\t>TRIES\t>REVOKED\t>FAILED\t>STEP\t>COMMIT "
+        ebb_table_new(">#\t*JOB\tSTATE\t>TRIES\t>REVOKED\t>FAILED\t>STEP\t>LEFT\t>COMMIT "
                       "AGE\tVM\t*REASON");
     uint64_t total = 0;
     uint64_t most = limit > 0 ? (uint64_t)limit : 200;

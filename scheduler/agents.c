@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "proto/decode.h"
 #include "scheduler/core/fold.h"
+#include "scheduler/core/pace.h"
 #include "scheduler/daemon.h"
 
 #define PROTOCOL          1
@@ -355,12 +356,34 @@ static void count_requests(struct ebb_agent_link *a, Ebb__RequestsCounted *m)
     m->vm = vm;
 }
 
+/* Between its commits a job is heard of when it turns out to take longer, or less long. */
+static void on_progress(struct ebb_agent_link *a, const Ebb__AttemptState *s)
+{
+    if (s->paced_s <= 0 || !holds(a, s->bag, s->job, s->attempt) ||
+        !ebb_pace_is_news(a->daemon->state, s->bag, s->job, s->attempt, s->paced_steps,
+                          s->total_steps, s->paced_s))
+        return;
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__ProgressSeen m = EBB__PROGRESS_SEEN__INIT;
+    m.bag = s->bag;
+    m.job = s->job;
+    m.attempt = s->attempt;
+    m.total_steps = s->total_steps;
+    m.paced_steps = s->paced_steps;
+    m.paced_s = s->paced_s;
+    e.kind_case = EBB__EVENT__KIND_PROGRESS_SEEN;
+    e.progress_seen = &m;
+    emit_report(a, &e);
+}
+
 static void on_heartbeat(struct ebb_agent_link *a, Ebb__Heartbeat *m)
 {
     count_requests(a, m->requests);
     for (size_t i = 0; i < m->n_requests_by_bag; i++)
         count_requests(a, m->requests_by_bag[i]);
     check_running(a, m->running, m->n_running);
+    for (size_t i = 0; i < m->n_running; i++)
+        on_progress(a, m->running[i]);
     struct ebb_vm_run *run = ebb_daemon_run_of(a->daemon, a->vm);
     if (run->regrant)
         ebb_leases_regrant(a->daemon, a->daemon->state->vms[a->vm]);

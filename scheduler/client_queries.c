@@ -191,7 +191,8 @@ void ebb_request_jobs(struct ebb_daemon *d, struct ebb_client_link *c, const Ebb
     }
     uint32_t limit = q->limit == 0 || q->limit > MAX_JOBS ? MAX_JOBS : q->limit;
     Ebb__ClientAnswer a = EBB__CLIENT_ANSWER__INIT;
-    a.jobs = ebb_jobs_answer_new(d->state, b, q->states, q->n_states, q->first, limit);
+    a.jobs = ebb_jobs_answer_new(d->state, b, q->states, q->n_states, q->first, limit,
+                                 ebb_wall_ns(NULL));
     ebb_turn_answer(d, c, &a);
     ebb__jobs_answer__free_unpacked(a.jobs, NULL);
 }

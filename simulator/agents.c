@@ -8,9 +8,12 @@
 
 #include "base/memory.h"
 #include "scheduler/core/gang.h"
+#include "scheduler/core/pace.h"
+#include "scheduler/core/timings.h"
 
 #define CUT_POLL_S     0.5
 #define LEAVE_BEFORE_S 0.5
+#define FIRST_LOOK     0.01 /* of the job */
 #define SEED_OF_JOB    UINT64_C(0xbf58476d1ce4e5b9)
 
 /* Requests of the agent's parts (agent/prepare.c, agent/commit.c, agent/logs.c). */
@@ -28,6 +31,7 @@ struct attempt {
     uint32_t bag, vm, number;
     uint64_t job;
     uint32_t changes;
+    uint32_t life; /* no other attempt has had it */
     uint32_t next; /* of the VM, or of the free ones */
     uint8_t phase;
     bool checkpoints, stops, is_writing, resumed;
@@ -57,6 +61,7 @@ struct ebb_agents {
     struct ebb_job_times times;
     struct ebb_agents_handlers handlers;
     uint64_t seed;
+    uint32_t lives;
     struct attempt *attempts;
     uint32_t attempt_count, attempt_capacity, first_free;
     struct agent *agents;
@@ -150,6 +155,7 @@ static void drop(struct ebb_agents *g, uint32_t slot)
         at = &g->attempts[*at].next;
     *at = g->attempts[slot].next;
     g->attempts[slot].changes++;
+    g->attempts[slot].life = 0;
     g->attempts[slot].next = g->first_free;
     g->first_free = slot;
 }
@@ -232,6 +238,8 @@ static void report_committed(struct ebb_agents *g, struct attempt *t, double ran
     m.step = steps_of(t->before_s + ran_s);
     m.total_steps = steps_of(ceil(t->work_s));
     m.run_s = t->before_s + ran_s;
+    m.paced_steps = steps_of(ran_s);
+    m.paced_s = (double)m.paced_steps;
     m.write_s = g->times.write_s;
     m.stopped_s = stopped_s;
     e.kind_case = EBB__EVENT__KIND_CHECKPOINT_COMMITTED;
@@ -386,6 +394,49 @@ static void on_commit_begin(void *ctx, uint32_t slot, uint32_t changes)
     ebb_agenda_add(g->agenda, in_s(g, g->times.write_s), on_commit_done, g, slot, t->changes);
 }
 
+/* ---- progress between commits ---- */
+
+static double ran_now_s(const struct ebb_agents *g, const struct attempt *t)
+{
+    if (t->phase != RUNNING || (t->stops && t->is_writing))
+        return t->ran_s;
+    return t->ran_s + (double)(ebb_agenda_now_ns(g->agenda) - t->mark_ns) / 1e9;
+}
+
+static void report_progress(struct ebb_agents *g, const struct attempt *t)
+{
+    Ebb__Event e = EBB__EVENT__INIT;
+    Ebb__ProgressSeen m = EBB__PROGRESS_SEEN__INIT;
+    m.bag = bag_id(g, t);
+    m.job = t->job;
+    m.attempt = t->number;
+    m.total_steps = steps_of(ceil(t->work_s));
+    m.paced_steps = steps_of(ran_now_s(g, t));
+    m.paced_s = (double)m.paced_steps;
+    if (!ebb_pace_is_news(g->actor.state, m.bag, m.job, m.attempt, m.paced_steps, m.total_steps,
+                          m.paced_s))
+        return;
+    e.kind_case = EBB__EVENT__KIND_PROGRESS_SEEN;
+    e.progress_seen = &m;
+    g->actor.emit(g->actor.ctx, &e);
+}
+
+/* Heartbeats tell progress all the time, and what is news changes by its logarithm: so these looks
+ * are each twice as late as the one before. */
+static void on_look(void *ctx, uint32_t slot, uint32_t life)
+{
+    struct ebb_agents *g = ctx;
+    const struct attempt *t = &g->attempts[slot];
+    if (t->life != life || t->phase > RUNNING)
+        return;
+    if (!agent_of(g, t->vm)->is_cut && holds(g, t))
+        report_progress(g, t);
+    t = &g->attempts[slot];
+    double wait_s = fmax(EBB_TIMING_HEARTBEAT_S, ran_now_s(g, t));
+    if (ran_now_s(g, t) + wait_s < t->work_s - t->before_s)
+        ebb_agenda_add(g->agenda, in_s(g, wait_s), on_look, g, slot, life);
+}
+
 static void on_prepared(void *ctx, uint32_t slot, uint32_t changes)
 {
     struct ebb_agents *g = ctx;
@@ -394,6 +445,10 @@ static void on_prepared(void *ctx, uint32_t slot, uint32_t changes)
     g->attempts[slot].phase = RUNNING;
     report_started(g, &g->attempts[slot]);
     run_on(g, slot, g->attempts[slot].told_s);
+    const struct attempt *t = &g->attempts[slot];
+    double first_s = fmax(EBB_TIMING_HEARTBEAT_S, FIRST_LOOK * t->work_s);
+    if (first_s < t->work_s - t->before_s)
+        ebb_agenda_add(g->agenda, in_s(g, first_s), on_look, g, slot, t->life);
 }
 
 void ebb_agents_grant(struct ebb_agents *g, const struct ebb_placement *p, uint32_t attempt)
@@ -411,6 +466,7 @@ void ebb_agents_grant(struct ebb_agents *g, const struct ebb_placement *p, uint3
     t->interval_s = t->told_s = p->checkpoint_interval_s;
     if (t->checkpoints && !t->stops && t->interval_s < g->times.report_s)
         t->told_s *= floor(g->times.report_s / t->interval_s);
+    t->life = ++g->lives;
     t->work_s = run_time_s(g, group, p->job);
     t->before_s = *saved_of(g, t);
     t->resumed = t->before_s > 0;

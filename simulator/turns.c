@@ -27,6 +27,7 @@ static bool may_place(const Ebb__Event *e)
     return e->kind_case != EBB__EVENT__KIND_CHECKPOINT_COMMITTED &&
            e->kind_case != EBB__EVENT__KIND_ATTEMPT_STARTED &&
            e->kind_case != EBB__EVENT__KIND_ATTEMPT_LEASED &&
+           e->kind_case != EBB__EVENT__KIND_PROGRESS_SEEN &&
            e->kind_case != EBB__EVENT__KIND_REQUESTS_COUNTED;
 }
 

@@ -29,7 +29,8 @@ static double longest_s(const struct ebb_plan_input *in, const struct ebb_group 
     const struct ebb_bag *b = s->bags[g->bag];
     uint64_t idle = g->counts[EBB_JOB_READY] + g->counts[EBB_JOB_WAITING];
     double longest = idle == 0 ? 0 : idle <= EBB_DEMAND_SAMPLE ? d->longest_s : d->full_s;
-    for (size_t i = 0; i < s->live_count && longest < d->full_s; i++) {
+    double most_s = g->paced_jobs > 0 ? INFINITY : d->full_s; /* of a job whose pace is unseen */
+    for (size_t i = 0; i < s->live_count && longest < most_s; i++) {
         const struct ebb_vm *vm = s->vms[s->live[i]];
         for (size_t k = 0; k < vm->lease_count; k++) {
             const struct ebb_lease *l = &vm->leases[k];

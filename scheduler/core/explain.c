@@ -14,6 +14,7 @@
 #include "scheduler/core/intervals.h"
 #include "scheduler/core/lifetime.h"
 #include "scheduler/core/market.h"
+#include "scheduler/core/pace.h"
 #include "scheduler/core/score.h"
 #include "scheduler/core/status.h"
 #include "scheduler/core/sweep.h"
@@ -379,6 +380,40 @@ static void explain_time(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
              p->recovery_per_hour[1], ebb_format_duration(p->restart_s, restart));
 }
 
+/* How long it takes, by what was known before and what it shows itself. */
+static void explain_pace(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
+                         const struct ebb_bag *b, uint64_t job)
+{
+    const struct ebb_job *j = &b->jobs[job];
+    const struct ebb_group *g = ebb_bag_group_of(b, job);
+    char told[EBB_QUANTITY_TEXT_SIZE], own[EBB_QUANTITY_TEXT_SIZE], full[EBB_QUANTITY_TEXT_SIZE],
+        in_all[EBB_QUANTITY_TEXT_SIZE], left[EBB_QUANTITY_TEXT_SIZE];
+    struct ebb_demand told_of, d;
+    ebb_demand_of_spec(in, g->spec, g->profile, &told_of);
+    ebb_demand_of_group(in, g, &d);
+    double paced = (double)j->paced;
+    if (told_of.known)
+        ebb_format_duration(told_of.full_s, told);
+    else
+        snprintf(told, sizeof told, "unknown");
+    if (paced > 0)
+        line(r,
+             "a job of '%s' takes %s (told %s; %llu done, others under way count as %.1f); this "
+             "one's own pace over %.1f %% of its steps says %s and has a weight of %.2f: %s in "
+             "all, %s left",
+             g->spec->name, ebb_format_duration(d.full_s, full), told,
+             (unsigned long long)g->run_s.count, g->paced_jobs, 100 * paced,
+             ebb_format_duration((double)j->paced_s / paced, own), paced / (EBB_PACE_PRIOR + paced),
+             ebb_format_duration(ebb_pace_job_s(j, d.full_s), in_all),
+             ebb_format_duration(r->job->expected_left_s, left));
+    else if (g->run_s.count > 0 || g->paced_jobs > 0)
+        line(r,
+             "a job of '%s' takes %s (told %s; %llu done, others under way count as %.1f), and "
+             "this one has shown no pace of its own",
+             g->spec->name, ebb_format_duration(d.full_s, full), told,
+             (unsigned long long)g->run_s.count, g->paced_jobs);
+}
+
 /* The VMs of a gang beside its first. */
 static void explain_members(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
                             const struct ebb_bag *b, uint64_t job)
@@ -408,6 +443,7 @@ static void explain_live(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in,
     explain_members(r, in, b, job);
     if (vm->reason != NULL && vm->reason[0] != '\0')
         line(r, "the VM was chosen for %s", vm->reason);
+    explain_pace(r, in, b, job);
     explain_age(r, in, b, job, vm);
     explain_instead(r, in, ebb_bag_group_of(b, job), vm);
     explain_time(r, in, ebb_bag_group_of(b, job));
@@ -441,6 +477,7 @@ static void explain_state(Ebb__ExplainAnswer *r, const struct ebb_plan_input *in
     case EBB_JOB_READY:
         line(r, "ready, with %llu jobs of its group ahead", (unsigned long long)ahead_of(b, job));
         explain_vms(r, in->state, g);
+        explain_pace(r, in, b, job);
         explain_time(r, in, g);
         explain_offers(r, in, g);
         explain_refusals(r, in);
@@ -474,7 +511,7 @@ Ebb__ExplainAnswer *ebb_explain_new(const struct ebb_plan_input *in, const struc
     Ebb__ExplainAnswer *r = ebb_alloc(sizeof *r);
     ebb__explain_answer__init(r);
     r->bag = ebb_strdup(b->spec->id);
-    r->job = ebb_job_status_new(in->state, b, job);
+    r->job = ebb_job_status_new(in->state, b, job, in->now_wall_ns);
     explain_state(r, in, b, job, plan);
     if (r->job->reason[0] != '\0' && b->jobs[job].state != EBB_JOB_CANCELLED)
         line(r, "its last attempt: %s, %s", ebb_outcome_name(b->jobs[job].outcome - 1),

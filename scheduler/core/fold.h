@@ -18,6 +18,7 @@ int ebb_fold_attempt_leased(struct ebb_state *s, const Ebb__Event *e, struct ebb
 int ebb_fold_attempt_started(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_checkpoint_committed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
+int ebb_fold_progress_seen(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_lease_revoked(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_vm_intended(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);
 int ebb_fold_vm_launched(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err);

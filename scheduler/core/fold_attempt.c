@@ -8,6 +8,7 @@
 #include "scheduler/core/fold.h"
 #include "scheduler/core/gang.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/pace.h"
 #include "scheduler/core/speed.h"
 
 static int not_live(struct ebb_error *err, const char *bag, uint64_t job, uint32_t attempt,
@@ -146,6 +147,28 @@ int ebb_fold_attempt_started(struct ebb_state *s, const Ebb__Event *e, struct eb
     return 0;
 }
 
+/* Steps of the attempt so far and their useful seconds, start-up apart: as the agent tells them, or
+ * from its first commit to this one. What is new of them tells how fast the VM's type is. A step
+ * that went back is no progress. */
+static void observe_pace(struct ebb_state *s, struct ebb_group *g, struct ebb_job *j,
+                         struct ebb_lease *lease, const char *type,
+                         const Ebb__CheckpointCommitted *m, bool first)
+{
+    int64_t steps = lease->told_steps;
+    double useful_s = lease->told_s;
+    if (m->paced_s > 0) {
+        steps = m->paced_steps;
+        useful_s = m->paced_s;
+    } else if (!first && m->step > lease->step && m->run_s > lease->run_s) {
+        steps += m->step - lease->step;
+        useful_s += m->run_s - lease->run_s;
+    }
+    ebb_speed_observe(s, g, type, (double)(steps - lease->told_steps), useful_s - lease->told_s);
+    lease->told_steps = steps;
+    lease->told_s = useful_s;
+    ebb_pace_observe(s, g, j, lease, type, steps, j->total_steps, useful_s);
+}
+
 int ebb_fold_checkpoint_committed(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
 {
     const Ebb__CheckpointCommitted *m = e->checkpoint_committed;
@@ -166,17 +189,30 @@ int ebb_fold_checkpoint_committed(struct ebb_state *s, const Ebb__Event *e, stru
         j->total_steps = m->total_steps;
     j->commit_wall_ns = e->wall_ns;
     j->run_s = (float)m->run_s;
+    bool first = lease->commit_wall_ns == 0;
     lease->commit_wall_ns = e->wall_ns;
     lease->stopped_s += m->stopped_s > 0 ? m->stopped_s : 0;
     tell_gang(s, lease, vm);
     b->checkpoints++;
     struct ebb_group *g = ebb_bag_group_of(b, m->job);
-    ebb_speed_observe(s, g, vm->offer->type, (double)(m->step - lease->step),
-                      m->run_s - lease->run_s);
+    observe_pace(s, g, j, lease, vm->offer->type, m, first);
     lease->step = m->step;
     lease->run_s = m->run_s;
     ebb_mean_add(&g->write_s, m->write_s);
     ebb_mean_add(&g->stopped_s, m->stopped_s);
+    return 0;
+}
+
+int ebb_fold_progress_seen(struct ebb_state *s, const Ebb__Event *e, struct ebb_error *err)
+{
+    const Ebb__ProgressSeen *m = e->progress_seen;
+    struct ebb_bag *b = NULL;
+    struct ebb_vm *vm = NULL;
+    struct ebb_lease *lease = live_lease(s, m->bag, m->job, m->attempt, "progress", &b, &vm, err);
+    if (lease == NULL)
+        return EBB_ERR_CORRUPT;
+    ebb_pace_observe(s, ebb_bag_group_of(b, m->job), &b->jobs[m->job], lease, vm->offer->type,
+                     m->paced_steps, m->total_steps, m->paced_s);
     return 0;
 }
 
@@ -322,6 +358,7 @@ int ebb_fold_attempt_ended(struct ebb_state *s, const Ebb__Event *e, struct ebb_
         if (m->times->run_s > 0 && own.commit_wall_ns == 0)
             j->run_s = before + (float)m->times->run_s;
         ebb_mean_add(&g->run_s, j->run_s);
+        ebb_pace_forget(g, j);
         if (m->attempt == 1 && (g->profile == NULL || !g->profile->checkpoints))
             ebb_speed_observe(s, g, vm->offer->type, 1, j->run_s);
     }

@@ -6,6 +6,7 @@
 
 #include "scheduler/core/fold.h"
 #include "scheduler/core/lifetime.h"
+#include "scheduler/core/pace.h"
 #include "scheduler/core/speed.h"
 
 #define LEAST_BILLED_S 60.0
@@ -101,10 +102,11 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
 
 double ebb_demand_job_s(const struct ebb_demand *d, const struct ebb_job *j)
 {
-    double left = d->full_s - (double)j->run_s;
+    double full_s = ebb_pace_job_s(j, d->full_s);
+    double left = full_s - (double)j->run_s;
     if (j->total_steps > 0 && j->step > 0)
-        left = d->full_s * (1 - (double)j->step / (double)j->total_steps);
-    return left > d->full_s * 0.05 ? left : d->full_s * 0.05;
+        left = full_s * (1 - (double)j->step / (double)j->total_steps);
+    return left > full_s * 0.05 ? left : full_s * 0.05;
 }
 
 /* Work left in the first ready jobs, which stand for the rest. */
@@ -130,8 +132,8 @@ void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group
                          struct ebb_demand *ret)
 {
     ebb_demand_of_spec(in, g->spec, g->profile, ret);
-    ret->work_s = ret->longest_s = ret->full_s = or_default(&g->run_s, ret->work_s);
-    ret->known |= g->run_s.count > 0;
+    ret->work_s = ret->longest_s = ret->full_s = ebb_pace_group_s(g, ret->work_s, ret->known);
+    ret->known |= g->run_s.count > 0 || ebb_pace_is_seen(g);
     ret->setup_s = or_default(&g->restart_s, ret->setup_s);
     double cost = or_default(&g->stopped_s, 0);
     ret->checkpoint_s = or_default(&g->write_s, ret->checkpoint_s);

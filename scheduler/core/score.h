@@ -53,7 +53,8 @@ void ebb_demand_of_spec(const struct ebb_plan_input *in, const Ebb__JobGroup *sp
                         const Ebb__Profile *profile, struct ebb_demand *ret);
 void ebb_demand_of_group(const struct ebb_plan_input *in, const struct ebb_group *g,
                          struct ebb_demand *ret);
-/* Useful seconds left of a job, from its newest commit on. */
+/* Useful seconds left of a job, from its newest commit on, by its own pace as far as it has shown
+ * one. */
 double ebb_demand_job_s(const struct ebb_demand *d, const struct ebb_job *j);
 /* One job of the demand on a new VM whose type is so fast. */
 void ebb_demand_terms(const struct ebb_plan_input *in, const struct ebb_demand *d, double speed,

@@ -2,6 +2,7 @@
 #include "scheduler/core/speed.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -14,6 +15,17 @@ static const char *key_of(char *out, const char *engine, const char *type)
 {
     const char *const parts[] = {engine == NULL ? "" : engine, type};
     return ebb_map_key(out, KEY_SIZE, '\t', parts, 2);
+}
+
+/* The engine has run on another type, too: with one alone nothing tells it from its jobs. */
+static bool can_compare(const struct ebb_state *s, const char *key)
+{
+    size_t cursor = 0, engine = strcspn(key, "\t") + 1;
+    for (const char *k; (k = ebb_map_next(s->speeds, &cursor, NULL)) != NULL;) {
+        if (strncmp(k, key, engine) == 0 && strcmp(k, key) != 0)
+            return true;
+    }
+    return false;
 }
 
 void ebb_speed_observe(struct ebb_state *s, struct ebb_group *g, const char *type, double progress,
@@ -35,9 +47,11 @@ void ebb_speed_observe(struct ebb_state *s, struct ebb_group *g, const char *typ
     }
     double rest = x - g->log_pace.value - b->value;
     rest = fmax(-MOST_LOG, fmin(MOST_LOG, rest));
-    b->count++;
     g->log_pace.count++;
-    b->value += rest * fmax(LEAST_WEIGHT, 1 / ((double)b->count + SHRINK));
+    if (can_compare(s, key)) {
+        b->count++;
+        b->value += rest * fmax(LEAST_WEIGHT, 1 / ((double)b->count + SHRINK));
+    }
     g->log_pace.value += rest * fmax(LEAST_WEIGHT, 1 / ((double)g->log_pace.count + SHRINK));
 }
 

@@ -2,7 +2,8 @@
  *
  * The logarithm of the progress of a job of group g on type t (steps, or whole jobs, a useful
  * second) is taken as a_g + b_(engine, t). Both are running means of what the other leaves over; b
- * begins with the weight of `SHRINK` observations at 0, so that little is believed of few. */
+ * begins with the weight of `SHRINK` observations at 0, so that little is believed of few, and is 0
+ * while the engine has run on one type alone. */
 #ifndef EBB_SCHEDULER_CORE_SPEED_H
 #define EBB_SCHEDULER_CORE_SPEED_H
 

@@ -352,6 +352,7 @@ static const struct {
     {EBB__EVENT__KIND_STORAGE_OBSERVED, ebb_fold_storage_observed},
     {EBB__EVENT__KIND_HAZARDS_IMPORTED, ebb_fold_hazards_imported},
     {EBB__EVENT__KIND_BUDGET_NEAR, ebb_fold_budget_near},
+    {EBB__EVENT__KIND_PROGRESS_SEEN, ebb_fold_progress_seen},
     {EBB__EVENT__KIND_CATALOGUE_IMPORTED, ebb_fold_catalogue_imported},
 };
 

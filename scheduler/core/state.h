@@ -55,13 +55,14 @@ enum {
     EBB_JOB_DIFFERENT = 8, /* verification found a difference */
 };
 
-/* What is known of a job without the log: 64 bytes, one for each job of a bag. */
+/* What is known of a job without the log: 72 bytes, one for each job of a bag. */
 struct ebb_job {
     int64_t step; /* of the newest commit; -1: none */
     int64_t total_steps;
     int64_t since_wall_ns; /* when it came into this state */
     int64_t commit_wall_ns;
     float run_s;                  /* useful seconds in the newest commit, all attempts together */
+    float paced, paced_s;         /* part of it whose pace was seen, and its seconds: pace.h */
     uint32_t vm;                  /* of the live or the last attempt; EBB_NONE */
     uint32_t attempts;            /* leases so far: number of the live or the last attempt */
     uint32_t checkpoint_sequence; /* 0: none */
@@ -96,6 +97,8 @@ struct ebb_group {
     struct ebb_mean stopped_s; /* engine stopped for a checkpoint */
     struct ebb_mean restart_s; /* staging + restore + setup of an attempt */
     struct ebb_mean log_pace;  /* log of steps (else of jobs) a useful second: speed.h */
+    double paced_jobs;         /* of jobs under way: weights of their own paces, ... */
+    double paced_s;            /* ... and full times by them, weighted: pace.h */
 };
 
 struct ebb_bag {
@@ -132,6 +135,9 @@ struct ebb_lease {
     double stopped_s;        /* for its checkpoints so far */
     int64_t step;            /* ... and the step and useful seconds at its newest checkpoint, */
     double run_s;            /* or where it began */
+    float paced, paced_s;    /* of its job's, what this attempt has shown: pace.h */
+    int64_t told_steps;      /* of this attempt at its newest commit, start-up apart: steps, */
+    double told_s;           /* and their useful seconds */
     double share;            /* of its VM */
     uint32_t row;            /* in the ledger */
     uint32_t rank;           /* in its gang; 0: its attempt runs here */

@@ -31,6 +31,8 @@ static void add_group(uint64_t *h, const struct ebb_bag *b, const struct ebb_gro
     ADD(h, g->stopped_s.value);
     ADD(h, g->restart_s.value);
     ADD(h, g->log_pace.value);
+    ADD(h, g->paced_jobs);
+    ADD(h, g->paced_s);
     for (uint32_t j = g->first_ready; j != EBB_NONE; j = b->jobs[j].next)
         ADD(h, j);
 }
@@ -114,6 +116,10 @@ static void add_vm(uint64_t *h, const struct ebb_vm *vm)
         ADD(h, vm->leases[i].revoked);
         ADD(h, vm->leases[i].step);
         ADD(h, vm->leases[i].run_s);
+        ADD(h, vm->leases[i].paced);
+        ADD(h, vm->leases[i].paced_s);
+        ADD(h, vm->leases[i].told_steps);
+        ADD(h, vm->leases[i].told_s);
     }
 }
 

@@ -12,7 +12,9 @@
 #include "scheduler/core/gang.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/market.h"
+#include "scheduler/core/pace.h"
 #include "scheduler/core/score.h"
+#include "scheduler/core/speed.h"
 #include "scheduler/core/sweep.h"
 
 static char *text(const char *s)
@@ -37,45 +39,71 @@ size_t ebb_bag_counts_new(const struct ebb_bag *b, Ebb__StateCount ***ret)
     return n;
 }
 
-/* Seconds of work left in a group's jobs, and the longest of them. */
-static double work_left(const struct ebb_state *s, const struct ebb_group *g, int64_t now_wall_ns,
-                        double *ret_longest_s)
+/* Useful seconds of the group's jobs. */
+static double full_s(const struct ebb_group *g)
 {
     static const double unknown_s = 600;
-    double full = g->run_s.count > 0 ? g->run_s.value
-                  : g->spec->resources != NULL && g->spec->resources->time_s > 0
-                      ? g->spec->resources->time_s
-                      : unknown_s;
+    bool known = g->spec->resources != NULL && g->spec->resources->time_s > 0;
+    return ebb_pace_group_s(g, known ? g->spec->resources->time_s : unknown_s, known);
+}
+
+/* Of the job, in a group whose jobs take so many, on the VM that it has; what ran since its newest
+ * commit is behind it. */
+static double job_left_s(const struct ebb_state *s, const struct ebb_group *g,
+                         const struct ebb_job *j, double group_s, int64_t now_wall_ns)
+{
+    if (j->state >= EBB_JOB_DONE)
+        return 0;
+    double full = ebb_pace_job_s(j, group_s), left = full - (double)j->run_s;
+    if (j->step > 0 && j->total_steps > j->step)
+        left = full * (1 - (double)j->step / (double)j->total_steps);
+    if (j->state == EBB_JOB_LEASED || j->state == EBB_JOB_RUNNING) {
+        double speed = ebb_state_speed(s, g->spec->engine, s->vms[j->vm]->offer->type);
+        left /= speed;
+        full /= speed;
+    }
+    int64_t since = j->commit_wall_ns > j->since_wall_ns ? j->commit_wall_ns : j->since_wall_ns;
+    if (j->state == EBB_JOB_RUNNING && now_wall_ns > since)
+        left -= (double)(now_wall_ns - since) / 1e9;
+    return fmax(left, 0.05 * full);
+}
+
+/* Seconds of work left in a group's jobs, the longest of them from its start, and the longest that
+ * runs. */
+static double work_left(const struct ebb_state *s, const struct ebb_group *g, int64_t now_wall_ns,
+                        double *ret_longest_s, double *ret_running_s)
+{
+    double each = full_s(g), left = 0;
     const struct ebb_bag *b = s->bags[g->bag];
     uint64_t open = g->counts[EBB_JOB_WAITING] + g->counts[EBB_JOB_READY] +
                     g->counts[EBB_JOB_LEASED] + g->counts[EBB_JOB_RUNNING];
-    *ret_longest_s = open > 0 ? full + g->restart_s.value : 0;
-    double left = (double)open * full;
+    *ret_longest_s = open > 0 ? each + g->restart_s.value : 0;
+    *ret_running_s = 0;
     if (open > 10000)
-        return left;
+        return (double)open * each;
     for (uint64_t i = 0; open > 0 && i < g->spec->job_count; i++) {
         const struct ebb_job *j = &b->jobs[g->spec->first_job + i];
-        if (j->state == EBB_JOB_RUNNING && j->step > 0 && j->total_steps > j->step) {
-            left -= full * (double)j->step / (double)j->total_steps;
-        } else if (j->state == EBB_JOB_RUNNING) {
-            double ran = (double)(now_wall_ns - j->since_wall_ns) / 1e9 + (double)j->run_s;
-            left -= ran < 0.95 * full ? ran : 0.95 * full;
-        }
+        double job_s = job_left_s(s, g, j, each, now_wall_ns);
+        left += job_s;
+        if (j->state == EBB_JOB_RUNNING)
+            *ret_running_s = fmax(*ret_running_s, job_s);
     }
     return left;
 }
 
-/* Work left over the slots of living VMs, but no less than the longest chain of groups. */
+/* Work left over the slots of living VMs, but no less than the longest chain of groups, and than
+ * the longest job that runs. */
 static double expected_finish_s(const struct ebb_state *s, const struct ebb_bag *b,
                                 int64_t now_wall_ns)
 {
-    double total = 0, chain = 0, slots = 0;
+    double total = 0, chain = 0, slots = 0, running = 0;
     if (ebb_bag_is_settled(b))
         return 0;
     for (size_t g = 0; g < b->group_count; g++) {
         const struct ebb_group *group = &b->groups[g];
-        double longest = 0;
-        total += work_left(s, group, now_wall_ns, &longest);
+        double longest = 0, job = 0;
+        total += work_left(s, group, now_wall_ns, &longest, &job);
+        running = fmax(running, job);
         chain += group->unmet_needs > 0 ? longest : 0;
         double here = 0;
         for (size_t i = 0; i < s->live_count; i++) {
@@ -90,7 +118,7 @@ static double expected_finish_s(const struct ebb_state *s, const struct ebb_bag 
     uint64_t open = b->job_count - b->counts[EBB_JOB_DONE] - b->counts[EBB_JOB_FAILED] -
                     b->counts[EBB_JOB_CANCELLED];
     slots = slots < (double)open ? slots : (double)open;
-    return fmax(total / slots, chain);
+    return fmax(fmax(total / slots, chain), running);
 }
 
 static int64_t on_demand_so_far(const struct ebb_state *s, const struct ebb_bag *b,
@@ -184,7 +212,8 @@ Ebb__VmStatus *ebb_vm_status_new(const struct ebb_state *s, const struct ebb_vm 
     return r;
 }
 
-Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job)
+Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
+                                   int64_t now_wall_ns)
 {
     const struct ebb_job *j = &b->jobs[job];
     const struct ebb_group *g = ebb_bag_group_of(b, job);
@@ -212,6 +241,7 @@ Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_b
     r->total_steps = j->total_steps;
     r->last_commit_wall_ns = j->commit_wall_ns;
     r->run_s = (double)j->run_s;
+    r->expected_left_s = job_left_s(s, g, j, full_s(g), now_wall_ns);
     char key[24];
     snprintf(key, sizeof key, "%llu", (unsigned long long)job);
     const char *reason = ebb_map_get(b->reasons, key);
@@ -223,7 +253,7 @@ Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_b
 
 Ebb__JobsAnswer *ebb_jobs_answer_new(const struct ebb_state *s, const struct ebb_bag *b,
                                      char *const *states, size_t state_count, uint64_t first,
-                                     uint32_t limit)
+                                     uint32_t limit, int64_t now_wall_ns)
 {
     Ebb__JobsAnswer *r = ebb_alloc(sizeof *r);
     ebb__jobs_answer__init(r);
@@ -243,7 +273,7 @@ Ebb__JobsAnswer *ebb_jobs_answer_new(const struct ebb_state *s, const struct ebb
             capacity = capacity == 0 ? 64 : capacity * 2;
             r->jobs = ebb_realloc_array(r->jobs, capacity, sizeof *r->jobs);
         }
-        r->jobs[r->n_jobs++] = ebb_job_status_new(s, b, j);
+        r->jobs[r->n_jobs++] = ebb_job_status_new(s, b, j, now_wall_ns);
     }
     return r;
 }

@@ -12,12 +12,12 @@ Ebb__BagStatus *ebb_bag_status_new(const struct ebb_state *s, const struct ebb_b
 size_t ebb_bag_counts_new(const struct ebb_bag *b, Ebb__StateCount ***ret);
 Ebb__VmStatus *ebb_vm_status_new(const struct ebb_state *s, const struct ebb_vm *vm,
                                  int64_t now_wall_ns);
-Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_bag *b,
-                                   uint64_t job);
+Ebb__JobStatus *ebb_job_status_new(const struct ebb_state *s, const struct ebb_bag *b, uint64_t job,
+                                   int64_t now_wall_ns);
 /* Jobs in the states named (NULL or empty: all) from `first` of them on, at most `limit`. */
 Ebb__JobsAnswer *ebb_jobs_answer_new(const struct ebb_state *s, const struct ebb_bag *b,
                                      char *const *states, size_t state_count, uint64_t first,
-                                     uint32_t limit);
+                                     uint32_t limit, int64_t now_wall_ns);
 
 /* History of one job's attempts: feed it every event of the log in order. */
 struct ebb_job_history;

@@ -170,6 +170,22 @@ class Capped(FlowTest):
                 self.assertLessEqual(lived.total_seconds(), 31)
 
 
+class Slow(FlowTest):
+    def test_a_job_slower_than_told_is_seen_by_its_own_pace(self):
+        bag = counter_bag(jobs=1, steps=1000, sleep=SLEEP).replace("time: 20s", "time: 5s").replace(
+            "checkpoint_interval: 1s", "checkpoint_interval: 1h")
+        self.cloud.submit(bag)
+        self.cloud.wait_event("progress_seen", 1, 30)
+        left = self.cloud.json("jobs", "last")["jobs"][0]["expected_left_s"]
+        self.assertGreater(left, 5)
+        lines = self.cloud.json("explain", "last/0")["lines"]
+        self.assertTrue(any("own pace" in line for line in lines), lines)
+        self.cloud.ebb("wait", "last", timeout=60)
+        seen = [e for e in self.cloud.events() if e["kind"] == "progress_seen"]
+        self.assertLessEqual(len(seen), 10)
+        self.assertAlmostEqual(0.02, seen[-1]["paced_s"] / int(seen[-1]["paced_steps"]), delta=0.01)
+
+
 class Imported(FlowTest):
     def test_an_imported_catalogue_reaches_the_scheduler_the_plan_and_the_simulation(self):
         rows = "".join(f"aws,us-east-1,c5.large,2,4,0.085,{band},{cap}\n" for band, cap in ((">20", 30),))

@@ -212,7 +212,7 @@ static void a_notice_to_any_vm_of_a_gang_counts_as_one_revocation(void **state)
     assert_int_equal(vms[0], 0);
     assert_int_equal(vms[1], 2);
     assert_int_equal(vms[2], 3);
-    Ebb__JobStatus *j = ebb_job_status_new(w.s, w.s->bags[0], p.job);
+    Ebb__JobStatus *j = ebb_job_status_new(w.s, w.s->bags[0], p.job, w.now);
     assert_int_equal(j->n_members, 2);
     assert_string_equal(j->members[1], "v3");
     ebb__job_status__free_unpacked(j, NULL);

@@ -96,10 +96,8 @@ static int moves_in_four_hours(const char *yaml)
     double run_s = 0;
     while (t.w.now < until) {
         t.w.now += 300 * S;
-        world_commit(&t.w, "b-1", 0, run_s += 300);
-        struct ebb_job *j = &t.w.s->bags[0]->jobs[0];
-        j->total_steps = 288;
-        j->step = (int64_t)(run_s / 100);
+        run_s += 300;
+        world_commit_at(&t.w, "b-1", 0, run_s, (int64_t)(run_s / 100), 288);
         plan(&t);
         for (size_t i = 0; i < t.plan.launch_count; i++)
             world_vm(&t.w, ebb_state_next_vm_id(t.w.s, name), &t.offers[t.plan.launches[i].offer]);

@@ -74,12 +74,12 @@ static void jobs_are_listed_by_state_and_page(void **state)
     (void)state;
     struct world w = start();
     char *ready[] = {lit("ready"), lit("nonsense")};
-    Ebb__JobsAnswer *r = ebb_jobs_answer_new(w.s, w.s->bags[0], ready, 2, 1, 1);
+    Ebb__JobsAnswer *r = ebb_jobs_answer_new(w.s, w.s->bags[0], ready, 2, 1, 1, w.now);
     assert_int_equal(r->total, 3);
     assert_int_equal(r->n_jobs, 1);
     assert_string_equal(r->jobs[0]->name, "g,i=3");
     ebb__jobs_answer__free_unpacked(r, NULL);
-    r = ebb_jobs_answer_new(w.s, w.s->bags[0], NULL, 0, 0, 100);
+    r = ebb_jobs_answer_new(w.s, w.s->bags[0], NULL, 0, 0, 100, w.now);
     assert_int_equal(r->n_jobs, 4);
     assert_string_equal(r->jobs[0]->state, "running");
     assert_string_equal(r->jobs[0]->vm, "v0");

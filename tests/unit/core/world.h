@@ -231,7 +231,8 @@ static inline void world_start(struct world *w, const char *bag, uint64_t job)
     world_apply(w, &e);
 }
 
-static inline void world_commit(struct world *w, const char *bag, uint64_t job, double run_s)
+static inline void world_commit_at(struct world *w, const char *bag, uint64_t job, double run_s,
+                                   int64_t step, int64_t total_steps)
 {
     EVENT(e, m, checkpoint_committed, CHECKPOINT_COMMITTED, Ebb__CheckpointCommitted);
     ebb__checkpoint_committed__init(&m);
@@ -240,12 +241,19 @@ static inline void world_commit(struct world *w, const char *bag, uint64_t job, 
     m.job = job;
     m.attempt = j->attempts;
     m.checkpoint_sequence = j->checkpoint_sequence + 1;
-    m.step = 100 * (int64_t)m.checkpoint_sequence;
-    m.total_steps = 1000;
+    m.step = step;
+    m.total_steps = total_steps;
     m.run_s = run_s;
     m.write_s = 2;
     m.stopped_s = 1;
     world_apply(w, &e);
+}
+
+/* 100 steps of 1000 further. */
+static inline void world_commit(struct world *w, const char *bag, uint64_t job, double run_s)
+{
+    const struct ebb_job *j = &ebb_state_bag(w->s, bag)->jobs[job];
+    world_commit_at(w, bag, job, run_s, 100 * ((int64_t)j->checkpoint_sequence + 1), 1000);
 }
 
 static inline void world_end(struct world *w, const char *bag, uint64_t job, int outcome,

@@ -365,7 +365,8 @@ static void no_work_is_lost_to_a_cap_and_no_vm_outlives_it(void **state)
 static void caps_of_an_imported_catalogue_are_acted_on_as_the_clouds_own(void **state)
 {
     (void)state;
-    static char provider[] = "aws", type[] = "c5.large", here[] = "us-east-1", other[] = "eu-west-1";
+    static char provider[] = "aws", type[] = "c5.large", here[] = "us-east-1",
+                other[] = "eu-west-1";
     for (int known = 0; known < 2; known++) {
         Ebb__CatalogueImported m = EBB__CATALOGUE_IMPORTED__INIT;
         Ebb__CatalogueEntry entry = EBB__CATALOGUE_ENTRY__INIT, *entries[] = {&entry};
@@ -428,6 +429,37 @@ static void tight_deadlines_are_kept_with_few_vms(void **state)
     }
 }
 
+/* Spot goes after twenty minutes and does not come back. As told, the jobs have then 40 minutes
+ * left and can wait for it; they take twice as long as told. */
+static void jobs_slower_than_told_are_seen_in_time_for_the_deadline(void **state)
+{
+    (void)state;
+    static const double factors[] = {2, 1, 0.5};
+    for (size_t i = 0; i < EBB_ARRAY_LEN(factors); i++) {
+        char bag[300];
+        snprintf(
+            bag, sizeof bag,
+            "name: b\ndeadline: 160m\njobs: [{name: g, engine: gromacs, command: x, resources: "
+            "{time: %gm}, sweep: {i: {from: 1, to: 4}}}]\n",
+            120 / factors[i]);
+        struct fixture *f = fixture_new(
+            bag,
+            CLOUD "zones: [us-east-1a]\ntypes:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, "
+                  "on_demand: 0.085, spot: 0.03}\n"
+                  "revocations: [{at: 20m, zone: us-east-1a, notice: 30s, unavailable: 10h}]\n");
+        f->o.jobs.factor = factors[i];
+        f->o.jobs.write_s = 2;
+        struct ebb_simulation s = fixture_run(f);
+        struct ebb_outcome x;
+        ebb_outcome_of(&s, &x);
+        assert_true(x.is_done);
+        if (!(x.finish_s <= f->spec->deadline_s))
+            fail_msg("of %g times the time told: done after %.0f min", factors[i], x.finish_s / 60);
+        ebb_simulation_clean_up(&s);
+        fixture_destroy(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +470,7 @@ int main(void)
         cmocka_unit_test(no_work_is_lost_to_a_cap_and_no_vm_outlives_it),
         cmocka_unit_test(caps_of_an_imported_catalogue_are_acted_on_as_the_clouds_own),
         cmocka_unit_test(tight_deadlines_are_kept_with_few_vms),
+        cmocka_unit_test(jobs_slower_than_told_are_seen_in_time_for_the_deadline),
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
         cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
