@@ -71,7 +71,7 @@ static int show_all(void)
     }
     if (option_json) {
         json_t *value = json_pack("{s:s, s:O}", "schema", "ebb.profiles.v1", "profiles", list);
-        json_dumpf(value, stdout, JSON_INDENT(2));
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
         putchar('\n');
         json_decref(value);
     }
@@ -87,10 +87,11 @@ static int show_one(const char *name)
     if (p == NULL)
         return ebb_command_fail(&err);
     if (option_json) {
-        json_t *value = to_json(p);
-        json_object_set_new(value, "schema", json_string("ebb.profile.v1"));
+        json_t *value = json_pack("{s:s}", "schema", "ebb.profile.v1"), *fields = to_json(p);
+        json_object_update(value, fields);
+        json_decref(fields);
         json_object_set_new(value, "text", json_string(ebb_profile_builtin(name, &len)));
-        json_dumpf(value, stdout, JSON_INDENT(2));
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
         putchar('\n');
         json_decref(value);
     } else {

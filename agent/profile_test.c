@@ -290,13 +290,13 @@ static void print_json(const struct test *t)
     const struct ebb_trial_result *r = &t->interrupted;
     json_t *value = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:f, s:f, s:f, s:f}",
-        "schema", "ebb.profile-test.v1", "engine", t->engine, "job", ebb_buffer_text(&t->job_name),
+        "schema", "ebb.profile_test.v1", "engine", t->engine, "job", ebb_buffer_text(&t->job_name),
         "continuity", t->verdict, "claimed", t->profile->continuity, "repeats_itself",
         (int)t->repeats, "interruptions", (int)r->attempts - 1, "attempts", (int)r->attempts,
         "resumed", (int)r->resumed, "checkpoints", (int)r->checkpoints, "files_compared",
         (json_int_t)t->compared, "files_different", (json_int_t)t->differing, "undisturbed_s",
         t->first.run_s, "interrupted_s", r->run_s, "lost_s", r->lost_s, "restore_s", r->restore_s);
-    json_dumpf(value, stdout, JSON_INDENT(2));
+    json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
     putchar('\n');
     json_decref(value);
 }

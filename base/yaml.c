@@ -405,24 +405,9 @@ enum ebb_yaml_kind ebb_yaml_kind(const struct ebb_yaml_node *n)
     return n->kind;
 }
 
-unsigned ebb_yaml_line(const struct ebb_yaml_node *n)
-{
-    return n->line;
-}
-
-unsigned ebb_yaml_column(const struct ebb_yaml_node *n)
-{
-    return n->column;
-}
-
 const char *ebb_yaml_scalar(const struct ebb_yaml_node *n)
 {
     return n->scalar;
-}
-
-bool ebb_yaml_is_quoted(const struct ebb_yaml_node *n)
-{
-    return n->quoted;
 }
 
 bool ebb_yaml_is_null(const struct ebb_yaml_node *n)

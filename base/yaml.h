@@ -25,10 +25,7 @@ void ebb_yaml_destroy(struct ebb_yaml *y);
 const struct ebb_yaml_node *ebb_yaml_root(const struct ebb_yaml *y); /* NULL: empty document */
 
 enum ebb_yaml_kind ebb_yaml_kind(const struct ebb_yaml_node *n);
-unsigned ebb_yaml_line(const struct ebb_yaml_node *n);      /* from 1 */
-unsigned ebb_yaml_column(const struct ebb_yaml_node *n);    /* from 1 */
 const char *ebb_yaml_scalar(const struct ebb_yaml_node *n); /* NULL when no scalar */
-bool ebb_yaml_is_quoted(const struct ebb_yaml_node *n);
 bool ebb_yaml_is_null(const struct ebb_yaml_node *n); /* plain ~, null or empty */
 size_t ebb_yaml_count(const struct ebb_yaml_node *n); /* items of a sequence, pairs of a mapping */
 const struct ebb_yaml_node *ebb_yaml_item(const struct ebb_yaml_node *n, size_t i);

@@ -52,7 +52,6 @@ int ebb_container_end(struct ebb_container_writer *w, const struct ebb_packed_en
                       struct ebb_error *err);
 /* Index and tail. */
 int ebb_container_finish(struct ebb_container_writer *w, struct ebb_error *err);
-uint64_t ebb_container_bytes(const struct ebb_container_writer *w); /* written so far */
 
 /* ---- reading ---- */
 

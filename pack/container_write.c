@@ -42,11 +42,6 @@ void ebb_container_writer_destroy(struct ebb_container_writer *w)
     free(w);
 }
 
-uint64_t ebb_container_bytes(const struct ebb_container_writer *w)
-{
-    return w->written;
-}
-
 void ebb_container_written(const struct ebb_container_writer *w, const struct ebb_bytes *bytes,
                            struct ebb_container *ret)
 {

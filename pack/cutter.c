@@ -213,11 +213,6 @@ bool ebb_cutter_has_positions(const struct ebb_cutter *c, uint64_t offset, size_
     return false;
 }
 
-bool ebb_cutter_is_trajectory(const struct ebb_cutter *c)
-{
-    return c != NULL && c->kind == EBB_FILE_XTC;
-}
-
 /* ---- packing ---- */
 
 struct sections {

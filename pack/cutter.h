@@ -29,8 +29,6 @@ bool ebb_cutter_has_names(const struct ebb_cutter *c);
  * atoms, at this step. */
 bool ebb_cutter_has_positions(const struct ebb_cutter *c, uint64_t offset, size_t len,
                               uint64_t *ret_atoms, int64_t *ret_step);
-/* True for a trajectory whose chunks are frames that restart state may be refined against. */
-bool ebb_cutter_is_trajectory(const struct ebb_cutter *c);
 
 /* How many of the `len` bytes at `bytes` (from `offset` in the file) make the next chunk: whole
  * frames of a trajectory, up to max_bytes, else `usual_bytes`. Never 0 when len is not. */

@@ -181,11 +181,12 @@ static bool read_goal(const char *line, struct goal *ret)
 {
     const char *space = strchr(line, ' ');
     const char *last = strrchr(line, ' ');
-    const char *target = space + 1, *path;
+    const char *target, *path;
 
     memset(ret, 0, sizeof(*ret));
     if (space == NULL || last == space)
         return false;
+    target = space + 1;
     if (ebb_starts_with(line, "CONNECT ")) {
         ret->tunnel = true;
         return read_authority(target, (size_t)(last - target), 443, ret);
