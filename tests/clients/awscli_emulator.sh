@@ -15,7 +15,7 @@ finish() {
   rm -rf "$folder"
 }
 trap 'status=$?; finish; exit $status' EXIT
-for _ in $(seq 100); do [ -s "$folder/out" ] && break; sleep 0.1; done
+for _ in $(seq 600); do [ -s "$folder/out" ] && break; sleep 0.1; done
 
 AWS_SHARED_CREDENTIALS_FILE=$folder/state/credentials
 AWS_DEFAULT_REGION=$(cat "$folder/state/region")
@@ -56,7 +56,7 @@ vm=$(cloud ec2 run-instances --image-id ami-0ebb0000000000001 --instance-type c5
   --tag-specifications 'ResourceType=instance,Tags=[{Key=Name,Value=one}]' \
   --query 'Instances[0].InstanceId') || fail "run-instances"
 cloud ec2 wait instance-running --instance-ids "$vm" || fail "wait instance-running"
-for _ in $(seq 100); do grep -q "booted in" "$folder/state/vms/$vm/console.log" 2>/dev/null && break; sleep 0.1; done
+for _ in $(seq 600); do grep -q "booted in" "$folder/state/vms/$vm/console.log" 2>/dev/null && break; sleep 0.1; done
 grep -q "booted in" "$folder/state/vms/$vm/console.log" || fail "it does not boot"
 cloud ec2 create-tags --resources "$vm" --tags Key=k,Value=v || fail "create-tags"
 same "describe-instances" "$(cloud ec2 describe-instances --filters Name=tag:k,Values=v Name=instance-state-name,Values=running \

@@ -5,7 +5,7 @@ import json
 import time
 import unittest
 
-from emulated_cloud import IMAGE, Cloud, CloudTest, FreshCloudTest, main, wait_for
+from emulated_cloud import FLEET, IMAGE, Cloud, CloudTest, FreshCloudTest, main, wait_for
 
 SPOT = {"MarketType": "spot"}
 
@@ -26,9 +26,10 @@ class Launches(CloudTest):
         return self.ec2.run_instances(**q)
 
     def test_a_vm_goes_through_its_states(self):
-        i = self.cloud.run(tags=[("Name", "n <&>"), ("ebb:vm", "vm-1")])
-        self.assertEqual(self.cloud.describe(i)["State"]["Name"], "pending")
-        self.ec2.get_waiter("instance_running").config.delay = 1
+        tags = [{"Key": "Name", "Value": "n <&>"}, {"Key": "ebb:vm", "Value": "vm-1"}]
+        launched = self.ask_for(TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])["Instances"][0]
+        self.assertEqual(launched["State"]["Name"], "pending")
+        i = launched["InstanceId"]
         wait_for("running", lambda: self.cloud.describe(i)["State"]["Name"] == "running")
         d = self.cloud.describe(i)
         self.assertEqual((d["InstanceType"], d["Placement"]["AvailabilityZone"], d["InstanceLifecycle"]),
@@ -207,17 +208,16 @@ class Faults(FreshCloudTest):
 
     def test_throttled_calls_say_so_and_a_client_that_retries_gets_through(self):
         patient = self.cloud.client("ec2", retries={"max_attempts": 10, "mode": "standard"})
-        self.cloud.tell("/_ebb/fault?kind=throttle&service=ec2&action=DescribeRegions&for=3s")
+        self.cloud.tell("/_ebb/fault?kind=throttle&service=ec2&action=DescribeRegions&for=6s")
         self.refused("RequestLimitExceeded", self.ec2.describe_regions, status=503)
         self.ec2.describe_availability_zones()  # the fault is that action's alone
         self.assertGreater(patient.describe_regions()["ResponseMetadata"]["RetryAttempts"], 0)
 
     def test_s3_that_refuses_says_slow_down(self):
         s3 = self.cloud.client("s3")
-        self.cloud.tell("/_ebb/fault?kind=throttle&service=s3&for=2s")
+        self.cloud.tell("/_ebb/fault?kind=throttle&service=s3&for=4s")
         self.refused("SlowDown", s3.put_object, Bucket="ebb", Key="k", Body=b"", status=503)
-        time.sleep(2.1)
-        s3.put_object(Bucket="ebb", Key="k", Body=b"")
+        self.succeeds(s3.put_object, Bucket="ebb", Key="k", Body=b"")
 
     def test_half_the_calls_fail_at_rate_one_half(self):
         self.cloud.tell("/_ebb/fault?kind=error&service=ec2&action=DescribeImages&rate=0.5")
@@ -240,12 +240,12 @@ class Faults(FreshCloudTest):
 
     def test_a_transfer_is_slow_no_longer_than_the_fault(self):
         s3 = self.cloud.client("s3")
-        self.cloud.tell("/_ebb/fault?kind=slow&service=s3&bandwidth=1000&for=1s")
+        self.cloud.tell("/_ebb/fault?kind=slow&service=s3&bandwidth=1000&for=3s")
         before = time.monotonic()
         s3.put_object(Bucket="ebb", Key="slow", Body=b"x" * 100000)
         took = time.monotonic() - before
         self.assertGreater(took, 0.5)
-        self.assertLess(took, 20)  # a hundred seconds at that bandwidth
+        self.assertLess(took, 60)  # a hundred seconds at that bandwidth
 
     def test_slow_s3_takes_its_time(self):
         s3 = self.cloud.client("s3")
@@ -255,7 +255,7 @@ class Faults(FreshCloudTest):
                      lambda: s3.get_object(Bucket="ebb", Key="slow")["Body"].read()):
             begin = time.monotonic()
             call()
-            self.assertTrue(0.65 < time.monotonic() - begin < 3)
+            self.assertTrue(0.65 < time.monotonic() - begin < 20)
 
     def test_no_capacity_and_quota_by_place(self):
         self.cloud.tell("/_ebb/fault?kind=no-capacity&zone=us-east-1b")
@@ -270,24 +270,24 @@ class Faults(FreshCloudTest):
 
 
 class Stale(CloudTest):
-    extra = "faults: [{kind: stale-describe, lag: 1.5s}]\n"
+    extra = "faults: [{kind: stale-describe, lag: 5s}]\n"
 
     def test_a_new_vm_is_unknown_for_a_while(self):
         i = self.cloud.run(tags=[("s", "1")])
         self.refused("InvalidInstanceID.NotFound", self.cloud.describe, i)
         self.assertEqual(self.cloud.client("ec2").describe_instances()["Reservations"], [])
-        wait_for("it is known", lambda: self.cloud.client("ec2").describe_instances()["Reservations"], 5)
+        wait_for("it is known", lambda: self.cloud.client("ec2").describe_instances()["Reservations"])
 
 
 class Restart(unittest.TestCase):
     def test_a_restarted_cloud_remembers_vms_tokens_and_the_bill(self):
-        cloud = Cloud()
+        cloud = Cloud(FLEET.replace("pending: 0.1s", "pending: 3s"))
         try:
             i = cloud.run(tags=[("k", "v")], ClientToken="before")
             wait_for("it runs", lambda: cloud.vm(i)["booted"])
             j = cloud.run(ClientToken="ended")
             cloud.client("ec2").terminate_instances(InstanceIds=[j])
-            time.sleep(0.7)
+            wait_for("it ends", lambda: cloud.vm(j)["state"] == "terminated")
             cloud.stop(how=9)
             cloud.start()
             d = cloud.describe(i)

@@ -83,13 +83,14 @@ class Cloud:
         lines = dict(line.split(" = ") for line in
                      open(os.path.join(self.state, "credentials")).read().splitlines()[1:])
         self.key, self.secret = lines["aws_access_key_id"], lines["aws_secret_access_key"]
+        self.client("ec2")  # to make the first takes long, which is not to be missing from a fault's time
 
     def read_log(self):
         return open(os.path.join(self.folder, "log")).read()
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=60)
         self.process.stdout.close()
         self.log.close()
         if how == signal.SIGTERM and status != 0:
@@ -139,7 +140,7 @@ class Cloud:
         return answer["Reservations"][0]["Instances"][0]
 
 
-def wait_for(what, condition, timeout=20):
+def wait_for(what, condition, timeout=60):
     """Polls until condition() is true; returns its value."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -160,6 +161,15 @@ class CloudTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.cloud.close()
+
+    def succeeds(self, call, *args, **kwargs):
+        """When what refuses it is over."""
+        def done():
+            try:
+                return [call(*args, **kwargs)]
+            except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
+                return None
+        return wait_for("it is served", done)[0]
 
     def refused(self, code, call, *args, status=None, **kwargs):
         """call must fail with this error code."""

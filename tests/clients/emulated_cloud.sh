@@ -17,7 +17,7 @@ finish() {
   exit $status
 }
 trap finish EXIT
-for _ in $(seq 100); do
+for _ in $(seq 600); do
   [ -s "$dir/state/endpoint" ] && break
   sleep 0.1
 done

@@ -13,7 +13,7 @@
 #include "cloud/provider.h"
 
 #define SCHEDULER "contract"
-#define WAIT_S    30
+#define WAIT_S    90
 
 static struct ebb_provider *provider;
 

@@ -11,7 +11,7 @@ import urllib.request
 import boto3
 import botocore.config
 
-from emulated_cloud import Cloud, CloudTest, main, wait_for
+from emulated_cloud import Cloud, CloudTest, FreshCloudTest, main, wait_for
 
 METADATA = "http://127.169.254.169:%d"
 
@@ -118,7 +118,7 @@ class Guests(CloudTest):
                 wait_for("the processes", lambda: os.path.exists(path) and len(open(path).read().split()) >= 4)
                 pids = [int(p) for p in open(path).read().split()]
                 cloud.stop(how)
-                wait_for("all are dead", lambda: not any(map(alive, pids)), 5)
+                wait_for("all are dead", lambda: not any(map(alive, pids)))
             finally:
                 cloud.close()
 
@@ -128,7 +128,7 @@ class Guests(CloudTest):
         os.kill(self.cloud.vm(i)["supervisor"], signal.SIGKILL)
         wait_for("it ends", lambda: self.cloud.vm(i)["state"] == "terminated")
         self.assertEqual(self.cloud.vm(i)["reason"], "Server.InternalError")
-        wait_for("all are dead", lambda: not any(map(alive, pids)), 5)
+        wait_for("all are dead", lambda: not any(map(alive, pids)))
 
     def test_the_metadata_service_tells_who_it_is(self):
         script = "#!/bin/sh\nsleep 1000 # <&>\n"
@@ -158,10 +158,10 @@ class Guests(CloudTest):
         for ttl in ("0", "21601", "soon"):
             self.assertEqual(m.ask("/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": ttl})[0], 400)
         self.assertEqual(m.ask("/latest/api/token", "PUT")[0], 400)
-        short = m.ask("/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "1"})[1]
+        short = m.ask("/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "3"})[1]
         header = {"X-aws-ec2-metadata-token": short}
         self.assertEqual(m.ask("/latest/meta-data/instance-id", headers=header)[0], 200)
-        time.sleep(1.1)
+        time.sleep(3.1)
         self.assertEqual(m.ask("/latest/meta-data/instance-id", headers=header)[0], 401)
         self.assertEqual(m.ask("/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60",
                                                             "X-Forwarded-For": "1.2.3.4"})[0], 403)
@@ -190,27 +190,26 @@ class Guests(CloudTest):
         i = self.boot("sleep 1000")
         m = Metadata(self.cloud.vm(i)["metadata_port"])
         before = time.time()
-        self.cloud.tell("/_ebb/revoke?instance=%s&notice=2s&rebalance=0.5s" % i)
-        wait_for("recommendation", lambda: m.get("meta-data/events/recommendations/rebalance")[0] == 200, 0.4)
+        self.cloud.tell("/_ebb/revoke?instance=%s&notice=4s&rebalance=3s" % i)
+        wait_for("recommendation", lambda: m.get("meta-data/events/recommendations/rebalance")[0] == 200)
         self.assertEqual(m.get("meta-data/spot/instance-action")[0], 404)
         status, text = wait_for("notice", lambda: m.get("meta-data/spot/instance-action")[0] == 200 and
-                                m.get("meta-data/spot/instance-action"), 2)
+                                m.get("meta-data/spot/instance-action"))
         notice = json.loads(text)
         self.assertEqual(notice["action"], "terminate")
         self.assertRegex(notice["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(self.cloud.vm(i)["state"], "running")
         wait_for("it ends", lambda: self.cloud.vm(i)["state"] != "running")
-        self.assertGreater(time.time() - before, 2.4)
+        self.assertGreater(time.time() - before, 6.9)
 
     def test_late_and_lost_notices(self):
         late, lost = self.boot("sleep 1000"), self.boot("sleep 1000")
         m = Metadata(self.cloud.vm(late)["metadata_port"])
-        self.cloud.tell("/_ebb/revoke?instance=%s&notice=late&length=2s&late_by=1.5s" % late)
-        self.cloud.tell("/_ebb/revoke?instance=%s&notice=lost&length=1s" % lost)
-        time.sleep(0.7)
+        self.cloud.tell("/_ebb/revoke?instance=%s&notice=late&length=7s&late_by=3s" % late)
         self.assertEqual(m.get("meta-data/spot/instance-action")[0], 404)
-        wait_for("late notice", lambda: m.get("meta-data/spot/instance-action")[0] == 200, 1.2)
-        wait_for("both end", lambda: {self.cloud.vm(v)["state"] for v in (late, lost)} & {"running"} == set(), 3)
+        self.cloud.tell("/_ebb/revoke?instance=%s&notice=lost&length=1s" % lost)
+        wait_for("late notice", lambda: m.get("meta-data/spot/instance-action")[0] == 200)
+        wait_for("both end", lambda: {self.cloud.vm(v)["state"] for v in (late, lost)} & {"running"} == set())
         self.assertFalse(self.cloud.vm(lost)["notice_shown"])
 
     def test_on_demand_vms_are_not_taken(self):
@@ -245,7 +244,7 @@ class Plans(CloudTest):
 revocations:
   - {vm: 1, phase: boot, notice: none}
   - {vm: 2, phase: running, after: 0.3s, notice: 1s}
-  - {vm: 3, phase: running, after: 0.2s, scope: zone, notice: none, unavailable: 1.5s}
+  - {vm: 3, phase: running, after: 2s, scope: zone, notice: none, unavailable: 4s}
 """
 
     def test_they_do(self):
@@ -261,48 +260,39 @@ revocations:
         other = self.cloud.run(script, zone="us-east-1b")
         wait_for("the zone ends", lambda: {self.cloud.vm(v)["state"] for v in (third, fourth)} == {"terminated"})
         self.assertEqual(self.cloud.vm(other)["state"], "running")
-        with self.assertRaises(Exception) as caught:
-            self.cloud.run(script)
-        self.assertEqual(caught.exception.response["Error"]["Code"], "InsufficientInstanceCapacity")
-        time.sleep(1.6)
-        self.cloud.run(script)
+        self.refused("InsufficientInstanceCapacity", self.cloud.run, script)
+        self.succeeds(self.cloud.run, script)
 
 
-class Traces(unittest.TestCase):
+class Traces(FreshCloudTest):
     def test_a_trace_takes_vms_and_refuses_launches(self):
-        cloud = Cloud()
+        cloud = self.cloud
         cloud.stop()
-        try:
-            with open(os.path.join(cloud.folder, "trace.json"), "w") as f:
-                json.dump({"metadata": {"gap_seconds": 600}, "data": [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1]}, f)
-            with open(cloud.fleet, "a") as f:
-                f.write("traces: [{zone: us-east-1a, file: trace.json, speed: 1200, notice: none}]\n")
-            cloud.start()  # 0.5 s a gap: available for 1.5 s, then not for 1 s
-            i, other = cloud.run(), cloud.run(zone="us-east-1b")
-            wait_for("it is taken", lambda: cloud.vm(i)["state"] == "terminated", 4)
-            with self.assertRaises(Exception) as caught:
-                cloud.run()
-            self.assertEqual(caught.exception.response["Error"]["Code"], "InsufficientInstanceCapacity")
-            self.assertEqual(cloud.vm(other)["state"], "running")
-            time.sleep(1.1)
-            cloud.run()
-        finally:
-            cloud.close()
+        with open(os.path.join(cloud.folder, "trace.json"), "w") as f:
+            json.dump({"metadata": {"gap_seconds": 600}, "data": [1] * 8 + [0] * 8 + [1] * 200}, f)
+        with open(cloud.fleet, "a") as f:
+            f.write("traces: [{zone: us-east-1a, file: trace.json, speed: 1200, notice: none}]\n")
+        cloud.start()  # 0.5 s a gap: available for 4 s, then not for 4 s
+        i, other = cloud.run(), cloud.run(zone="us-east-1b")
+        wait_for("it is taken", lambda: cloud.vm(i)["state"] == "terminated")
+        self.refused("InsufficientInstanceCapacity", cloud.run)
+        self.assertEqual(cloud.vm(other)["state"], "running")
+        self.succeeds(cloud.run)
 
 
 class Partitions(CloudTest):
-    extra = "faults: [{kind: partition, vm: 1, phase: running, after: 1.5s, for: 2s}]\n"
+    extra = "faults: [{kind: partition, vm: 1, phase: running, after: 4s, for: 3s}]\n"
 
     def test_a_vm_that_is_cut_off_reaches_its_metadata_alone(self):
         script = """#!/bin/bash
-            ask() { curl -s -m 0.7 -o /dev/null "$AWS_ENDPOINT_URL/_ebb/vms" && echo -n yes || echo -n no; }
-            token() { curl -s -m 0.7 -o /dev/null -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+            ask() { curl -s -m 2 -o /dev/null "$AWS_ENDPOINT_URL/_ebb/vms" && echo -n yes || echo -n no; }
+            token() { curl -s -m 10 -o /dev/null -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
                 "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/api/token" && echo yes || echo no; }
-            for i in $(seq 40); do echo "try $(date +%s.%N) $(ask) $(token)"; sleep 0.1; done
+            while [ $SECONDS -lt 12 ]; do echo "try $(date +%s.%N) $(ask) $(token)"; sleep 0.1; done
         """
         i = self.cloud.run(script)
         j = self.cloud.run(script)
-        wait_for("both are done", lambda: all("exited" in self.cloud.console(v) for v in (i, j)), 30)
+        wait_for("both are done", lambda: all("exited" in self.cloud.console(v) for v in (i, j)))
 
         def tries(vm):
             return [line.split()[2:] for line in self.cloud.console(vm).splitlines() if line.startswith("try")]
@@ -314,7 +304,7 @@ class Partitions(CloudTest):
         self.assertEqual({t[0] for t in tries(j)}, {"yes"})
 
     def test_its_credentials_are_cut_off_too(self):
-        self.cloud.tell("/_ebb/fault?kind=partition&for=1.5s&vm=3")
+        self.cloud.tell("/_ebb/fault?kind=partition&for=6s&vm=3")
         i = self.cloud.run()
         wait_for("it runs", lambda: self.cloud.vm(i)["booted"])
         if self.cloud.vm(i)["number"] != 3:
@@ -325,8 +315,7 @@ class Partitions(CloudTest):
         with self.assertRaises(Exception) as caught:
             s3.list_buckets()
         self.assertIn("Timeout", type(caught.exception).__name__)
-        time.sleep(1.5)
-        s3.list_buckets()
+        self.succeeds(s3.list_buckets)
 
 
 class Idle(unittest.TestCase):
@@ -335,7 +324,7 @@ class Idle(unittest.TestCase):
         import tempfile
         from emulated_cloud import EBB, clean_environment
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run([EBB, "emulate", "--state", folder + "/s", "--idle-exit", "1s"], timeout=20,
+            done = subprocess.run([EBB, "emulate", "--state", folder + "/s", "--idle-exit", "1s"], timeout=120,
                                   env=clean_environment(), capture_output=True, text=True)
             self.assertEqual(done.returncode, 0)
             self.assertIn("AWS_ENDPOINT_URL=http://127.0.0.1:", done.stdout)

@@ -1,6 +1,7 @@
 """A small engine with every habit that matters: a state file renamed into place, an append-only
 trajectory, a clean stop at SIGTERM, deterministic results. Each step extends a hash chain, so that
-a step lost or done twice changes the result."""
+a step lost or done twice changes the result. It keeps time: what a busy machine makes it late is
+caught up, so that it takes as long as its steps say."""
 import argparse
 import hashlib
 import os
@@ -64,6 +65,15 @@ def held():
     return options.hold and not stopping and not os.path.exists(options.hold)
 
 
+def started():
+    """When this process was, by the clock that CLOCK_BOOTTIME tells."""
+    with open("/proc/self/stat") as f:
+        return int(f.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+
+
+due = started()
+
+
 while step < options.steps:
     while step + 1 == options.steps and held():
         time.sleep(options.sleep)
@@ -80,7 +90,9 @@ while step < options.steps:
         save()
         print(f"stopped at step {step}", flush=True)
         sys.exit(143)
-    time.sleep(options.sleep * (10 if step >= options.hold_at and held() else 1))
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    due = max(due, now - 3) + options.sleep * (10 if step >= options.hold_at and held() else 1)
+    time.sleep(max(0, due - now))
 trajectory.close()
 with open("result.txt", "w") as f:
     f.write(chain + "\n")

@@ -278,7 +278,7 @@ static void no_answer_in_time_is_unknown(void **state)
     struct ebb_http_request q = {.method = "GET", .timeout_s = 0.2};
     int64_t start_ns = ebb_now_ns(NULL);
     assert_int_equal(call(s->port, q, "/hold", &a, &err), EBB_ERR_TIMEOUT);
-    assert_true(ebb_now_ns(NULL) - start_ns < 3 * EBB_NS_PER_S);
+    assert_true(ebb_now_ns(NULL) - start_ns < 25 * EBB_NS_PER_S);
 }
 
 static void *cancel_soon(void *ctx)
@@ -298,7 +298,7 @@ static void cancel_flag_ends_a_call(void **state)
     pthread_create(&t, NULL, cancel_soon, &cancel);
     int64_t start_ns = ebb_now_ns(NULL);
     assert_int_equal(call(s->port, q, "/hold", &a, NULL), EBB_ERR_CANCELLED);
-    assert_true(ebb_now_ns(NULL) - start_ns < 5 * EBB_NS_PER_S);
+    assert_true(ebb_now_ns(NULL) - start_ns < 25 * EBB_NS_PER_S);
     pthread_join(t, NULL);
 }
 

