@@ -2,8 +2,8 @@
  * error; one row a codec. CPU time of the thread, the median of three.
  *
  *     bench_codecs trajectory NAME FILE [--stride N] [--atoms N] [--error E] [--scale S] [--slow]
- *     bench_codecs tensors NAME FILE [BASE] [--slow]
- *     bench_codecs state NAME FILE [--slow]           a TRR or CPT: its last x and v
+ * [--axes DIR] bench_codecs tensors NAME FILE [BASE] [--slow] bench_codecs state NAME FILE [--slow]
+ * a TRR or CPT: its last x and v
  *
  * FILE: TRR, XTC or a LAMMPS dump in nm; a file of tensors. --slow: also zstd-19, xz. The last line
  * is JSON. bench/codecs.py runs all of it on inputs that bench/codecs_inputs.sh and codecs_train.py
@@ -29,6 +29,7 @@ struct options {
     size_t stride, atoms;
     double error, scale;
     bool slow;
+    const char *axes; /* only write the coordinates there; NULL: measure */
 };
 
 struct set {
@@ -472,9 +473,31 @@ static void keep_last_state(struct set *s)
 
 /* ---- the whole ---- */
 
+/* x.f32, y.f32, z.f32 for programs that take one axis at a time: frame after frame. */
+static void write_axes(const struct set *s, const char *directory)
+{
+    const float *x = (const float *)(const void *)s->x.data;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer axis = {0};
+    for (size_t k = 0; k < 3; k++) {
+        EBB_AUTO_FREE char *path = ebb_sprintf("%s/%c.f32", directory, "xyz"[k]);
+        struct ebb_error err = {0};
+        ebb_buffer_reset(&axis);
+        for (size_t i = 0; i < s->frames * s->atoms; i++)
+            ebb_buffer_append(&axis, &x[3 * i + k], sizeof *x);
+        if (ebb_file_write_atomic(path, axis.data, axis.len, 0644, &err) < 0)
+            stop(&err);
+    }
+    (void)printf("{\"frames\":%zu,\"atoms\":%zu,\"raw_bytes\":%zu,\"error\":%g}\n", s->frames,
+                 s->atoms, s->raw_bytes, s->error);
+}
+
 static void bench_trajectory(struct set *s, const struct options *o)
 {
     read_frames(s, o);
+    if (o->axes != NULL) {
+        write_axes(s, o->axes);
+        exit(0);
+    }
     static const struct codec ours[] = {
         {"ebb fast", EBB_TRAJ_FAST, false, pack_ours, unpack_ours, NULL},
         {"ebb small", EBB_TRAJ_SMALL, false, pack_ours, unpack_ours, NULL},
@@ -501,8 +524,9 @@ static void bench_arrays(struct set *s, const struct options *o)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: bench_codecs trajectory|tensors|state NAME FILE [BASE] "
-                          "[--stride N] [--atoms N] [--error E] [--scale S] [--slow]\n");
+    (void)fprintf(stderr,
+                  "usage: bench_codecs trajectory|tensors|state NAME FILE [BASE] "
+                  "[--stride N] [--atoms N] [--error E] [--scale S] [--slow] [--axes DIR]\n");
     return 2;
 }
 
@@ -523,6 +547,8 @@ int main(int argc, char **argv)
             o.error = strtod(argv[++i], NULL);
         else if (i + 1 < argc && strcmp(argv[i], "--scale") == 0)
             o.scale = strtod(argv[++i], NULL);
+        else if (i + 1 < argc && strcmp(argv[i], "--axes") == 0)
+            o.axes = argv[++i];
         else if (count < 4)
             words[count++] = argv[i];
     if (count < 3 || o.stride == 0)

@@ -2,15 +2,18 @@
 """The codecs against what is installed, on inputs that bench/codecs_inputs.sh and
 bench/codecs_train.py made; one table, and one JSON value on the last line.
 
-    bench/codecs.py --data DIR [--tensors DIR] [--slow] [--zipnn PYTHON]
+    bench/codecs.py --data DIR [--tensors DIR] [--slow] [--zipnn PYTHON] [--mdz MDZ]
 
 DIR holds lyso/, spce/, cu/, lj/ (what is missing is left out, and said); --tensors, DIR/gpt if not
 given, holds step-*-{f32,bf16,adam}.safetensors. TNG is what `gmx trjconv` makes of the same frames.
---zipnn: a Python that has zipnn (pip install zipnn) and torch."""
+--zipnn: a Python that has zipnn (pip install zipnn) and torch. --mdz: the program of tools/mdz in SZ3
+(szcompressor/SZ3, -DBUILD_MDZ=ON); where its header takes no notice of what `sz->compress` returns,
+`compressed_size = ` has to stand before each of those calls."""
 import argparse
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,7 +73,30 @@ def tng(trajectory, stride, atoms):
         return os.path.getsize(out) if done.returncode == 0 else 0
 
 
-def trajectories(data, slow):
+def mdz(program, name, path, words):
+    """All frames in one batch, axis by axis, within the same bound; its times by its own clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([BENCH, "trajectory", name, path, *words, "--axes", folder], text=True,
+                              stdout=subprocess.PIPE)
+        if done.returncode != 0:
+            return []
+        s = json.loads(done.stdout)
+        size, seconds = 0.0, [0.0, 0.0]
+        for axis in "xyz":
+            said = subprocess.run(
+                [program, os.path.join(folder, axis + ".f32"), "-2", str(s["frames"]), str(s["atoms"]), "-a",
+                 str(s["error"]), str(s["frames"])], text=True, stdout=subprocess.PIPE).stdout
+            found = re.search(r"ratio=([\d.]+)\nCompression time=([\d.]+)\nDecompression time=([\d.]+)", said)
+            if found is None or float(found[1]) == 0:
+                return []
+            size += s["raw_bytes"] / 3 / float(found[1])
+            seconds = [a + float(b) for a, b in zip(seconds, found.groups()[1:])]
+        speeds = [s["raw_bytes"] / 1e6 / t if t > 0 else None for t in seconds]
+        return [table({"set": name, "codec": "MDZ", "ratio": s["raw_bytes"] / size, "pack_mb_s": speeds[0],
+                       "unpack_mb_s": speeds[1]})]
+
+
+def trajectories(data, slow, mdz_program):
     rows, extra = [], ["--slow"] if slow else []
     sets = [("lyso 0.2 ps", "lyso/md.trr", 1, None, []), ("lyso 1 ps", "lyso/md.trr", 5, None, []),
             ("lyso 2 ps", "lyso/md.trr", 10, None, []), ("spce 10 ps", "spce/md.trr", 1, None, []),
@@ -83,9 +109,11 @@ def trajectories(data, slow):
         if not os.path.exists(path):
             print(f"{name}: no {path}")
             continue
-        words = ["--stride", str(stride), *more, *extra] + (["--atoms", atoms] if atoms else [])
-        mine = bench("trajectory", name, path, *words)
+        words = ["--stride", str(stride), *more] + (["--atoms", atoms] if atoms else [])
+        mine = bench("trajectory", name, path, *words, *extra)
         rows += mine
+        if mine and mdz_program:
+            rows += mdz(mdz_program, name, path, words)
         size = tng(path, stride, atoms) if path.endswith(".trr") else 0
         if mine and size:
             rows.append(table({"set": name, "codec": "gmx .tng", "ratio": mine[0]["raw_bytes"] / size}))
@@ -121,13 +149,14 @@ def main():
     parser.add_argument("--tensors")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--zipnn")
+    parser.add_argument("--mdz")
     given = parser.parse_args()
     if given.data is None or not os.path.exists(BENCH):
         print("no --data DIR (or EBB_DATA_DIR), or bench_codecs is not built: nothing measured")
         return
     begin = time.time()
     print(f"{'set':<12} {'codec':<20} {'ratio':>7} {'pack':>8} {'unpack':>8}  MB/s, one core")
-    rows = trajectories(given.data, given.slow)
+    rows = trajectories(given.data, given.slow, given.mdz)
     rows += tensors(given.tensors or os.path.join(given.data, "gpt"), given.slow, given.zipnn)
     print(json.dumps({"schema": "ebb.bench.codecs.v1", "seconds": round(time.time() - begin),
                       "rows": rows}))
