@@ -26,7 +26,7 @@ const struct ebb_yaml_node *ebb_yaml_root(const struct ebb_yaml *y); /* NULL: em
 
 enum ebb_yaml_kind ebb_yaml_kind(const struct ebb_yaml_node *n);
 const char *ebb_yaml_scalar(const struct ebb_yaml_node *n); /* NULL when no scalar */
-bool ebb_yaml_is_null(const struct ebb_yaml_node *n); /* plain ~, null or empty */
+bool ebb_yaml_is_null(const struct ebb_yaml_node *n);       /* plain ~, null or empty */
 size_t ebb_yaml_count(const struct ebb_yaml_node *n); /* items of a sequence, pairs of a mapping */
 const struct ebb_yaml_node *ebb_yaml_item(const struct ebb_yaml_node *n, size_t i);
 const struct ebb_yaml_node *ebb_yaml_key(const struct ebb_yaml_node *n, size_t i);

@@ -512,29 +512,10 @@ static bool put_one(struct machine *m, bool pair)
     return m->stack.count > n && fill(m, m->stack.count - n, m->stack.count - n, pair);
 }
 
-/* One opcode; false: the end, or nothing more that can be understood. */
-static bool step(struct machine *m)
+/* Opcodes of numbers and strings. */
+static bool push_literal(struct machine *m, uint64_t op)
 {
-    uint64_t op;
-    if (!take_number(m, 1, &op))
-        return false;
     switch (op) {
-    case 0x80: /* PROTO */
-        return skip(m, 1, false);
-    case 0x95: /* FRAME */
-        return skip(m, 8, false);
-    case '(':
-        return push_kind(m, MARK, 0);
-    case '0':
-        return drop(m, 1);
-    case '1':
-        return drop_to_mark(m);
-    case '2':
-        return top(m) != NULL && push(m, *top(m));
-    case 'N':
-    case 0x88: /* True */
-    case 0x89: /* False */
-        return push_kind(m, NONE, 0);
     case 'K':
         return push_integer(m, 1);
     case 'M':
@@ -560,6 +541,34 @@ static bool step(struct machine *m)
     case 0x8e:
     case 0x96:
         return push_string(m, 8, OTHER);
+    default: /* STOP, and what torch.save does not write */
+        return false;
+    }
+}
+
+/* One opcode; false: the end, or nothing more that can be understood. */
+static bool step(struct machine *m)
+{
+    uint64_t op;
+    if (!take_number(m, 1, &op))
+        return false;
+    switch (op) {
+    case 0x80: /* PROTO */
+        return skip(m, 1, false);
+    case 0x95: /* FRAME */
+        return skip(m, 8, false);
+    case '(':
+        return push_kind(m, MARK, 0);
+    case '0':
+        return drop(m, 1);
+    case '1':
+        return drop_to_mark(m);
+    case '2':
+        return top(m) != NULL && push(m, *top(m));
+    case 'N':
+    case 0x88: /* True */
+    case 0x89: /* False */
+        return push_kind(m, NONE, 0);
     case ']':
     case '}':
     case 0x8f:
@@ -587,14 +596,13 @@ static bool step(struct machine *m)
         return fill_from_mark(m, true);
     case 'c':
         return push_global(m);
-    case 0x93:
-        return replace(m, 2);
-    case 'R':
-        return reduce(m);
     case 0x81:
+    case 0x93:
         return replace(m, 2);
     case 0x92:
         return replace(m, 3);
+    case 'R':
+        return reduce(m);
     case 'b':
         return build(m);
     case 'q':
@@ -609,8 +617,8 @@ static bool step(struct machine *m)
         return set_memo(m, m->memo.count);
     case 'Q':
         return persistent(m);
-    default: /* STOP, and what torch.save does not write */
-        return false;
+    default:
+        return push_literal(m, op);
     }
 }
 

@@ -151,96 +151,38 @@ static int collect_instance(void *ctx, const struct ebb_instance *i)
     return 0;
 }
 
+#define LIST_BEGIN  "<DescribeInstancesResponse><reservationSet>"
+#define LIST_END    "</DescribeInstancesResponse>"
+#define RESERVATION "<item><instancesSet>"
+#define RESERVED    "</instancesSet></item>"
+#define ENDED(reason, code)                                                                        \
+    "<reason>" reason "</reason><stateReason><code>" code "</code></stateReason>"
+
+static const char running_spot[] =
+    INSTANCE("i-1", "running", "<instanceLifecycle>spot</instanceLifecycle>" TAGS);
+static const char interrupted[] =
+    INSTANCE("i-2", "terminated",
+             ENDED("Server.SpotInstanceTermination (2026-11-21 11:05:00 GMT)",
+                   "Server.SpotInstanceTermination"));
+static const char stopping[] =
+    INSTANCE("i-3", "shutting-down",
+             ENDED("User initiated (2026-11-21 11:06:01 GMT)", "Client.UserInitiatedShutdown"));
+static const char ended_untold[] = INSTANCE("i-4", "terminated", "");
+
 static void a_list_follows_pages_and_reads_how_vms_ended(void **state)
 {
     (void)state;
+    EBB_AUTO_FREE char *first = ebb_sprintf(
+        "%s%s%s%s%s%s%s</reservationSet><nextToken>n=1</nextToken>%s", LIST_BEGIN, RESERVATION,
+        running_spot, RESERVED, RESERVATION, interrupted, RESERVED, LIST_END);
+    EBB_AUTO_FREE char *second =
+        ebb_sprintf("%s%s%s%s%s</reservationSet>%s", LIST_BEGIN, RESERVATION, stopping,
+                    ended_untold, RESERVED, LIST_END);
     const struct script_answer script[] = {
         {503, NULL, EC2_ERROR("RequestLimitExceeded"), false},
-        {200, NULL,
-         "<DescribeInstancesResponse><reservationSet><item><instancesSet>" INSTANCE(
-             "i-1", "running",
-             "<instanceLifecycle>spot</instanceLifecycle>" TAGS) "</instancesSet></"
-                                                                 "item><item><"
-                                                                 "instancesSet"
-                                                                 ">" INSTANCE("i-2",
-                                                                              "terminate"
-                                                                              "d",
-                                                                              "<reason>"
-                                                                              "Server."
-                                                                              "SpotInsta"
-                                                                              "nceTermin"
-                                                                              "ation "
-                                                                              "(2026-11-"
-                                                                              "21 "
-                                                                              "11:05:00 "
-                                                                              "GMT)</"
-                                                                              "reason>"
-                                                                              "<stateRea"
-                                                                              "son><"
-                                                                              "code>"
-                                                                              "Server."
-                                                                              "SpotInsta"
-                                                                              "nceTermin"
-                                                                              "ation</"
-                                                                              "code></"
-                                                                              "stateReas"
-                                                                              "on>") "</"
-                                                                                     "in"
-                                                                                     "st"
-                                                                                     "an"
-                                                                                     "ce"
-                                                                                     "sS"
-                                                                                     "et"
-                                                                                     "><"
-                                                                                     "/i"
-                                                                                     "te"
-                                                                                     "m>"
-                                                                                     "</"
-                                                                                     "re"
-                                                                                     "se"
-                                                                                     "rv"
-                                                                                     "at"
-                                                                                     "io"
-                                                                                     "nS"
-                                                                                     "et"
-                                                                                     "><"
-                                                                                     "ne"
-                                                                                     "xt"
-                                                                                     "To"
-                                                                                     "ke"
-                                                                                     "n>"
-                                                                                     "n="
-                                                                                     "1<"
-                                                                                     "/n"
-                                                                                     "ex"
-                                                                                     "tT"
-                                                                                     "ok"
-                                                                                     "en"
-                                                                                     ">"
-                                                                                     "</"
-                                                                                     "De"
-                                                                                     "sc"
-                                                                                     "ri"
-                                                                                     "be"
-                                                                                     "In"
-                                                                                     "st"
-                                                                                     "an"
-                                                                                     "ce"
-                                                                                     "sR"
-                                                                                     "es"
-                                                                                     "po"
-                                                                                     "ns"
-                                                                                     "e"
-                                                                                     ">",
-         false},
-        {200, NULL,
-         "<DescribeInstancesResponse><reservationSet><item><instancesSet>" INSTANCE(
-             "i-3", "shutting-down",
-             "<reason>User initiated (2026-11-21 11:06:01 GMT)</reason>"
-             "<stateReason><code>Client.UserInitiatedShutdown</code></stateReason>")
-             INSTANCE("i-4", "terminated",
-                      "") "</instancesSet></item></reservationSet></DescribeInstancesResponse>",
-         true}};
+        {200, NULL, first, false},
+        {200, NULL, second, true},
+    };
     struct ebb_instance got[8], *at = got;
     int64_t time_ns;
     struct script_server s;
