@@ -1,3 +1,4 @@
+/* Growing files: where a restore cuts them, by each rule. */
 #include "tests/unit/agent/scratch.h"
 
 #include "agent/append.h"

@@ -1,3 +1,4 @@
+/* agent.conf: all keys, defaults, faults with their places. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

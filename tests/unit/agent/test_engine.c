@@ -1,3 +1,4 @@
+/* An engine as a process: its signal, its directory, its environment. */
 #include "tests/unit/agent/scratch.h"
 
 #include <signal.h>

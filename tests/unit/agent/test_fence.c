@@ -1,3 +1,4 @@
+/* When an agent works, asks the store, stands still or kills, by who has answered when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

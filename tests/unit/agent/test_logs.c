@@ -1,3 +1,4 @@
+/* Log segments: when they are sent, and what is left out of a backlog. */
 #include "tests/unit/agent/scratch.h"
 
 #include "agent/logs.h"

@@ -1,3 +1,4 @@
+/* What the end of an engine means, by the rules of its profile. */
 #include "tests/unit/agent/scratch.h"
 
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* The pace of a job from the steps that it tells. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Steps found in what an engine writes. */
 #include "tests/unit/agent/scratch.h"
 
 #include "agent/progress.h"

@@ -1,3 +1,4 @@
+/* State files: which are whole, which is the newest, which are kept. */
 #include "tests/unit/agent/scratch.h"
 
 #include "agent/state_files.h"

@@ -1,3 +1,4 @@
+/* Channels over TCP, TLS and Unix sockets: whole messages, bounds, ends of either side. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

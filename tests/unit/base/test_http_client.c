@@ -1,3 +1,4 @@
+/* The HTTP client against a server that is scripted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* The event loop: timers, posts, signals, watches that destroy themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

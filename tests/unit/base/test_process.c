@@ -1,3 +1,4 @@
+/* Children: output, status, environment, and what is left of one that cannot start. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

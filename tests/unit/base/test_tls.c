@@ -1,3 +1,4 @@
+/* The authority, certificates of VMs, and who is let in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

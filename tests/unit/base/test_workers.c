@@ -1,3 +1,4 @@
+/* Worker threads: work is done once, handed back on the loop, and given up cleanly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Files of a made-up job, and whether they came back. */
 #include "job_files.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* A job with a store and a lineage, for tests of checkpoints. */
 #include "job_fixture.h"
 
 #include <setjmp.h>

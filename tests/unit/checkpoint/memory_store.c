@@ -1,3 +1,4 @@
+/* An object store in memory that fails when told to. */
 #include "memory_store.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* Files of hazards: written, read again, refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

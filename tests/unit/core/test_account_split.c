@@ -1,3 +1,4 @@
+/* Amounts divided into whole parts by largest remainder. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

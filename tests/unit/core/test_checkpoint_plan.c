@@ -1,3 +1,4 @@
+/* When checkpoints pay: against simulation, fixed intervals and the formulas of others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Cost and finish of a bag by hand, and how they move with slack and prices. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

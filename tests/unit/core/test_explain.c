@@ -1,3 +1,4 @@
+/* What `ebb explain` says of jobs that wait, are ready, run or have ended. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

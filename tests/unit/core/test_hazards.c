@@ -1,3 +1,4 @@
+/* Hazards: priors, posteriors, what places tell of each other, forgetting, storing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

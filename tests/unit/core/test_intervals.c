@@ -1,3 +1,4 @@
+/* The interval between checkpoints of a job where it runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

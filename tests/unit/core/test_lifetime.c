@@ -1,3 +1,4 @@
+/* Lives of VMs in the log become hazards and outages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

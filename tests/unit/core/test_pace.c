@@ -1,3 +1,4 @@
+/* What a job's own pace says of its end and of its siblings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

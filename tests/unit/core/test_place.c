@@ -1,3 +1,4 @@
+/* Ready jobs onto VMs with room. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Application profiles: those that ship, defaults, faults with their places. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* How fast VM types are for a group, from progress between commits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

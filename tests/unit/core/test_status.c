@@ -1,3 +1,4 @@
+/* What `ebb status` and `ebb jobs` are told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Sweeps: jobs by number, their parameters and names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

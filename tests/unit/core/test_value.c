@@ -1,3 +1,4 @@
+/* The value of a job with a deadline where spot comes and goes. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* The emulated cloud's bill, by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

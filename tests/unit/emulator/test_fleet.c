@@ -1,3 +1,4 @@
+/* The fleet file: what it tells, and its faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Lifetimes of emulated VMs, notices, traces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

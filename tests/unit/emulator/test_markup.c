@@ -1,3 +1,4 @@
+/* XML written and read by the emulated cloud. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

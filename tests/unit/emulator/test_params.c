@@ -1,3 +1,4 @@
+/* Parameters of queries: decoded, bounded, refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Bodies of S3 puts: check values, chunks, trailers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

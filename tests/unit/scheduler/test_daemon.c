@@ -1,3 +1,4 @@
+/* The scheduler as a whole, with scripted agents and a scripted cloud. */
 #include "world.h"
 
 #include <unistd.h>

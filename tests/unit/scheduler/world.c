@@ -1,3 +1,4 @@
+/* A daemon with its cloud, agents and client in one loop, for tests. */
 #include "world.h"
 
 #include "base/log.h"

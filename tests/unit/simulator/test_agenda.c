@@ -1,3 +1,4 @@
+/* The heap of calls that makes simulated time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* What is learned of a zone from its availability trace. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* Plans: what holds of them whatever is drawn. */
 #include "scheduler/core/hazards.h"
 #include "simulator/montecarlo.h"
 #include "tests/unit/simulator/fixture.h"

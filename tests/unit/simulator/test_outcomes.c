@@ -1,3 +1,4 @@
+/* Spreads of outcomes: quantiles and ranges of few runs. */
 #include "tests/unit/simulator/fixture.h"
 
 static void quantiles_lie_between_the_values(void **state)

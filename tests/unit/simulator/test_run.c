@@ -1,3 +1,4 @@
+/* A bag in simulated time, from submission to its report. */
 #include "base/text.h"
 #include "tests/unit/simulator/fixture.h"
 

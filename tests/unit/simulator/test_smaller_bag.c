@@ -1,3 +1,4 @@
+/* A large bag stood for by a small one. */
 #include "scheduler/core/sweep.h"
 #include "simulator/smaller_bag.h"
 #include "tests/unit/simulator/fixture.h"

@@ -1,3 +1,4 @@
+/* Availability traces: read, checked, put together. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* The simulated cloud: capacity, notices, lifetimes, outages. */
 #include "tests/unit/simulator/fixture.h"
 
 #define FLEET                                                                                      \
