@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -245,6 +246,8 @@ static int dispatch(command_table commands, int argc, char **argv)
 int ebb_commands_main(const struct ebb_command *const *commands, int argc, char **argv)
 {
     hold_standard_descriptors();
+    /* A file that grows past a limit is an error to report, not a signal to die by. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
         general_help(commands, &out);

@@ -1,20 +1,23 @@
 /* `ebb fetch`: the outputs of a bag's done jobs, one folder a job.
  *
  * A job's outputs are the files of its final commit. What is already there, whole and equal by
- * hash, is not read again; the rest arrives in a folder beside, verified, and is then moved in file
- * by file, so that an interrupted fetch leaves no half file and is simply run again. */
+ * hash, is not read again; the rest arrives in a folder beside (.part-<job>), verified, and is then
+ * moved in file by file, so that an interrupted fetch leaves no half file and is simply run again.
+ * The folder beside is locked while it is filled; what a killed fetch left of it goes with the
+ * next. */
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/options.h"
-#include "base/random.h"
 #include "base/text.h"
 #include "base/workers.h"
 #include "checkpoint/lineage.h"
@@ -118,19 +121,51 @@ static void free_manifest(Ebb__Manifest *m)
 }
 EBB_DEFINE_AUTO_PTR(manifest_auto, Ebb__Manifest, free_manifest)
 
-static int bring(struct ebb_lineage *l, const char *folder, struct ebb_error *err)
+static void close_fd(const int *fd)
 {
-    char nonce[9];
-    EBB_AUTO_FREE char *beside = ebb_sprintf("%s.part-%s", folder, ebb_random_hex(nonce, 4));
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* The folder beside, and the lock on it. */
+static int open_beside(const char *beside, int *ret_fd, struct ebb_error *err)
+{
+    int rc = ebb_mkdir_p(beside, 0755, err);
+    if (rc < 0)
+        return rc;
+    *ret_fd = open(beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot open %s", beside);
+    if (flock(*ret_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return ebb_error_set(err, EBB_ERR_EXISTS, "another `ebb fetch` brings it just now");
+    return 0;
+}
+
+static int bring_into(struct ebb_lineage *l, const char *files, const char *folder,
+                      struct ebb_error *err)
+{
     struct ebb_restore_result result;
-    int rc = ebb_lineage_restore(l, beside, NULL, THREADS, &result, err);
+    int rc = ebb_remove_tree(files, err);
+    if (rc == 0)
+        rc = ebb_lineage_restore(l, files, NULL, THREADS, &result, err);
     if (rc == 0 && result.fell_back)
         rc = ebb_error_set(err, EBB_ERR_CORRUPT, "the outputs are damaged in the store: %s",
                            result.note);
     if (rc == 0)
         rc = ebb_mkdir_p(folder, 0755, err);
-    if (rc == 0)
-        rc = ebb_walk(beside, move_file, (void *)folder, err);
+    return rc == 0 ? ebb_walk(files, move_file, (void *)folder, err) : rc;
+}
+
+static int bring(struct ebb_lineage *l, const struct fetch *f, const struct job *j,
+                 const char *folder, struct ebb_error *err)
+{
+    EBB_AUTO(close_fd) int lock = -1;
+    EBB_AUTO_FREE char *beside = ebb_sprintf("%s/.part-%s", f->folder, j->name);
+    EBB_AUTO_FREE char *files = ebb_path_join(beside, "files");
+    int rc = open_beside(beside, &lock, err);
+    if (rc < 0)
+        return rc;
+    rc = bring_into(l, files, folder, err);
     (void)ebb_remove_tree(beside, NULL);
     return rc;
 }
@@ -151,8 +186,10 @@ static int fetch_one(const struct fetch *f, struct job *j, struct ebb_error *err
     EBB_AUTO_FREE char *folder = ebb_path_join(f->folder, j->name);
     if (have_all(folder, m, j))
         return 0;
-    j->fetched_files = j->files;
-    return bring(l, folder, err);
+    rc = bring(l, f, j, folder, err);
+    if (rc == 0)
+        j->fetched_files = j->files;
+    return rc;
 }
 
 static void fetch_job(void *ctx, size_t i)
@@ -193,23 +230,25 @@ static int finish(const struct fetch *f, uint64_t left_out)
 {
     const struct ebb_error *first = NULL;
     uint64_t files = 0, bytes = 0, fetched = 0;
+    size_t done = 0;
     for (size_t i = 0; i < f->count; i++) {
         const struct job *j = &f->jobs[i];
-        files += j->files;
-        bytes += j->bytes;
-        fetched += j->fetched_files;
         if (j->error.code < 0) {
             first = first == NULL ? &j->error : first;
             (void)fprintf(stderr, "error: %s\n", j->error.text);
+            continue;
         }
+        done++;
+        files += j->files;
+        bytes += j->bytes;
+        fetched += j->fetched_files;
     }
     int status = first != NULL ? ebb_code_exit_status(first->code) : 0;
     if (as_json)
         return print_json(f) != 0 ? 1 : status;
     char text[EBB_QUANTITY_TEXT_SIZE];
-    (void)printf("%zu jobs, %llu files (%llu fetched), %s in %s\n", f->count,
-                 (unsigned long long)files, (unsigned long long)fetched,
-                 ebb_format_size(bytes, text), f->folder);
+    (void)printf("%zu jobs, %llu files (%llu fetched), %s in %s\n", done, (unsigned long long)files,
+                 (unsigned long long)fetched, ebb_format_size(bytes, text), f->folder);
     if (left_out > 0)
         (void)fprintf(stderr, "%llu jobs are not done, their outputs are left out\n",
                       (unsigned long long)left_out);

@@ -212,8 +212,6 @@ static int check_target(const char *path, bool replace, struct ebb_error *err)
         return ebb_error_set(err, EBB_ERR_INPUT, "%s is there already: --force replaces it", path);
     if (is_there && !S_ISREG(st.st_mode))
         return ebb_error_set(err, EBB_ERR_INPUT, "%s is not a regular file", path);
-    /* A file that grows past a limit is an error to report, not a signal to die by. */
-    (void)signal(SIGXFSZ, SIG_IGN);
     return make_folder_of(path, err);
 }
 

@@ -141,6 +141,10 @@ int ebb_local_await(struct ebb_local_part *part, const char *name, bool (*ready)
         if (waitpid(part->pid, &status, WNOHANG) == part->pid) {
             EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer end = {0};
             log_end(part->log, &end);
+            if (end.len == 0) /* a full disk, say */
+                return ebb_error_set(err, EBB_ERR_UNAVAILABLE,
+                                     "%s did not start, %s is empty: `ebb doctor` may say why",
+                                     name, part->log);
             return ebb_error_set(err, EBB_ERR_UNAVAILABLE, "%s did not start, %s says: %s", name,
                                  part->log, ebb_buffer_text(&end));
         }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,13 +38,15 @@ int ebb_output_file_check(const char *path, struct ebb_error *err)
     struct stat st;
     if (path == NULL)
         return 0;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    bool there = stat(path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode))
         return is_folder(path, err);
     const char *slash = strrchr(path, '/');
     EBB_AUTO_FREE char *folder =
         slash != NULL ? ebb_strndup(path, (size_t)(slash - path) + 1) : ebb_strdup(".");
-    if (access(folder, X_OK) != 0)
-        return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot create %s", path);
+    bool into = there && !S_ISREG(st.st_mode);
+    if (access(into ? path : folder, into ? W_OK : W_OK | X_OK) != 0)
+        return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot write %s", path);
     return 0;
 }
 

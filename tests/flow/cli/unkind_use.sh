@@ -80,6 +80,6 @@ ln -s real.svg link.svg
 expect 0 "$ebb" fit lives.csv --plot link.svg
 [ -L link.svg ] && grep -q '<svg' real.svg || fail "the link was replaced"
 expect 2 "$ebb" plan bag.yaml --plot no/such/plan.svg
-says "cannot create no/such/plan.svg"
+says "cannot write no/such/plan.svg"
 [ -z "$(find . -name '*tmp*')" ] || fail "left behind: $(find . -name '*tmp*')"
 echo "unkind use: ok"

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/options.h"
@@ -89,7 +91,9 @@ static void put(const char *name, const char *text)
 {
     struct ebb_error err = {0};
     EBB_AUTO_FREE char *path = in(name);
-    if (ebb_file_write_atomic(path, text, strlen(text), 0644, &err) < 0)
+    EBB_AUTO_FREE char *parent = ebb_strndup(path, (size_t)(strrchr(path, '/') - path));
+    if (ebb_mkdir_p(parent, 0755, &err) < 0 ||
+        ebb_file_write_atomic(path, text, strlen(text), 0644, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -162,6 +166,36 @@ static void outputs_arrive_whole_and_only_once(void **state)
     assert_non_null(fgets(line, sizeof(line), p));
     (void)pclose(p);
     assert_string_equal(line, "train ");
+}
+
+static void what_a_killed_fetch_left_goes_with_the_next(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+    EBB_AUTO_FREE char *beside = in("results/.part-train");
+    commit(true);
+    put("results/.part-train/files/.ebb-restore-1/0", "half");
+    assert_int_equal(fetch(&out), 0);
+    check_file("results/train/model.pt", "weights");
+    assert_false(ebb_file_exists(beside));
+}
+
+static void two_fetches_of_a_job_do_not_meet(void **state)
+{
+    (void)state;
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
+    EBB_AUTO_FREE char *beside = in("results/.part-train"), *file = in("results/train/model.pt");
+    commit(true);
+    put("results/.part-train/files/a", "half");
+    int fd = open(beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(fetch(&out), 2);
+    assert_non_null(strstr(ebb_buffer_text(&out), "train: another `ebb fetch` brings it"));
+    assert_non_null(strstr(ebb_buffer_text(&out), "0 jobs, 0 files (0 fetched)"));
+    assert_false(ebb_file_exists(file));
+    assert_true(ebb_file_exists(beside));
+    (void)close(fd);
+    assert_int_equal(fetch(&out), 0);
 }
 
 static void a_checkpoint_is_no_output(void **state)
@@ -247,6 +281,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(outputs_arrive_whole_and_only_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_killed_fetch_left_goes_with_the_next, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(two_fetches_of_a_job_do_not_meet, setup, teardown),
         cmocka_unit_test_setup_teardown(a_checkpoint_is_no_output, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_outputs_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_job_is_refused, setup, teardown),
