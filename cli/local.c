@@ -28,7 +28,7 @@
 #include "cli/local_parts.h"
 
 #define IDLE_EXIT "60"
-#define START_S   30
+#define START_S   60
 
 static int write_choice(const struct ebb_local_choice *c, struct ebb_error *err)
 {
@@ -161,6 +161,23 @@ void ebb_local_part_clean_up(struct ebb_local_part *part)
     free(part->log);
 }
 
+bool ebb_local_is_locked(const char *path)
+{
+    EBB_AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+bool ebb_local_answers(const char *lock, bool (*answers)(void *ctx))
+{
+    int64_t end_ns = ebb_now_ns(NULL) + START_S * EBB_NS_PER_S;
+    while (!answers(NULL)) {
+        if (!ebb_local_is_locked(lock) || ebb_now_ns(NULL) > end_ns)
+            return false;
+        (void)poll(NULL, 0, 50);
+    }
+    return true;
+}
+
 size_t ebb_local_add_options(const char *variable, const char **argv, size_t n, size_t size,
                              char **ret_words)
 {
@@ -270,7 +287,8 @@ int ebb_local_start(const struct ebb_local_options *o, struct ebb_error *err)
         return rc;
     EBB_AUTO(ebb_local_choice_clean_up) struct ebb_local_choice c;
     choose(o, &c);
-    bool running = scheduler_answers(NULL);
+    EBB_AUTO_FREE char *log_lock = ebb_state_path("events.lock");
+    bool running = ebb_local_answers(log_lock, scheduler_answers);
     if (running)
         rc = check_running(o, err);
     bool emulated = strcmp(c.cloud, "emulated") == 0;

@@ -169,10 +169,16 @@ static int check_fleet(const struct ebb_local_choice *c, struct ebb_error *err)
 
 int ebb_emulator_ensure(const struct ebb_local_choice *c, bool fleet_given, struct ebb_error *err)
 {
-    if (emulator_answers(NULL)) {
+    EBB_AUTO_FREE char *folder = ebb_state_path("emulator");
+    EBB_AUTO_FREE char *lock = ebb_path_join(folder, "lock");
+    if (ebb_local_answers(lock, emulator_answers)) {
         int rc = fleet_given ? check_fleet(c, err) : 0;
         return rc < 0 ? rc : use_emulator(err);
     }
+    if (ebb_local_is_locked(lock))
+        return ebb_error_set(
+            err, EBB_ERR_TIMEOUT,
+            "the emulated cloud of %s runs and does not answer: 'ebb stop' ends it", folder);
     if (c->fleet != NULL && !ebb_file_exists(c->fleet))
         return ebb_error_set(err, EBB_ERR_INPUT, "no fleet file %s", c->fleet);
     EBB_AUTO_FREE char *endpoint = ebb_emulator_file("endpoint");

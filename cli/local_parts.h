@@ -30,6 +30,11 @@ int ebb_local_spawn(const char *const *argv, const char *log_name, struct ebb_lo
 int ebb_local_await(struct ebb_local_part *part, const char *name, bool (*ready)(void *ctx),
                     void *ctx, struct ebb_error *err);
 void ebb_local_part_clean_up(struct ebb_local_part *part);
+/* Some process has locked the file. */
+bool ebb_local_is_locked(const char *path);
+/* The part that locks the file while it lives answers. One that is busy, or is just ending, is
+ * waited for: false says that none lives, or that it has not answered for long. */
+bool ebb_local_answers(const char *lock, bool (*answers)(void *ctx));
 
 /* Adds the words of environment variable `variable` (split at blanks, into *ret_words, which the
  * caller frees and which must outlive argv) after the n arguments there, NULL at the end: the last

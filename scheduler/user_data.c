@@ -20,14 +20,17 @@ static const char fetch[] = "tries=0\n"
 
 /* A spot VM that the cloud itself interrupts in its first hour is free; one that shuts down a
  * moment before is not. So after a notice whose deadline lies within that hour the cloud is let do
- * it; a later one would only be paid for longer. */
+ * it; a later one would only be paid for longer. A metadata service that is slow is asked again. */
 static const char end[] =
-    "imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}\n"
-    "token=$(curl -fs --noproxy '*' -m 2 -X PUT"
-    " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$imds/latest/api/token\")\n"
-    "taken=$(printf 'header = \"X-aws-ec2-metadata-token: %s\"\\n' \"$token\" |"
-    " curl -fs --noproxy '*' -m 2 -K - \"$imds/latest/meta-data/spot/instance-action\""
-    " | sed -n 's/.*\"time\": *\"\\([^\"]*\\)\".*/\\1/p')\n"
+    "imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254} answer=\n"
+    "for try in 1 2 3 4 5; do\n"
+    "  token=$(curl -fs --noproxy '*' -m 2 -X PUT"
+    " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$imds/latest/api/token\") &&\n"
+    "    answer=$(printf 'header = \"X-aws-ec2-metadata-token: %s\"\\n' \"$token\" |"
+    " curl -s --noproxy '*' -m 2 -K - \"$imds/latest/meta-data/spot/instance-action\") && break\n"
+    "  sleep 1\n"
+    "done\n"
+    "taken=$(printf %s \"$answer\" | sed -n 's/.*\"time\": *\"\\([^\"]*\\)\".*/\\1/p')\n"
     "taken_s=; [ -z \"$taken\" ] || taken_s=$(date -d \"$taken\" +%s)\n"
     "if [ -n \"$taken_s\" ] && [ $((taken_s - started_s)) -lt $free_s ]; then\n"
     "  wait_s=$((taken_s - $(date +%s) + 30))\n"

@@ -40,7 +40,10 @@ bool ebb_cap_lets_in(const struct ebb_state *s, const struct ebb_policy *policy,
     double whole_s = d.setup_s + d.longest_s / ebb_state_speed(s, d.engine, vm->offer->type);
     if (whole_s < left_s)
         return true;
-    return d.checkpoints ? left_s > WORTH * ebb_cap_lead_s(s, &d) : !d.known;
+    /* In the first half of its life it does, or where boots are long VMs would be launched for the
+     * jobs, found too old for them, and launched again. */
+    double least_s = fmin(WORTH * ebb_cap_lead_s(s, &d), vm->offer->cap_s / s->bill_time_scale / 2);
+    return d.checkpoints ? left_s > least_s : !d.known;
 }
 
 double ebb_cap_interval_s(double interval_s, double cap_left_s, double work_left_s,

@@ -1,8 +1,11 @@
 """What users and disks do: jobs that always fail, cancels in every phase, damage in the store and in
 the database. Each ends in a clear message, and nothing else is touched."""
+import fcntl
 import glob
 import os
+import signal
 import sqlite3
+import threading
 import unittest
 
 import harness
@@ -89,6 +92,28 @@ class Trouble(FlowTest):
         ended = self.cloud.wait_event("attempt_ended", 2)
         self.assertNotEqual("done", ended[-1]["outcome"])
         self.assertIn("head", ended[-1]["reason"])
+
+    def test_commands_wait_for_an_emulated_cloud_that_is_busy(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=20))
+        self.cloud.ebb("wait", "last", timeout=120)
+        pid = self.cloud.emulator_pid()
+        os.kill(pid, signal.SIGSTOP)
+        wakes = threading.Timer(4, os.kill, (pid, signal.SIGCONT))
+        wakes.start()
+        self.addCleanup(wakes.join)
+        self.cloud.results(20, (1,))
+        self.assertEqual(pid, self.cloud.emulator_pid())
+
+    def test_commands_wait_for_a_scheduler_that_is_just_ending(self):
+        self.cloud.submit(counter_bag(jobs=1, steps=20))
+        self.cloud.ebb("wait", "last", timeout=120)
+        self.cloud.ebb("stop", "--force")
+        with open(os.path.join(self.cloud.state, "events.lock")) as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            ends = threading.Timer(2, fcntl.flock, (f, fcntl.LOCK_UN))
+            ends.start()
+            self.assertEqual("done", self.cloud.json("report", "last")["state"])
+            ends.join()
 
     def test_a_truncated_event_log_is_refused_with_words(self):
         self.cloud.submit(counter_bag(jobs=1, steps=20))

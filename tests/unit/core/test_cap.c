@@ -120,6 +120,22 @@ static void no_job_begins_shortly_before_the_cap(void **state)
     setting_destroy(&t);
 }
 
+/* ... or such VMs would be launched for its jobs for ever, and each be found too old for them. */
+static void a_vm_takes_jobs_in_the_first_half_of_a_short_cap(void **state)
+{
+    (void)state;
+    struct setting t = setting_new(BAG(SAVES, "25h"), 200);
+    struct ebb_placement p[4];
+    world_vm(&t.w, "v0", &t.offers[0]);
+    t.w.now += 80 * S;
+    assert_int_equal(ebb_place(t.w.s, &t.policy, t.w.now, p, 4), 2);
+    plan(&t, 1);
+    assert_int_equal(t.plan.launch_count + t.plan.end_count, 0);
+    t.w.now += 40 * S;
+    assert_int_equal(ebb_place(t.w.s, &t.policy, t.w.now, p, 4), 0);
+    setting_destroy(&t);
+}
+
 static void the_replacement_boots_before_the_cap_and_takes_over(void **state)
 {
     (void)state;
@@ -216,6 +232,7 @@ int main(void)
         cmocka_unit_test(the_end_at_a_cap_is_no_revocation),
         cmocka_unit_test(jobs_that_the_cap_would_cut_are_not_sent_there),
         cmocka_unit_test(no_job_begins_shortly_before_the_cap),
+        cmocka_unit_test(a_vm_takes_jobs_in_the_first_half_of_a_short_cap),
         cmocka_unit_test(the_replacement_boots_before_the_cap_and_takes_over),
         cmocka_unit_test(a_vm_that_the_bill_forgives_is_left_to_the_cloud),
         cmocka_unit_test(jobs_that_end_in_time_stay),

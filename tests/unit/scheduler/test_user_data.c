@@ -60,11 +60,40 @@ static void no_program_gets_a_secret_as_an_argument(void **state)
     free(text);
 }
 
+/* A VM that ends itself a moment before the cloud would is paid for. */
+static void a_notice_is_heeded_though_the_metadata_service_is_slow_at_first(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/ebb-user-data-XXXXXX", command[400];
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command, "cd %s && bash", folder);
+    char *text = script(true);
+    FILE *bash = popen(command, "w");
+    assert_non_null(bash);
+    /* The first two calls time out; then there is a token, and a notice. */
+    fputs(
+        "curl() { echo x >>calls; local n; n=$(wc -l <calls); [ $n -gt 2 ] || return 28;\n"
+        "  if [ $n = 3 ]; then echo a-token; else\n"
+        "    echo \"{\\\"action\\\": \\\"terminate\\\", \\\"time\\\": \\\"$(date -u -d '+100 sec' "
+        "+%Y-%m-%dT%H:%M:%SZ)\\\"}\"; fi; }\n"
+        "sleep() { echo \"$1\" >>slept; }\n"
+        "shutdown() { echo x >ended; }\n"
+        "started_s=$(date +%s) free_s=3480\n",
+        bash);
+    fputs(strstr(text, "imds="), bash);
+    fputs("[ -e ended ] && [ $(tail -n 1 slept) -ge 100 ] && [ $(wc -l <slept) = 3 ]\n", bash);
+    assert_int_equal(0, pclose(bash));
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(0, system(command));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bash_accepts_it),
         cmocka_unit_test(no_program_gets_a_secret_as_an_argument),
+        cmocka_unit_test(a_notice_is_heeded_though_the_metadata_service_is_slow_at_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
