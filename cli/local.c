@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,18 +106,21 @@ char *ebb_local_own_program(void)
     return n > 0 && n < (ssize_t)sizeof(path) ? ebb_strndup(path, (size_t)n) : ebb_strdup("ebb");
 }
 
-/* The last lines of a part's log, for the message when it would not start. */
-static void log_end(const char *path, struct ebb_buffer *out)
+/* The last lines that a part wrote, for the message when it would not start. */
+static void log_end(const struct ebb_local_part *part, struct ebb_buffer *out)
 {
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer log = {0};
-    if (ebb_file_read(path, 64U << 20, &log, NULL) < 0 || log.len == 0)
+    if (ebb_file_read(part->log, 64U << 20, &log, NULL) < 0 || log.len <= part->log_from)
         return;
-    const char *text = ebb_buffer_text(&log);
-    const char *p = text + log.len - 1;
+    const char *text = ebb_buffer_text(&log) + part->log_from;
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '\n')
+        len--;
+    const char *p = text + len;
     for (int lines = 0; p > text; p--)
         if (p[-1] == '\n' && ++lines == 3)
             break;
-    ebb_buffer_append_text(out, p);
+    ebb_buffer_append(out, p, (size_t)(text + len - p));
 }
 
 int ebb_local_spawn(const char *const *argv, const char *log_name, struct ebb_local_part *ret,
@@ -127,6 +131,8 @@ int ebb_local_spawn(const char *const *argv, const char *log_name, struct ebb_lo
     int fd = open(ret->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return ebb_error_set_errno(err, EBB_ERR_IO, errno, "cannot open %s", ret->log);
+    struct stat st;
+    ret->log_from = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
     struct ebb_process_options o = {
         .argv = argv, .stdin_fd = -1, .stdout_fd = fd, .stderr_fd = fd, .new_session = true};
     return ebb_process_start(&o, &ret->pid, err);
@@ -140,11 +146,12 @@ int ebb_local_await(struct ebb_local_part *part, const char *name, bool (*ready)
         int status;
         if (waitpid(part->pid, &status, WNOHANG) == part->pid) {
             EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer end = {0};
-            log_end(part->log, &end);
+            log_end(part, &end);
             if (end.len == 0) /* a full disk, say */
-                return ebb_error_set(err, EBB_ERR_UNAVAILABLE,
-                                     "%s did not start, %s is empty: `ebb doctor` may say why",
-                                     name, part->log);
+                return ebb_error_set(
+                    err, EBB_ERR_UNAVAILABLE,
+                    "%s did not start and wrote nothing into %s: `ebb doctor` may say why", name,
+                    part->log);
             return ebb_error_set(err, EBB_ERR_UNAVAILABLE, "%s did not start, %s says: %s", name,
                                  part->log, ebb_buffer_text(&end));
         }

@@ -21,6 +21,7 @@ void ebb_local_choice_clean_up(struct ebb_local_choice *c);
 struct ebb_local_part {
     pid_t pid;
     char *log;
+    size_t log_from; /* bytes that were in it before */
 };
 char *ebb_local_own_program(void);
 /* Starts argv in a session of its own, its output appended to `log_name` in the state folder. */
