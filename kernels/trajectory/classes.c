@@ -155,7 +155,9 @@ static bool fill_others(const struct ebb_traj_look *look, struct found *f)
     const unsigned others = f->count;
     if (!find_bonds(look, f, &bonds) || !add_part(look, f, 0, EBB_TRAJ_PART_FREE))
         return false;
-    if (f->count > others && look->lattice) {
+    if (f->count > others && look->crystal)
+        (void)ebb_traj_crystal_find(look, &f->parts[others]);
+    if (f->count > others && look->lattice && f->parts[others].type == EBB_TRAJ_PART_FREE) {
         struct ebb_traj_part *p = &f->parts[others];
         p->reach = ebb_traj_near_reach(look, p);
         p->type = p->reach > 0 ? EBB_TRAJ_PART_LATTICE : EBB_TRAJ_PART_FREE;

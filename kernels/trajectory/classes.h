@@ -14,7 +14,8 @@ struct ebb_traj_look {
     unsigned count;           /* of frames, at least 1 */
     const uint32_t *molecule; /* by atom, or NULL */
     bool rigid_only;          /* no chains */
-    bool lattice;             /* free atoms may be a lattice */
+    bool crystal;             /* free atoms may be a crystal, */
+    bool lattice;             /* or a lattice */
 };
 
 /* Fills parts[0..] (allocated, state zero), which together hold every atom once; returns how many,

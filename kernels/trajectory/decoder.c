@@ -80,17 +80,17 @@ static int read_parts(struct ebb_traj_decoder *dec, size_t *at, struct ebb_error
     const size_t side_len = dec->header.side_len;
     uint64_t count, frames_len;
     size_t left = dec->header.info.atoms;
+    const size_t near_sites = (dec->header.info.bytes + 1) * EBB_TRAJ_NEAR_PER_BYTE - 1;
     if (!ebb_varint_get(dec->side, side_len, at, &count) || count > EBB_TRAJ_PARTS_MAX)
         return corrupt(err, "it has too many parts");
     for (; dec->part_count < count; dec->part_count++) {
-        int rc = ebb_traj_part_read(&dec->parts[dec->part_count], dec->header.info.atoms, &left,
-                                    dec->side, side_len, at, err);
+        int rc = ebb_traj_part_read(&dec->parts[dec->part_count], dec->header.info.atoms,
+                                    near_sites, &left, dec->side, side_len, at, err);
         if (rc < 0)
             return rc;
-        const struct ebb_traj_part *p = &dec->parts[dec->part_count];
-        if (p->type == EBB_TRAJ_PART_LATTICE &&
-            p->n / EBB_TRAJ_NEAR_PER_BYTE > dec->header.info.bytes)
-            return corrupt(err, "a lattice has more sites than the group has room for");
+        if (dec->parts[dec->part_count].type == EBB_TRAJ_PART_CRYSTAL &&
+            dec->header.info.bit_packed)
+            return corrupt(err, "a crystal cannot be bit-packed");
     }
     if (left != 0)
         return corrupt(err, "some atoms are in no part");
@@ -112,7 +112,7 @@ static int open_streams(struct ebb_traj_decoder *dec, const uint8_t *group, size
     for (unsigned set = 0; set < 2; set++) {
         for (unsigned p = 0; p < dec->part_count; p++) {
             for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-                if (ebb_traj_part_numbers(&dec->parts[p], k) == 0)
+                if (!ebb_traj_part_has_stream(&dec->parts[p], k))
                     continue;
                 int rc =
                     ebb_traj_reader_open(&dec->readers[p].of[set][k], h->form,
@@ -140,6 +140,8 @@ static int allocate(struct ebb_traj_decoder *dec, struct ebb_error *err)
         size_t most = 0;
         for (unsigned p = 0; p < dec->part_count; p++) {
             size_t n = ebb_traj_part_numbers(&dec->parts[p], k);
+            if (k == EBB_TRAJ_STREAM_SITE && dec->parts[p].type == EBB_TRAJ_PART_CRYSTAL)
+                n = 3 * (size_t)dec->parts[p].n;
             most = n > most ? n : most;
         }
         dec->numbers.of[k] = calloc(most + SLACK, sizeof(uint32_t));
@@ -148,6 +150,10 @@ static int allocate(struct ebb_traj_decoder *dec, struct ebb_error *err)
             dec->contexts.of[k] = calloc(most + SLACK, sizeof(uint32_t));
             ok = ok && dec->contexts.of[k] != NULL;
         }
+    }
+    for (unsigned p = 0; ok && p < dec->part_count; p++) {
+        if (dec->parts[p].type == EBB_TRAJ_PART_CRYSTAL)
+            ebb_traj_crystal_place(&dec->parts[p], dec->q);
     }
     return ok ? 0
               : ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for %zu atoms",
@@ -217,6 +223,22 @@ static bool get_box(struct ebb_traj_decoder *dec)
     return true;
 }
 
+/* Of a crystal: two for each level but the first that it has. */
+static bool get_level_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part *p,
+                              struct ebb_traj_weights *w)
+{
+    for (unsigned l = 1; l < EBB_TRAJ_NEAR_STREAMS; l++) {
+        uint8_t same, along;
+        if (ebb_traj_part_numbers(p, (int)l) == 0)
+            continue;
+        if (!get_byte(dec, &same) || !get_byte(dec, &along))
+            return false;
+        w->level_same[l] = (int8_t)same;
+        w->level_along[l] = (int8_t)along;
+    }
+    return true;
+}
+
 static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part *p,
                         struct ebb_traj_weights *w)
 {
@@ -233,6 +255,8 @@ static bool get_weights(struct ebb_traj_decoder *dec, const struct ebb_traj_part
         w->along = (int8_t)along;
         return true;
     }
+    if (p->type == EBB_TRAJ_PART_CRYSTAL)
+        return get_level_weights(dec, p, w);
     return p->type == EBB_TRAJ_PART_FREE ||
            (get_byte(dec, &w->sphere) && get_byte(dec, &w->circle));
 }
@@ -251,7 +275,7 @@ static int get_coded(struct ebb_traj_decoder *dec, struct ebb_traj_part *p,
     int rc = ebb_traj_reader_get(r, raw_bits, dec->contexts.of[k], numbers, n, err);
     if (rc < 0)
         return rc;
-    if (contexts && !ebb_traj_stream_is_joined(k))
+    if (contexts && !ebb_traj_stream_is_joined(p, k))
         ebb_traj_lower_signs(numbers, n, raw_bits);
     if (learned && !ebb_traj_contexts_learn(p, k, numbers, dec->done == 1))
         return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a chain");
@@ -395,6 +419,27 @@ static int decode_near(struct ebb_traj_decoder *dec, struct ebb_traj_part *p,
     return 0;
 }
 
+/* Level by level, each with the tables of its own; in the key frame too. */
+static int get_crystal(struct ebb_traj_decoder *dec, unsigned part,
+                       const struct ebb_traj_weights *w, struct ebb_error *err)
+{
+    struct ebb_traj_part *p = &dec->parts[part];
+    uint32_t *numbers = dec->numbers.of[EBB_TRAJ_STREAM_SITE];
+    uint8_t raw_bits[EBB_TRAJ_STREAM_KINDS];
+    int rc = get_raw_bits(dec, part, raw_bits, err);
+    for (unsigned k = 0; rc == 0 && k < EBB_TRAJ_NEAR_STREAMS; k++) {
+        const size_t n = ebb_traj_part_numbers(p, (int)k);
+        if (n == 0)
+            continue;
+        rc = ebb_traj_reader_get(&dec->readers[part].of[dec->done == 0 ? 0 : 1][k], raw_bits[k],
+                                 NULL, p->crystal->level, n, err);
+        ebb_traj_crystal_give(p, k, p->crystal->level, numbers);
+    }
+    if (rc == 0 && p->near != NULL)
+        ebb_traj_near_decode_levels(p->near, w->level_same, w->level_along, numbers);
+    return rc;
+}
+
 static int decode_part(struct ebb_traj_decoder *dec, unsigned part,
                        const struct ebb_traj_frame_context *c, struct ebb_error *err)
 {
@@ -402,7 +447,8 @@ static int decode_part(struct ebb_traj_decoder *dec, unsigned part,
     if (dec->header.form == EBB_TRAJ_FORM_CONTEXTS && dec->done > 0 &&
         p->type == EBB_TRAJ_PART_WATER)
         return decode_in_contexts(dec, part, c, err);
-    int rc = get_numbers(dec, part, err);
+    int rc = p->type == EBB_TRAJ_PART_CRYSTAL ? get_crystal(dec, part, &c->weights, err)
+                                              : get_numbers(dec, part, err);
     if (rc == 0 && dec->done > 0 && p->type == EBB_TRAJ_PART_LATTICE)
         rc = decode_near(dec, p, &c->weights, err);
     if (rc == 0)
@@ -410,14 +456,30 @@ static int decode_part(struct ebb_traj_decoder *dec, unsigned part,
     return rc;
 }
 
+/* Of a crystal, before the first frame that uses its neighbours. */
+static int arrange_crystal(struct ebb_traj_part *p, struct ebb_error *err)
+{
+    if (!ebb_traj_crystal_arrange(p))
+        return ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a crystal");
+    return ebb_traj_crystal_levels(p) == p->crystal->levels
+               ? 0
+               : corrupt(err, "a crystal has other levels than it says");
+}
+
 static int decode_parts(struct ebb_traj_decoder *dec, const struct ebb_traj_box *box,
                         struct ebb_traj_raw_frame *raw, struct ebb_error *err)
 {
     for (unsigned p = 0; p < dec->part_count; p++) {
-        struct ebb_traj_frame_context c = {.box = box, .before = dec->done};
-        if (dec->done > 0 && !get_weights(dec, &dec->parts[p], &c.weights))
+        const bool crystal = dec->parts[p].type == EBB_TRAJ_PART_CRYSTAL;
+        struct ebb_traj_frame_context c = {
+            .box = box, .before = dec->done + (crystal ? dec->parts[p].crystal->prior : 0)};
+        int rc = 0;
+        if (crystal && dec->done == dec->parts[p].crystal->from &&
+            (rc = arrange_crystal(&dec->parts[p], err)) < 0)
+            return rc;
+        if ((dec->done > 0 || crystal) && !get_weights(dec, &dec->parts[p], &c.weights))
             return corrupt(err, "a frame is cut short");
-        int rc = raw != NULL ? take_streams(dec, p, raw, err) : decode_part(dec, p, &c, err);
+        rc = raw != NULL ? take_streams(dec, p, raw, err) : decode_part(dec, p, &c, err);
         if (rc < 0)
             return rc;
         if (raw != NULL)
@@ -528,7 +590,7 @@ static int check_end(const struct ebb_traj_decoder *dec, struct ebb_error *err)
     bool done = dec->frames_at == dec->frames_len;
     for (unsigned p = 0; p < dec->part_count; p++) {
         for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-            if (ebb_traj_part_numbers(&dec->parts[p], k) > 0)
+            if (ebb_traj_part_has_stream(&dec->parts[p], k))
                 done = done && ebb_traj_reader_done(&dec->readers[p].of[0][k]) &&
                        ebb_traj_reader_done(&dec->readers[p].of[1][k]);
         }

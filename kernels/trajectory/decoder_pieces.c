@@ -12,7 +12,7 @@ int ebb_traj_decoder_plan(const struct ebb_traj_decoder *dec, struct ebb_kernels
     bool other = false;
     for (unsigned p = 0; p < dec->part_count; p++)
         other |= dec->parts[p].type == EBB_TRAJ_PART_CHAIN ||
-                 dec->parts[p].type == EBB_TRAJ_PART_LATTICE;
+                 dec->parts[p].type >= EBB_TRAJ_PART_LATTICE;
     if (other || !dec->header.info.bit_packed || dec->header.info.kind == EBB_TRAJ_F64)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED, "trajectory group: %s: no device unpacks it",
                              other                         ? "it has bonded atoms or a lattice"

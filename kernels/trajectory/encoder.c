@@ -7,13 +7,16 @@
 #include <zstd.h>
 
 #include "kernels/trajectory/encoder.h"
+#include "kernels/trajectory/near_choose.h"
 #include "kernels/trajectory/put.h"
 
 /* Room is made for the tokens of so many frames, where a frame has so many numbers; then it grows.
  */
 #define EXPECTED_FRAMES 24
 #define WORTH_EXPECTING 4096
-#define SLACK           64 /* numbers that vector loops may touch beyond the last */
+#define NEIGHBOURS_FROM                                                                            \
+    12           /* at the level fast: then there are frames to share the search for them */
+#define SLACK 64 /* numbers that vector loops may touch beyond the last */
 
 static bool allocate(struct ebb_traj_encoder *enc)
 {
@@ -126,6 +129,7 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
     free(enc->model);
     free(enc->arms);
     free(enc->arms_before);
+    free(enc->homes);
     ebb_buffer_clean_up(&enc->frames);
     ebb_buffer_clean_up(&enc->side);
     ebb_buffer_clean_up(&enc->packed_side);
@@ -226,6 +230,12 @@ void ebb_traj_frame_put_weights(struct ebb_traj_encoder *enc, unsigned part)
         ebb_traj_put_byte(&enc->frames, (uint8_t)w->same);
         ebb_traj_put_byte(&enc->frames, (uint8_t)w->along);
     }
+    for (int l = 1; p->type == EBB_TRAJ_PART_CRYSTAL && l < EBB_TRAJ_NEAR_STREAMS; l++) {
+        if (ebb_traj_part_numbers(p, l) == 0)
+            continue;
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->level_same[l]);
+        ebb_traj_put_byte(&enc->frames, (uint8_t)w->level_along[l]);
+    }
 }
 
 /* A stream's numbers in contexts: those of water are known, those of chains are learned. */
@@ -239,7 +249,7 @@ static unsigned put_in_contexts(struct ebb_traj_encoder *enc, struct ebb_traj_pa
             enc->out_of_memory = true;
     }
     return ebb_traj_writer_put_in_contexts(w, numbers, ebb_traj_part_numbers(p, k),
-                                           ebb_traj_stream_is_joined(k), enc->contexts.of[k],
+                                           ebb_traj_stream_is_joined(p, k), enc->contexts.of[k],
                                            contexts);
 }
 
@@ -258,11 +268,16 @@ static void put_numbers(struct ebb_traj_encoder *enc, unsigned part)
         if (enc->encoded > 0 && n >= WORTH_EXPECTING)
             ebb_traj_writer_expect(&w[k], n * EXPECTED_FRAMES);
         const unsigned contexts = ebb_traj_contexts(p, k);
+        uint32_t *numbers = enc->numbers.of[k];
+        if (p->type == EBB_TRAJ_PART_CRYSTAL) {
+            numbers = p->crystal->level;
+            ebb_traj_crystal_take(p, (unsigned)k, enc->numbers.of[EBB_TRAJ_STREAM_SITE], numbers);
+        }
         ebb_traj_put_byte(
             &enc->frames,
             enc->form == EBB_TRAJ_FORM_CONTEXTS && enc->encoded > 0 && contexts > 1
                 ? put_in_contexts(enc, p, k, &w[k], contexts)
-                : ebb_traj_writer_put(&w[k], enc->numbers.of[k], n, ebb_traj_stream_is_joined(k)));
+                : ebb_traj_writer_put(&w[k], numbers, n, ebb_traj_stream_is_joined(p, k)));
     }
 }
 
@@ -300,33 +315,81 @@ static void encode_near(struct ebb_traj_encoder *enc, struct ebb_traj_part *p, b
     ebb_traj_near_encode(p->near, w->same, w->along, numbers);
 }
 
+/* The first shell of neighbours, as the homes have it. */
+static void arrange_crystal(struct ebb_traj_encoder *enc, struct ebb_traj_part *p)
+{
+    const int32_t *homes = enc->homes;
+    const struct ebb_traj_look look = {.atoms = enc->atoms, .frames = &homes, .count = 1};
+    p->reach = ebb_traj_near_shell(&look, p);
+    if (!ebb_traj_crystal_arrange(p))
+        enc->out_of_memory = true;
+    p->crystal->levels = ebb_traj_crystal_levels(p);
+}
+
+/* A frame of a crystal: the numbers of free sites that were at home before, then its neighbours. */
+static void encode_crystal(struct ebb_traj_encoder *enc, struct ebb_traj_part *p,
+                           const struct held_frame *f, struct ebb_traj_frame_context *c, bool fit,
+                           struct ebb_traj_weights *w)
+{
+    uint32_t *numbers = enc->numbers.of[EBB_TRAJ_STREAM_SITE];
+    const bool key = enc->encoded == 0, arrange = enc->encoded == p->crystal->from;
+    if (key)
+        ebb_traj_crystal_place(p, enc->homes);
+    if (arrange)
+        arrange_crystal(enc, p);
+    const int32_t *previous = key ? enc->homes : enc->previous->q;
+    c->before = enc->encoded + p->crystal->prior;
+    if (fit || key)
+        ebb_traj_fit(p, f->q, previous, enc->arms, c, w);
+    c->weights = *w;
+    ebb_traj_encode_part(p, f->q, previous, c, &enc->numbers, &enc->misses,
+                         enc->has_chain ? enc->model : NULL, enc->arms);
+    if (p->near == NULL)
+        return;
+    if (fit || arrange)
+        ebb_traj_near_fit_levels(p->near, numbers, w->level_same, w->level_along);
+    ebb_traj_near_encode_levels(p->near, w->level_same, w->level_along, numbers);
+}
+
+/* A frame of any other part. */
+static void encode_part(struct ebb_traj_encoder *enc, struct ebb_traj_part *p,
+                        const struct held_frame *f, struct ebb_traj_frame_context *c, bool fit,
+                        struct ebb_traj_weights *w)
+{
+    const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
+    if (fit)
+        ebb_traj_fit(p, f->q, previous, enc->arms, c, w);
+    if (enc->encoded > 0)
+        c->weights = *w;
+    const bool in_contexts =
+        enc->form == EBB_TRAJ_FORM_CONTEXTS && enc->encoded > 0 && p->type == EBB_TRAJ_PART_WATER;
+    if (in_contexts)
+        keep_arms(enc, p);
+    /* What chains look up are free atoms and chains: bonds are never to rigid molecules. */
+    ebb_traj_encode_part(p, f->q, previous, c, &enc->numbers, &enc->misses,
+                         enc->has_chain && p->type != EBB_TRAJ_PART_WATER ? enc->model : NULL,
+                         enc->arms);
+    if (enc->encoded > 0 && p->type == EBB_TRAJ_PART_LATTICE)
+        encode_near(enc, p, fit, w);
+    if (in_contexts)
+        find_contexts(enc, p, &c->weights);
+}
+
 static void encode_parts(struct ebb_traj_encoder *enc, const struct held_frame *f,
                          const struct ebb_traj_box *box)
 {
-    const int32_t *previous = enc->encoded == 0 ? NULL : enc->previous->q;
     const bool fit = enc->encoded > 0 &&
                      (enc->level >= EBB_TRAJ_SMALL || enc->encoded < 4 || enc->encoded % 8 == 0);
     enc->misses.count = 0;
     for (unsigned i = 0; i < enc->part_count; i++) {
         struct ebb_traj_part *p = &enc->parts[i];
         struct ebb_traj_frame_context c = {.box = box, .before = enc->encoded};
-        if (fit)
-            ebb_traj_fit(p, f->q, previous, enc->arms, &c, &enc->weights[i]);
-        if (enc->encoded > 0)
-            c.weights = enc->weights[i];
-        const bool in_contexts = enc->form == EBB_TRAJ_FORM_CONTEXTS && enc->encoded > 0 &&
-                                 p->type == EBB_TRAJ_PART_WATER;
-        if (in_contexts)
-            keep_arms(enc, p);
-        /* What chains look up are free atoms and chains: bonds are never to rigid molecules. */
-        ebb_traj_encode_part(p, f->q, previous, &c, &enc->numbers, &enc->misses,
-                             enc->has_chain && p->type != EBB_TRAJ_PART_WATER ? enc->model : NULL,
-                             enc->arms);
-        if (enc->encoded > 0 && p->type == EBB_TRAJ_PART_LATTICE)
-            encode_near(enc, p, fit, &enc->weights[i]);
-        if (in_contexts)
-            find_contexts(enc, p, &c.weights);
-        if (enc->encoded > 0)
+        const bool crystal = p->type == EBB_TRAJ_PART_CRYSTAL;
+        if (crystal)
+            encode_crystal(enc, p, f, &c, fit, &enc->weights[i]);
+        else
+            encode_part(enc, p, f, &c, fit, &enc->weights[i]);
+        if (enc->encoded > 0 || crystal)
             ebb_traj_frame_put_weights(enc, i);
         put_numbers(enc, i);
     }
@@ -383,6 +446,15 @@ static void encode_frame(struct ebb_traj_encoder *enc, struct held_frame *f)
     enc->previous = f;
 }
 
+static bool begin_crystal(struct ebb_traj_encoder *enc, struct ebb_traj_part *p)
+{
+    p->crystal->from = enc->level >= EBB_TRAJ_SMALL ? 0 : NEIGHBOURS_FROM;
+    p->crystal->levels = 1;
+    if (enc->homes == NULL)
+        enc->homes = malloc(3 * enc->atoms * sizeof *enc->homes);
+    return enc->homes != NULL;
+}
+
 static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
 {
     const int32_t *frames[EBB_TRAJ_LOOK_FRAMES];
@@ -397,12 +469,16 @@ static int find_classes(struct ebb_traj_encoder *enc, struct ebb_error *err)
                                  .count = enc->held,
                                  .molecule = enc->molecule,
                                  .rigid_only = enc->rigid_only,
+                                 .crystal = !enc->bit_packed && !enc->rigid_only,
                                  .lattice = enc->level >= EBB_TRAJ_SMALL && !enc->rigid_only};
     enc->part_count = ebb_traj_classes_find(&look, enc->parts);
     enc->has_chain = false;
     enc->form = enc->bit_packed ? EBB_TRAJ_FORM_TILES : EBB_TRAJ_FORM_CODED;
     for (unsigned p = 0; p < enc->part_count; p++) {
         enc->has_chain |= enc->parts[p].type == EBB_TRAJ_PART_CHAIN;
+        if (enc->parts[p].type == EBB_TRAJ_PART_CRYSTAL && !begin_crystal(enc, &enc->parts[p]))
+            return ebb_error_set(err, EBB_ERR_NO_SPACE, "no memory for a frame of %zu atoms",
+                                 enc->atoms);
         if (enc->contexts.of[0] != NULL && (enc->parts[p].type == EBB_TRAJ_PART_WATER ||
                                             enc->parts[p].type == EBB_TRAJ_PART_CHAIN))
             enc->form = EBB_TRAJ_FORM_CONTEXTS;
@@ -442,7 +518,7 @@ static void put_streams(struct ebb_traj_encoder *enc, struct ebb_buffer *side,
     for (unsigned set = 0; set < 2; set++) {
         for (unsigned p = 0; p < enc->part_count; p++) {
             for (int k = 0; k < EBB_TRAJ_STREAM_KINDS; k++) {
-                if (ebb_traj_part_numbers(&enc->parts[p], k) > 0)
+                if (ebb_traj_part_has_stream(&enc->parts[p], k))
                     ebb_traj_writer_finish(&enc->writers[p].of[set][k], enc->form, side, out);
             }
         }
@@ -472,7 +548,7 @@ static void pad(const struct ebb_traj_encoder *enc, struct ebb_buffer *out, size
     size_t least = enc->atoms / EBB_TRAJ_ATOMS_PER_BYTE;
     for (unsigned p = 0; p < enc->part_count; p++) {
         const size_t need = enc->parts[p].n / EBB_TRAJ_NEAR_PER_BYTE;
-        if (enc->parts[p].type == EBB_TRAJ_PART_LATTICE && need > least)
+        if (enc->parts[p].type >= EBB_TRAJ_PART_LATTICE && need > least)
             least = need;
     }
     while ((out->len - start) < least)

@@ -44,6 +44,7 @@ struct ebb_traj_encoder {
     enum ebb_traj_form form;         /* of the group */
     struct ebb_traj_numbers numbers; /* scratch */
     struct ebb_traj_numbers contexts;
+    int32_t *homes;       /* x, y, z by atom, of crystals: what stands before their key frame */
     int32_t *arms_before; /* water: second and third sites in the frame before, with contexts */
     struct ebb_traj_misses misses;
     int32_t *model, *arms; /* for chains, see ebb_traj_encode_part */

@@ -130,7 +130,9 @@ void ebb_traj_fit(const struct ebb_traj_part *p, const int32_t *q, const int32_t
                   const int32_t *arms, const struct ebb_traj_frame_context *c,
                   struct ebb_traj_weights *ret)
 {
-    struct ebb_traj_weights w = {.same = ret->same, .along = ret->along};
+    struct ebb_traj_weights w = *ret;
+    w.last = w.mean = 0;
+    w.sphere = w.circle = 0;
     const uint32_t step = p->n / SAMPLE + 1;
     if (c->before > 0 && p->type == EBB_TRAJ_PART_CHAIN) {
         fit_bonds(p, step, q, arms, c->box, &w);

@@ -62,6 +62,23 @@ static void turn_block(const struct ebb_traj_near *n, const struct ebb_traj_near
     turn_block1(n, b, same, along, share, numbers, moves);
 }
 
+static void turn_level(const struct ebb_traj_near *n, unsigned level, float same, float along,
+                       bool decode, uint32_t *numbers)
+{
+#if defined(__x86_64__)
+    enum ebb_cpu_level cpu = ebb_cpu_level();
+    if (cpu >= EBB_CPU_AVX512) {
+        turn_level16(n, level, same, along, decode, numbers);
+        return;
+    }
+    if (cpu >= EBB_CPU_AVX2) {
+        turn_level8(n, level, same, along, decode, numbers);
+        return;
+    }
+#endif
+    turn_level1(n, level, same, along, decode, numbers);
+}
+
 /* Weights are in 1/32; those along a line meet squares of (127 * 2^24)^2. */
 static float same_weight(int8_t same)
 {
@@ -166,19 +183,23 @@ static int8_t weight_of(double w)
     return (int8_t)(w > 127 ? 127 : (w < -127 ? -127 : rint(w)));
 }
 
-double ebb_traj_near_fit(struct ebb_traj_near *near, const uint32_t *numbers, int8_t *ret_same,
-                         int8_t *ret_along)
+/* Moves beyond this tell of something else than a lattice that vibrates. */
+static double usual_move(const struct ebb_traj_near *near)
+{
+    double sum = 0;
+    for (size_t i = 0; i < 4 * (size_t)near->n; i++)
+        sum += fabsf(near->moved[i]);
+    return 6 * sum / (3 * (double)near->n + 1) + 4;
+}
+
+/* Over a sample of the blocks from..to. Returns the share of the squares that is left. */
+static double fit_blocks(const struct ebb_traj_near *near, uint32_t from, uint32_t to, double limit,
+                         double *ret_same, double *ret_along)
 {
     enum { SAMPLE = 64 }; /* blocks */
-    const size_t n = near->n;
-    const uint32_t step = near->blocks / SAMPLE + 1;
-    double sum = 0;
-    set_moves(near, numbers);
-    for (size_t i = 0; i < 4 * n; i++)
-        sum += fabsf(near->moved[i]);
-    const double limit = 6 * sum / (3 * (double)n + 1) + 4;
+    const uint32_t step = (to - from) / SAMPLE + 1;
     struct near_sums t = {0};
-    for (uint32_t b = 0; b < near->blocks; b += step) {
+    for (uint32_t b = from; b < to; b += step) {
         const float *share = near->share + (size_t)LANES * b;
         struct block s, l;
         expect_block(near, &near->block[b], 256.0f, 0.0f, share, &s);
@@ -191,9 +212,49 @@ double ebb_traj_near_fit(struct ebb_traj_near *near, const uint32_t *numbers, in
         same = (t.xs * t.ll - t.xl * t.sl) / det;
         along = (t.xl * t.ss - t.xs * t.sl) / det;
     }
+    *ret_same = same;
+    *ret_along = along;
+    return t.xx > 0 ? 1 - (same * t.xs + along * t.xl) / t.xx : 1;
+}
+
+double ebb_traj_near_fit(struct ebb_traj_near *near, const uint32_t *numbers, int8_t *ret_same,
+                         int8_t *ret_along)
+{
+    double same, along;
+    set_moves(near, numbers);
+    const double left = fit_blocks(near, 0, near->blocks, usual_move(near), &same, &along);
     *ret_same = weight_of(32 * same);
     *ret_along = weight_of(32 * along);
-    return t.xx > 0 ? 1 - (same * t.xs + along * t.xl) / t.xx : 1;
+    return left;
+}
+
+void ebb_traj_near_fit_levels(struct ebb_traj_near *near, const uint32_t *numbers, int8_t *ret_same,
+                              int8_t *ret_along)
+{
+    set_moves(near, numbers);
+    const double limit = usual_move(near);
+    for (unsigned l = 1; l < EBB_TRAJ_NEAR_STREAMS; l++) {
+        double same, along;
+        (void)fit_blocks(near, near->level_block[l], near->level_block[l + 1], limit, &same,
+                         &along);
+        ret_same[l] = weight_of(16 * same);
+        ret_along[l] = weight_of(16 * along);
+    }
+}
+
+void ebb_traj_near_encode_levels(struct ebb_traj_near *near, const int8_t *same,
+                                 const int8_t *along, uint32_t *numbers)
+{
+    set_moves(near, numbers);
+    for (unsigned l = 1; l < EBB_TRAJ_NEAR_STREAMS; l++)
+        turn_level(near, l, 2 * same_weight(same[l]), 2 * along_weight(along[l]), false, numbers);
+}
+
+void ebb_traj_near_decode_levels(struct ebb_traj_near *near, const int8_t *same,
+                                 const int8_t *along, uint32_t *numbers)
+{
+    for (unsigned l = 0; l < EBB_TRAJ_NEAR_STREAMS; l++)
+        turn_level(near, l, 2 * same_weight(same[l]), 2 * along_weight(along[l]), true, numbers);
 }
 
 void ebb_traj_near_destroy(struct ebb_traj_near *near)

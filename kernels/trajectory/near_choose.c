@@ -9,8 +9,7 @@
 #define SAMPLE      512  /* sites */
 #define WORTH       0.85 /* of the squares left: from 0.12 bits a number on */
 
-/* A side of the cube that a site has to itself. */
-static double spacing(const struct ebb_traj_look *look, const struct ebb_traj_part *p)
+double ebb_traj_near_spacing(const struct ebb_traj_look *look, const struct ebb_traj_part *p)
 {
     int32_t least[3] = {INT32_MAX, INT32_MAX, INT32_MAX},
             most[3] = {INT32_MIN, INT32_MIN, INT32_MIN};
@@ -92,7 +91,7 @@ static uint32_t reach_of(double length)
 static uint32_t find_reach(const struct ebb_traj_look *look, const struct ebb_traj_part *p,
                            uint32_t step)
 {
-    const uint32_t guess = reach_of(1.45 * spacing(look, p));
+    const uint32_t guess = reach_of(1.45 * ebb_traj_near_spacing(look, p));
     if (guess == 0)
         return 0;
     struct ebb_traj_near *near = ebb_traj_near_new(p->first, p->n, look->frames[0], guess, step);
@@ -101,6 +100,11 @@ static uint32_t find_reach(const struct ebb_traj_look *look, const struct ebb_tr
     const uint32_t reach = reach_of(1.24 * nearest_three(look, p, near));
     ebb_traj_near_destroy(near);
     return reach;
+}
+
+uint32_t ebb_traj_near_shell(const struct ebb_traj_look *look, const struct ebb_traj_part *p)
+{
+    return p->n < SITES_LEAST ? 0 : find_reach(look, p, p->n / SAMPLE + 1);
 }
 
 uint32_t ebb_traj_near_reach(const struct ebb_traj_look *look, const struct ebb_traj_part *p)

@@ -111,6 +111,69 @@ TARGET static void LANE(turn_block)(const struct ebb_traj_near *n,
     }
 }
 
+/* Numbers of the sites i to i + count, count at most WIDTH, that are `n` apart along the axes. */
+FUNCTION struct LANE(vector) LANE(take_row)(const uint32_t *numbers, size_t n, unsigned count)
+{
+    struct LANE(vector) v = {LANE(splat)(0), LANE(splat)(0), LANE(splat)(0)};
+    if (count >= WIDTH)
+        return (struct LANE(vector)){LANE(load)(numbers), LANE(load)(numbers + n),
+                                     LANE(load)(numbers + 2 * n)};
+    memcpy(&v.x, numbers, count * sizeof *numbers);
+    memcpy(&v.y, numbers + n, count * sizeof *numbers);
+    memcpy(&v.z, numbers + 2 * n, count * sizeof *numbers);
+    return v;
+}
+
+FUNCTION void LANE(give_row)(struct LANE(vector) v, size_t n, unsigned count, uint32_t *numbers)
+{
+    if (count >= WIDTH) {
+        LANE(store)(numbers, v.x);
+        LANE(store)(numbers + n, v.y);
+        LANE(store)(numbers + 2 * n, v.z);
+        return;
+    }
+    memcpy(numbers, &v.x, count * sizeof *numbers);
+    memcpy(numbers + n, &v.y, count * sizeof *numbers);
+    memcpy(numbers + 2 * n, &v.z, count * sizeof *numbers);
+}
+
+FUNCTION void LANE(give_moves)(struct LANE(real) m, unsigned count, float *moved)
+{
+    float x[WIDTH], y[WIDTH], z[WIDTH];
+    memcpy(x, &m.x, sizeof x);
+    memcpy(y, &m.y, sizeof y);
+    memcpy(z, &m.z, sizeof z);
+    for (unsigned j = 0; j < count; j++) {
+        moved[4 * j] = x[j];
+        moved[4 * j + 1] = y[j];
+        moved[4 * j + 2] = z[j];
+    }
+}
+
+/* One level of a crystal, whose blocks' sites follow each other. */
+TARGET static void LANE(turn_level)(const struct ebb_traj_near *n, unsigned level, float same,
+                                    float along, bool decode, uint32_t *numbers)
+{
+    for (uint32_t b = n->level_block[level]; b < n->level_block[level + 1]; b++) {
+        const struct ebb_traj_near_block *block = &n->block[b];
+        const float *share = n->share + (size_t)EBB_TRAJ_NEAR_LANES * b;
+        for (unsigned j = 0; j < block->sites; j += WIDTH) {
+            const uint32_t site = n->site[(size_t)EBB_TRAJ_NEAR_LANES * b + j];
+            const unsigned left = block->sites - j, count = left < WIDTH ? left : WIDTH;
+            const struct LANE(vector) e = LANE(expect_near)(n, block, same, along, share, j);
+            struct LANE(vector) v = LANE(take_row)(numbers + site, n->n, count);
+            v = (struct LANE(vector)){LANE(unzigzag)(v.x), LANE(unzigzag)(v.y),
+                                      LANE(unzigzag)(v.z)};
+            v = decode ? LANE(plus)(v, e) : LANE(minus)(v, e);
+            LANE(give_row)
+            ((struct LANE(vector)){LANE(zigzag)(v.x), LANE(zigzag)(v.y), LANE(zigzag)(v.z)}, n->n,
+             count, numbers + site);
+            if (decode)
+                LANE(give_moves)(LANE(real_vector)(v), count, n->moved + 4 * (size_t)site);
+        }
+    }
+}
+
 #undef FUNCTION
 #undef vm
 #undef vf

@@ -18,6 +18,7 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->batch_end);
     free(p->by_kind);
     ebb_traj_near_destroy(p->near);
+    ebb_traj_crystal_destroy(p->crystal);
     for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)
         free(p->past[k]);
     free(p->a);
@@ -69,6 +70,8 @@ size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind)
 {
     if (p->type == EBB_TRAJ_PART_CHAIN)
         return chain_numbers(p, kind);
+    if (p->type == EBB_TRAJ_PART_CRYSTAL && p->near != NULL)
+        return 3 * (size_t)(p->near->level_at[kind + 1] - p->near->level_at[kind]);
     const bool water = p->type == EBB_TRAJ_PART_WATER;
     switch (kind) {
     case EBB_TRAJ_STREAM_SITE:
@@ -86,26 +89,36 @@ size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind)
     }
 }
 
-/* Sites from i on that follow each other with one stride. */
-static uint32_t run_length(const struct ebb_traj_part *p, uint32_t i, uint32_t *ret_stride)
+bool ebb_traj_part_has_stream(const struct ebb_traj_part *p, int kind)
 {
-    *ret_stride = i + 1 < p->n ? p->first[i + 1] - p->first[i] : p->atoms_each;
+    if (p->type == EBB_TRAJ_PART_CRYSTAL)
+        return (unsigned)kind < p->crystal->levels;
+    return ebb_traj_part_numbers(p, kind) > 0;
+}
+
+/* Sites from i on that follow each other with one stride. */
+static uint32_t run_length(const struct ebb_traj_part *p, const uint32_t *first, uint32_t i,
+                           uint32_t *ret_stride)
+{
+    *ret_stride = i + 1 < p->n ? first[i + 1] - first[i] : p->atoms_each;
     uint32_t count = 1;
-    while (i + count < p->n && p->first[i + count] - p->first[i + count - 1] == *ret_stride)
+    while (i + count < p->n && first[i + count] - first[i + count - 1] == *ret_stride)
         count++;
     return count;
 }
 
 static void put_runs(const struct ebb_traj_part *p, struct ebb_buffer *out)
 {
+    const uint32_t *first =
+        p->near != NULL && p->crystal != NULL ? p->crystal->file_order : p->first;
     uint32_t next = 0;
     for (uint32_t i = 0; i < p->n;) {
         uint32_t stride;
-        uint32_t count = run_length(p, i, &stride);
-        ebb_traj_put_varint(out, p->first[i] - next);
+        uint32_t count = run_length(p, first, i, &stride);
+        ebb_traj_put_varint(out, first[i] - next);
         ebb_traj_put_varint(out, count);
         ebb_traj_put_varint(out, stride);
-        next = p->first[i + count - 1] + p->atoms_each;
+        next = first[i + count - 1] + p->atoms_each;
         i += count;
     }
 }
@@ -170,6 +183,8 @@ void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out)
         put_bonds(p, out);
     if (p->type == EBB_TRAJ_PART_LATTICE)
         ebb_traj_put_varint(out, p->reach);
+    if (p->type == EBB_TRAJ_PART_CRYSTAL)
+        ebb_traj_crystal_write(p, out);
     if (p->type == EBB_TRAJ_PART_WATER) {
         ebb_traj_put_float(out, p->rigid.a2);
         ebb_traj_put_float(out, p->rigid.b2);
@@ -282,6 +297,8 @@ static int get_details(struct ebb_traj_part *p, const uint8_t *bytes, size_t len
         p->reach = (uint32_t)reach;
         return 0;
     }
+    if (p->type == EBB_TRAJ_PART_CRYSTAL)
+        return ebb_traj_crystal_read(p, bytes, len, at, err);
     if (p->type == EBB_TRAJ_PART_WATER)
         return get_rigid(&p->rigid, bytes, len, at, err);
     if (p->type != EBB_TRAJ_PART_CHAIN)
@@ -294,19 +311,21 @@ static int get_details(struct ebb_traj_part *p, const uint8_t *bytes, size_t len
                : ebb_error_set(err, EBB_ERR_NO_SPACE, "trajectory group: no memory for a chain");
 }
 
-int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, const uint8_t *bytes,
-                       size_t len, size_t *at, struct ebb_error *err)
+int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t near_sites, size_t *left,
+                       const uint8_t *bytes, size_t len, size_t *at, struct ebb_error *err)
 {
     uint64_t type, n, each;
     if (!ebb_varint_get(bytes, len, at, &type) || !ebb_varint_get(bytes, len, at, &n) ||
         !ebb_varint_get(bytes, len, at, &each))
         return corrupt(err, "a part is cut short");
-    if (type > EBB_TRAJ_PART_LATTICE)
+    if (type > EBB_TRAJ_PART_CRYSTAL)
         return ebb_error_set(err, EBB_ERR_UNSUPPORTED,
                              "trajectory group: a part of a kind that this version does not know");
     bool fits = type == EBB_TRAJ_PART_WATER ? each == 3 || each == 4 : each == 1;
     if (!fits || n == 0 || n > *left / each)
         return corrupt(err, "a part has more atoms than the group");
+    if (type >= EBB_TRAJ_PART_LATTICE && n > near_sites)
+        return corrupt(err, "a lattice has more sites than the group has room for");
     *left -= (size_t)(n * each);
     p->type = (enum ebb_traj_part_type)type;
     p->n = (uint32_t)n;

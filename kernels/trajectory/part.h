@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "kernels/trajectory/crystal.h"
 #include "kernels/trajectory/near.h"
 
 enum ebb_traj_part_type {
@@ -16,9 +17,11 @@ enum ebb_traj_part_type {
     EBB_TRAJ_PART_WATER = 1,   /* rigid molecules of three sites, or four of which one is virtual */
     EBB_TRAJ_PART_CHAIN = 2,   /* atoms bonded to others, one by one */
     EBB_TRAJ_PART_LATTICE = 3, /* atoms one by one, whose neighbours tell of them */
+    EBB_TRAJ_PART_CRYSTAL = 4, /* the same, whose homes are known: crystal.h */
 };
 
-/* The streams of a part of n sites. A part has some of them. In a chain, m of the n atoms are seen
+/* The streams of a part of n sites. A part has some of them; a crystal has one for each level
+ * instead, x of all its sites, y of all, z of all. In a chain, m of the n atoms are seen
  * from two others, and "second site" is one of the n - m, "third site" one of the m. */
 enum ebb_traj_stream_kind {
     EBB_TRAJ_STREAM_SITE,    /* 3 n: free atom or first site: x of all, y of all, z of all */
@@ -54,6 +57,8 @@ struct ebb_traj_weights {
     uint8_t circle; /* of the third's */
     int8_t same;    /* of the neighbours' moves, in 1/32 */
     int8_t along;   /* of these along the line to each */
+    /* Crystal: the same two for each level, in 1/16. */
+    int8_t level_same[EBB_TRAJ_NEAR_STREAMS], level_along[EBB_TRAJ_NEAR_STREAMS];
 };
 
 struct ebb_traj_part {
@@ -68,7 +73,8 @@ struct ebb_traj_part {
     uint32_t *batch_end;         /* and for each of them where the batch of independent ones ends */
     uint32_t *by_kind;           /* the same places, those without a reference before those with */
     uint32_t reach;              /* lattice: how far neighbours are */
-    struct ebb_traj_near *near;  /* lattice: they, once the key frame is known */
+    struct ebb_traj_near *near;  /* lattice: they, once the key frame is known; crystal: always */
+    struct ebb_traj_crystal *crystal; /* its sites are by level, not in file order */
     uint32_t
         *past[EBB_TRAJ_STREAM_KINDS]; /* chain: how large each number has been, see contexts.h */
     /* x of all, y of all, z of all */
@@ -80,8 +86,10 @@ struct ebb_traj_part {
 void ebb_traj_part_clean_up(struct ebb_traj_part *p);
 /* Allocates `first`, `bonds` and the state; false when memory is out. */
 bool ebb_traj_part_allocate(struct ebb_traj_part *p);
-/* Numbers of stream `kind` in a frame; 0: the part has no such stream. */
+/* Numbers of stream `kind` in a frame, the next one. */
 size_t ebb_traj_part_numbers(const struct ebb_traj_part *p, int kind);
+/* Whether a group has such a stream. */
+bool ebb_traj_part_has_stream(const struct ebb_traj_part *p, int kind);
 /* The runs of equal length that a stream's numbers are: x of all, y of all, z of all. */
 static inline unsigned ebb_traj_stream_runs(int kind)
 {
@@ -89,8 +97,10 @@ static inline unsigned ebb_traj_stream_runs(int kind)
 }
 /* Whether the stream's numbers are joined of several, so that low bits are as telling as high ones.
  */
-static inline bool ebb_traj_stream_is_joined(int kind)
+static inline bool ebb_traj_stream_is_joined(const struct ebb_traj_part *p, int kind)
 {
+    if (p->type == EBB_TRAJ_PART_CRYSTAL)
+        return false;
     return kind == EBB_TRAJ_STREAM_FACE || kind == EBB_TRAJ_STREAM_ARC ||
            kind == EBB_TRAJ_STREAM_VIRTUAL;
 }
@@ -100,8 +110,8 @@ bool ebb_traj_chain_order(struct ebb_traj_part *p);
 
 void ebb_traj_part_write(const struct ebb_traj_part *p, struct ebb_buffer *out);
 /* Reads one part at bytes[*at..]; `atoms` bounds it, and `left` is what is left of the atoms that
- * no part has had: the part takes its share. */
-int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t *left, const uint8_t *bytes,
-                       size_t len, size_t *at, struct ebb_error *err);
+ * no part has had: the part takes its share. Sites with neighbours are at most `near_sites`. */
+int ebb_traj_part_read(struct ebb_traj_part *p, size_t atoms, size_t near_sites, size_t *left,
+                       const uint8_t *bytes, size_t len, size_t *at, struct ebb_error *err);
 
 #endif

@@ -24,7 +24,8 @@
 #define EBB_TRAJ_ATOMS_MAX       (UINT32_MAX / 16)
 
 /* Small: predictions are fitted anew in every frame, not every eighth; numbers have contexts, and
- * atoms of a solid are predicted from their neighbours (the latter bit-packed too). */
+ * atoms of a solid are predicted from their neighbours (the latter bit-packed too). Atoms of a
+ * crystal are, at the level fast, from the group's 13th frame on. */
 enum ebb_traj_level { EBB_TRAJ_FAST = 0, EBB_TRAJ_SMALL = 1 };
 
 struct ebb_traj_options {

@@ -69,14 +69,27 @@ static void decode(const uint8_t *data, size_t size)
     decode_pieces(group, size, info.atoms);
 }
 
+/* Frame t: n atoms as they stand in the data, and copies of them, each a step further. */
+static void frame_of(const uint8_t *data, size_t n, size_t copies, size_t t, int32_t *q)
+{
+    const uint32_t step = 64u * (1u + data[7]);
+    for (size_t c = 0; c < copies; c++) {
+        memcpy(q + 3 * n * c, data + 16 + 12 * n * t, 12 * n);
+        for (size_t i = 0; i < n; i++) {
+            int32_t *x = q + 3 * (n * c + i) + c % 3;
+            *x = (int32_t)((uint32_t)*x + step * (uint32_t)c);
+        }
+    }
+}
+
 /* Atoms, quantum, form and box from the first bytes; the coordinates are the rest. */
 static void encode(const uint8_t *data, size_t size)
 {
     if (size < 16)
         return;
-    size_t atoms = data[0] % 64u + 1u, frame_bytes = 12 * atoms;
+    const size_t n = data[0] % 64u + 1u, copies = (data[2] & 4) != 0 ? 16 : 1, atoms = n * copies;
     struct ebb_traj_options o = {.quantum = 0.001,
-                                 .group_frames = data[1] % 10u,
+                                 .group_frames = data[1] % 20u,
                                  .bit_packed = (data[2] & 1) != 0,
                                  .level = (data[2] & 2) != 0 ? EBB_TRAJ_SMALL : EBB_TRAJ_FAST};
     float box[9] = {(float)data[3] / 16, 0, 0, (float)data[4] / 64, (float)data[5] / 16, 0, 0, 0,
@@ -85,10 +98,11 @@ static void encode(const uint8_t *data, size_t size)
     EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0};
     EBB_AUTO(ebb_traj_encoder_destroy_ptr)
     struct ebb_traj_encoder *enc = ebb_traj_encoder_new(atoms, &o, &err);
-    EBB_AUTO_FREE int32_t *q = ebb_alloc_array(3 * atoms, sizeof *q);
-    size_t frames = (size - 16) / frame_bytes;
+    EBB_AUTO_FREE int32_t *q = ebb_alloc_array(3 * atoms, sizeof *q),
+                          *same = ebb_alloc_array(3 * atoms, sizeof *same);
+    size_t frames = (size - 16) / (12 * n);
     for (size_t t = 0; t < frames; t++) {
-        memcpy(q, data + 16 + t * frame_bytes, frame_bytes);
+        frame_of(data, n, copies, t, q);
         if (ebb_traj_encoder_add_lattice(enc, q, box, &out, &err) < 0)
             abort();
     }
@@ -101,8 +115,9 @@ static void encode(const uint8_t *data, size_t size)
         if (ebb_traj_group_info(out.data + at, out.len - at, &info, &err) < 0 ||
             ebb_traj_decoder_open(out.data + at, info.bytes, &dec, &err) < 0)
             abort();
-        for (; ebb_traj_decoder_next_lattice(dec, q, NULL, &err) == 1; t++) {
-            if (memcmp(q, data + 16 + t * frame_bytes, frame_bytes) != 0)
+        for (; ebb_traj_decoder_next_lattice(dec, same, NULL, &err) == 1; t++) {
+            frame_of(data, n, copies, t, q);
+            if (memcmp(q, same, 12 * atoms) != 0)
                 abort();
         }
         at += info.bytes;
