@@ -120,12 +120,19 @@ void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
     ret->must_on_demand = ret->left_s < ret->need_s + ret->margin_s;
 }
 
+double ebb_deadline_group_left_s(const struct ebb_plan_input *in, const struct ebb_group *g)
+{
+    const struct ebb_bag *b = in->state->bags[g->bag];
+    if (b->spec->deadline_s <= 0)
+        return INFINITY;
+    return left_s(in, b) - (chain_of(in, g) - own_s(in, g, false));
+}
+
 /* Jobs of the group that one slot can run one after another in the time that is left. */
 static double in_a_row(const struct ebb_plan_input *in, const struct ebb_group *g,
                        const struct ebb_demand *d)
 {
-    double after = chain_of(in, g) - own_s(in, g, false);
-    double left = left_s(in, in->state->bags[g->bag]) - after - 2 * d->boot_s;
+    double left = ebb_deadline_group_left_s(in, g) - 2 * d->boot_s;
     return fmax(1, floor(left / (1.2 * (d->longest_s + d->setup_s))));
 }
 

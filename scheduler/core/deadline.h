@@ -15,6 +15,8 @@ struct ebb_deadline {
 };
 void ebb_deadline_of(const struct ebb_plan_input *in, const struct ebb_group *g,
                      struct ebb_deadline *ret);
+/* Until the group must be done, for the chain behind it to end in time; INFINITY: no deadline. */
+double ebb_deadline_group_left_s(const struct ebb_plan_input *in, const struct ebb_group *g);
 /* VMs that `jobs` jobs need to be done in time; 0 without a deadline. */
 double ebb_deadline_vms(const struct ebb_plan_input *in, const struct ebb_group *g,
                         const struct ebb_demand *d, double jobs, uint32_t slots);

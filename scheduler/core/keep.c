@@ -31,11 +31,12 @@
 #define LEAST_AGE_S  900.0 /* of billed time: no VM is replaced before its prices are known */
 #define MOST_AT_ONCE 0.1   /* of the VMs are being replaced */
 #define SOON_BOOTS   4.0   /* a cap so many boots away is looked at first */
+#define SLOWER_SPARE 1.25  /* the time left is so many times what a slower VM takes */
 #define LEAST_MOVE_S 5.0   /* a move costs no less */
 
 /* ---- ends ---- */
 
-static void add_end(struct planning *w, const struct ebb_vm *vm, bool drain, const char *reason)
+void ebb_planning_end(struct planning *w, const struct ebb_vm *vm, bool drain, const char *reason)
 {
     struct ebb_plan *p = w->ret;
     if (p->end_count == p->end_capacity) {
@@ -52,7 +53,7 @@ static void end_idle(struct planning *w, struct ebb_idle *idle, const struct ebb
 {
     char reason[200];
     if (!ebb_idle_is_kept(idle, vm, since_wall_ns, reason))
-        add_end(w, vm, false, reason);
+        ebb_planning_end(w, vm, false, reason);
 }
 
 static void plan_end(struct planning *w, struct ebb_idle *idle, const struct ebb_vm *vm, bool used)
@@ -60,16 +61,16 @@ static void plan_end(struct planning *w, struct ebb_idle *idle, const struct ebb
     const struct ebb_policy *p = w->in->policy;
     double age_s = (double)(w->in->now_wall_ns - vm->intended_wall_ns) / 1e9;
     if (vm->state == EBB_VM_LOST) {
-        add_end(w, vm, false, "it is lost; ended so that it costs nothing more");
+        ebb_planning_end(w, vm, false, "it is lost; ended so that it costs nothing more");
     } else if (vm->state == EBB_VM_NOTICED || vm->state == EBB_VM_TERMINATING) {
         return; /* the cloud takes it, free of charge when it is young */
     } else if (vm->refusals >= p->most_refusals) {
-        add_end(w, vm, vm->lease_count > 0, "it could not run the jobs it was given");
+        ebb_planning_end(w, vm, vm->lease_count > 0, "it could not run the jobs it was given");
     } else if (vm->state == EBB_VM_BOOTING && age_s > p->boot_most_s) {
-        add_end(w, vm, false, "its agent has not joined in time");
+        ebb_planning_end(w, vm, false, "its agent has not joined in time");
     } else if (vm->lease_count == 0 && w->in->state->active_count == 0 &&
                vm->state != EBB_VM_INTENDED) {
-        add_end(w, vm, false, "no bag is left to run");
+        ebb_planning_end(w, vm, false, "no bag is left to run");
     } else if (vm->lease_count == 0 && !used && vm->state == EBB_VM_READY) {
         end_idle(w, idle, vm, vm->idle_since_wall_ns);
     } else if (!used && vm->state == EBB_VM_BOOTING) {
@@ -206,7 +207,7 @@ static double ratio_of(const struct planning *w, const struct ebb_vm *vm, const 
 static bool tenant_of(const struct planning *w, size_t room, struct tenant *ret)
 {
     const struct room *r = &w->rooms[room];
-    if (r->vm == EBB_NONE)
+    if (r->vm == EBB_NONE || r->emptied)
         return false;
     const struct ebb_vm *vm = w->in->state->vms[r->vm];
     *ret = (struct tenant){.room = room, .vm = vm};
@@ -319,6 +320,13 @@ static void undo(struct planning *w, const struct fit *fit)
         w->rooms[fit->targets[i].room] = fit->targets[i].before;
 }
 
+/* On a slower VM its jobs would still be done well before their deadline. */
+static bool has_time(const struct planning *w, const struct tenant *t, double needed_s)
+{
+    double left_s = ebb_deadline_group_left_s(w->in, t->group);
+    return t->must || t->leaves || isinf(left_s) || SLOWER_SPARE * needed_s < left_s;
+}
+
 /* What the rooms will cost for the tenant's jobs: the time that they live longer for them. */
 static double cost_elsewhere(const struct planning *w, const struct tenant *t,
                              const struct fit *fit)
@@ -330,6 +338,8 @@ static double cost_elsewhere(const struct planning *w, const struct tenant *t,
         const struct ebb_vm *vm = w->in->state->vms[r->vm];
         double speed = ebb_state_speed(w->in->state, t->group->spec->engine, r->offer->type);
         double needed_s = t->left_s * own_speed / speed + t->move_s;
+        if (speed < own_speed && !has_time(w, t, needed_s))
+            return INFINITY;
         double longer_s = fmax(0, needed_s - fit->targets[i].left_s);
         if (longer_s > 0)
             sum += price_per_s(w, r->offer) * longer_s * ratio_of(w, vm, t->group, needed_s);
@@ -366,7 +376,7 @@ static void empty(struct planning *w, struct tenant *t, const struct fit *fit, d
                  ebb_format_usd((int64_t)cost, would),
                  w->in->state->vms[w->rooms[fit->targets[0].room].vm]->id,
                  fit->count > 1 ? " and others" : "");
-    add_end(w, t->vm, true, reason);
+    ebb_planning_end(w, t->vm, true, reason);
 }
 
 /* On demand for the deadline's sake: it leaves when its bag can afford that, not when that happens
@@ -439,6 +449,8 @@ static void replace(struct planning *w, const struct tenant *t)
     double cost = c->score.usd_micros_per_job * d.jobs * fmax(1, usual);
     double to_pay = t->per_s * t->left_s * ratio_of(w, t->vm, t->group, t->left_s);
     if (c->score.slots < t->vm->lease_count || c->most == 0 ||
+        (c->score.speed < speed &&
+         !has_time(w, t, d.boot_s + t->move_s + t->left_s * speed / c->score.speed)) ||
         (!t->leaves && cost > to_pay * (1 - w->in->policy->move_gain)))
         return;
     char pays[EBB_QUANTITY_TEXT_SIZE], would[EBB_QUANTITY_TEXT_SIZE], reason[240];

@@ -207,6 +207,12 @@ void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must
     find_scored(w, must_on_demand, false);
 }
 
+void ebb_planning_find_any(struct planning *w, const struct ebb_demand *d, bool must_on_demand)
+{
+    score_all(w, d);
+    find_scored(w, must_on_demand, true);
+}
+
 static uint32_t vms_in_zone(const struct planning *w, const char *zone)
 {
     uint32_t count = 0;
@@ -497,6 +503,11 @@ static uint64_t leaving_jobs(const struct planning *w, const struct ebb_group *g
     return jobs;
 }
 
+uint64_t ebb_planning_waiting(const struct planning *w, const struct ebb_group *g)
+{
+    return g->counts[EBB_JOB_READY] + g->counts[EBB_JOB_WAITING] + leaving_jobs(w, g);
+}
+
 /* Jobs of the group that run on spot VMs and have no room on demand yet. */
 static uint64_t jobs_on_spot(const struct planning *w, const struct ebb_group *g)
 {
@@ -595,6 +606,7 @@ static void plan_launches(struct planning *w)
             launch_for(w, g, jobs, &deadlines[i]);
         w->backlog |= jobs > 0;
     }
+    ebb_enlarge_plan(w, deadlines);
 }
 
 void ebb_plan(const struct ebb_plan_input *in, struct ebb_plan *ret)

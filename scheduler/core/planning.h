@@ -1,5 +1,5 @@
-/* A plan under way, for the files that make it up: planner.c (launches), keep.c (ends and moves),
- * budget.c. */
+/* A plan under way, for the files that make it up: planner.c (launches), enlarge.c (larger VMs for
+ * a deadline), keep.c (ends and moves), budget.c. */
 #ifndef EBB_SCHEDULER_CORE_PLANNING_H
 #define EBB_SCHEDULER_CORE_PLANNING_H
 
@@ -52,10 +52,16 @@ void ebb_planning_note(struct planning *w, const char *text);
 void ebb_planning_again(struct planning *w, int64_t wall_ns);
 /* Offers that can run the demand now, the cheapest first, into w->candidates. */
 void ebb_planning_find(struct planning *w, const struct ebb_demand *d, bool must_on_demand);
+/* ... on demand also where it costs more than to wait for spot. */
+void ebb_planning_find_any(struct planning *w, const struct ebb_demand *d, bool must_on_demand);
 /* What time is worth to the group; its offers have been scored for the demand. */
 const struct ebb_time_price *ebb_planning_price(struct planning *w, const struct ebb_group *g);
 /* One more VM of the candidate, with its room. */
 struct room *ebb_planning_launch(struct planning *w, const struct candidate *c, const char *reason);
+/* Ends the VM; `drain`: its jobs are handed back first. */
+void ebb_planning_end(struct planning *w, const struct ebb_vm *vm, bool drain, const char *reason);
+/* Jobs of the group that wait for a VM, or will in a moment as theirs is taken. */
+uint64_t ebb_planning_waiting(const struct planning *w, const struct ebb_group *g);
 /* Its place among the active groups. */
 size_t ebb_planning_group(const struct planning *w, const struct ebb_group *g);
 /* Jobs of this need that the room still takes, at most `jobs`. */
@@ -76,6 +82,10 @@ void ebb_gang_free_leaving(struct planning *w);
 /* The lease stands for its job among those that lose their VM: of a gang one does, however many go.
  */
 bool ebb_gang_leaves_here(const struct planning *w, const struct ebb_lease *lease);
+
+/* enlarge.c: the limit is full, and larger VMs in some places would keep a deadline.
+ * `deadlines`: of the active groups. */
+void ebb_enlarge_plan(struct planning *w, const struct ebb_deadline *deadlines);
 
 /* keep.c: jobs that are safe on demand alone, from spot VMs into room on demand. */
 void ebb_keep_rescue(struct planning *w);

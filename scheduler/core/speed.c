@@ -61,3 +61,16 @@ double ebb_state_speed(const struct ebb_state *s, const char *engine, const char
     const struct ebb_mean *b = ebb_map_get(s->speeds, key_of(key, engine, type));
     return b == NULL ? 1 : exp(b->value);
 }
+
+double ebb_state_slowest(const struct ebb_state *s, const char *engine)
+{
+    char key[KEY_SIZE];
+    size_t cursor = 0, len = strlen(key_of(key, engine, ""));
+    void *mean = NULL;
+    double least = 0;
+    for (const char *k; (k = ebb_map_next(s->speeds, &cursor, &mean)) != NULL;) {
+        if (strncmp(k, key, len) == 0)
+            least = fmin(least, ((const struct ebb_mean *)mean)->value);
+    }
+    return exp(least);
+}

@@ -14,5 +14,7 @@ void ebb_speed_observe(struct ebb_state *s, struct ebb_group *g, const char *typ
                        double useful_s);
 /* Relative to the mix of types that the engine's groups have run on; 1 when nothing is known. */
 double ebb_state_speed(const struct ebb_state *s, const char *engine, const char *type);
+/* Of the slowest type that the engine has run on; 1 when nothing is known. */
+double ebb_state_slowest(const struct ebb_state *s, const char *engine);
 
 #endif

@@ -454,11 +454,118 @@ static void jobs_slower_than_told_are_seen_in_time_for_the_deadline(void **state
         struct ebb_outcome x;
         ebb_outcome_of(&s, &x);
         assert_true(x.is_done);
-        if (!(x.finish_s <= f->spec->deadline_s))
-            fail_msg("of %g times the time told: done after %.0f min", factors[i], x.finish_s / 60);
+        print_message("%g times the time told: done after %.1f min\n", factors[i], x.finish_s / 60);
+        assert_true(x.finish_s <= f->spec->deadline_s);
         ebb_simulation_clean_up(&s);
         fixture_destroy(f);
     }
+}
+
+/* ---- a limit full of small VMs ---- */
+
+#define SMALL_AND_LARGE                                                                            \
+    CLOUD "zones: [us-east-1a]\ntypes:\n"                                                          \
+          "  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: 0.085, spot: 0.03}\n"          \
+          "  - {name: c5.2xlarge, vcpus: 8, memory: 16 GiB, on_demand: 0.36, spot: 0.15}\n"
+#define NO_LARGE_FOR_20_MIN "faults: [{kind: no-capacity, at: 0s, for: 20m, type: c5.2xlarge}]\n"
+
+struct filled {
+    double finish_s, usd;
+    size_t vms, exchanged; /* launched, and emptied for larger ones */
+};
+
+/* 24 jobs on four VMs. */
+static struct filled run_filled(const char *deadline, double factor, const char *fleet_end)
+{
+    char bag[300], fleet[900];
+    snprintf(
+        bag, sizeof bag,
+        "name: b\ndeadline: %s\njobs: [{name: g, engine: gromacs, command: x, resources: {cpus: "
+        "1, memory: 1 GiB, time: 1h}, sweep: {i: {from: 1, to: 24}}}]\n",
+        deadline);
+    snprintf(fleet, sizeof fleet, "%s%s", SMALL_AND_LARGE, fleet_end);
+    struct fixture *f = fixture_new(bag, fleet);
+    f->o.policy.max_vms = 4;
+    f->o.jobs.factor = factor;
+    f->o.jobs.write_s = 2;
+    struct ebb_simulation s = fixture_run(f);
+    struct ebb_outcome x;
+    ebb_outcome_of(&s, &x);
+    assert_true(x.is_done);
+    struct filled r = {.finish_s = x.finish_s, .usd = x.usd, .vms = s.state->vm_count};
+    for (size_t i = 0; i < s.state->vm_count; i++) {
+        const struct ebb_vm *vm = s.state->vms[i];
+        r.exchanged += vm->end_reason != NULL && strncmp(vm->end_reason, "the deadline:", 13) == 0;
+    }
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
+    print_message("deadline %s: done after %.1f min, %zu VMs, %zu exchanged, $%.3f\n", deadline,
+                  r.finish_s / 60, r.vms, r.exchanged, r.usd);
+    return r;
+}
+
+/* At the start there are no large ones; when they come, the limit is full. */
+static void a_limit_full_of_small_vms_makes_room_for_larger_ones_before_a_deadline(void **state)
+{
+    (void)state;
+    struct filled r = run_filled("150m", 1, NO_LARGE_FOR_20_MIN);
+    assert_true(r.finish_s <= 150 * 60);
+    assert_in_range(r.exchanged, 1, 8); /* of them some that were tried in vain */
+    assert_in_range(r.vms, 5, 20);
+}
+
+/* Small ones would do for jobs as long as told; they take twice as long, which their pace shows. */
+static void jobs_slower_than_told_get_larger_vms_in_time(void **state)
+{
+    (void)state;
+    struct filled r = run_filled("5h", 2, "");
+    assert_true(r.finish_s <= 300 * 60);
+    assert_in_range(r.exchanged, 1, 4);
+}
+
+static void with_enough_slack_no_vm_is_exchanged(void **state)
+{
+    (void)state;
+    struct filled r = run_filled("5h", 1, "");
+    assert_true(r.finish_s <= 300 * 60);
+    assert_int_equal(r.exchanged, 0);
+    assert_int_equal(r.vms, 4);
+    r = run_filled("9h", 2, "");
+    assert_int_equal(r.exchanged, 0);
+    assert_int_equal(r.vms, 4);
+}
+
+/* On any VM a job takes longer. */
+static void for_a_deadline_that_is_lost_no_vm_is_exchanged(void **state)
+{
+    (void)state;
+    struct filled r = run_filled("55m", 1, NO_LARGE_FOR_20_MIN);
+    assert_int_equal(r.exchanged, 0);
+}
+
+/* All spot VMs are lost without a word after 110 minutes, 30 after their last checkpoints. */
+static void a_full_limit_does_not_keep_on_spot_what_is_safe_on_demand_alone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(
+        "name: b\ndeadline: 150m\njobs: [{name: g, engine: gromacs, command: x, resources: {cpus: "
+        "1, "
+        "memory: 1 GiB, time: 2h}, checkpoint_interval: 40m, sweep: {i: {from: 1, to: 8}}}]\n",
+        CLOUD
+        "zones: [us-east-1a]\ntypes:\n  - {name: c5.large, vcpus: 2, memory: 4 GiB, on_demand: "
+        "0.085, spot: 0.03}\n"
+        "revocations: [{at: 110m, zone: us-east-1a, notice: none, unavailable: 10h}]\n");
+    f->o.policy.max_vms = 4;
+    f->o.jobs.write_s = 2;
+    struct ebb_simulation s = fixture_run(f);
+    struct ebb_outcome x;
+    ebb_outcome_of(&s, &x);
+    assert_true(x.is_done);
+    print_message("done after %.1f min, %zu VMs\n", x.finish_s / 60, s.state->vm_count);
+    assert_true(x.finish_s <= f->spec->deadline_s);
+    assert_int_equal(s.state->vm_count, 8); /* four of each market */
+    ebb_simulation_clean_up(&s);
+    fixture_destroy(f);
 }
 
 int main(void)
@@ -472,6 +579,11 @@ int main(void)
         cmocka_unit_test(caps_of_an_imported_catalogue_are_acted_on_as_the_clouds_own),
         cmocka_unit_test(tight_deadlines_are_kept_with_few_vms),
         cmocka_unit_test(jobs_slower_than_told_are_seen_in_time_for_the_deadline),
+        cmocka_unit_test(a_limit_full_of_small_vms_makes_room_for_larger_ones_before_a_deadline),
+        cmocka_unit_test(jobs_slower_than_told_get_larger_vms_in_time),
+        cmocka_unit_test(with_enough_slack_no_vm_is_exchanged),
+        cmocka_unit_test(a_full_limit_does_not_keep_on_spot_what_is_safe_on_demand_alone),
+        cmocka_unit_test(for_a_deadline_that_is_lost_no_vm_is_exchanged),
         cmocka_unit_test(scaling_all_prices_scales_the_cost),
         cmocka_unit_test(the_order_of_types_changes_nothing),
         cmocka_unit_test(a_notice_loses_no_work_and_a_silent_end_does),
