@@ -380,13 +380,14 @@ static int run(int argc, char **argv)
 {
     struct ebb_error err = {0};
     ebb_memory_keep();
-    if ((show_info || run_verify) && argc == 1)
+    if (show_info != run_verify && argc == 1)
         return show_info ? info(argv[0]) : verify(argv[0]);
     struct ebb_packer_options o;
-    int rc = show_info || run_verify
-                 ? ebb_error_set(&err, EBB_ERR_INPUT, "--%s takes one packed file",
-                                 show_info ? "info" : "verify")
-                 : read_options(&o, &err);
+    int rc =
+        show_info && run_verify   ? ebb_error_set(&err, EBB_ERR_INPUT, "one of --info and --verify")
+        : show_info || run_verify ? ebb_error_set(&err, EBB_ERR_INPUT, "--%s takes one packed file",
+                                                  show_info ? "info" : "verify")
+                                  : read_options(&o, &err);
     int64_t begin_ns = ebb_now_ns(NULL);
     EBB_AUTO(ebb_pack_inputs_clean_up) struct ebb_pack_inputs in = {0};
     if (rc == 0)

@@ -2,11 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "cloud/credentials.h"
+#include "cloud/object_store.h"
 #include "scheduler/daemon.h"
 
 extern const struct ebb_command ebb_command_scheduler;
@@ -165,6 +167,25 @@ static int choose(struct ebb_error *err)
     return 0;
 }
 
+/* What would otherwise be found out when the first VM boots, or the first bag ends. */
+static int check_places(struct ebb_error *err)
+{
+    struct ebb_address where;
+    struct ebb_object_store *opened = NULL;
+    int rc = 0;
+    if (advertise != NULL) {
+        EBB_AUTO_FREE char *full =
+            ebb_sprintf("%s%s", advertise, strchr(advertise, ':') == NULL ? ":1" : "");
+        rc = ebb_address_parse(full, &where, err);
+        if (rc < 0)
+            return ebb_error_wrap(err, rc, "--advertise");
+    }
+    if (store != NULL)
+        rc = ebb_object_store_open(store, NULL, &opened, err);
+    ebb_object_store_destroy(opened);
+    return rc == EBB_ERR_INPUT ? ebb_error_wrap(err, rc, "--store") : 0;
+}
+
 static bool is_emulated(void)
 {
     EBB_AUTO_FREE char *endpoint = ebb_aws_endpoint("EC2");
@@ -211,7 +232,8 @@ static int run_scheduler(int argc, char **argv)
     struct ebb_daemon_options o;
     struct ebb_daemon *d = NULL;
     ebb_log_init("scheduler", EBB_LOG_INFO, NULL);
-    if (choose(&err) < 0 || ebb_provider_open(cloud != NULL ? cloud : "aws", &provider, &err) < 0)
+    if (choose(&err) < 0 || check_places(&err) < 0 ||
+        ebb_provider_open(cloud != NULL ? cloud : "aws", &provider, &err) < 0)
         return ebb_command_fail(&err);
     fill_options(&o, dir, provider);
     int rc = ebb_daemon_new(&o, &d, &err);

@@ -49,6 +49,11 @@ expect 2 "$ebb" plan bag.yaml --max-vms 0
 expect 2 "$ebb" plan bag.yaml --fleet x.yaml --region us-east-1
 expect 2 "$ebb" scheduler --max-vms 4294967297
 expect 2 env EBB_HEARTBEAT=0s "$ebb" scheduler
+expect 2 "$ebb" scheduler --store ftp://x
+says "no such kind"
+expect 2 "$ebb" scheduler --store file://relative
+expect 2 "$ebb" scheduler --advertise "no host:x"
+expect 2 "$ebb" pack --info --verify x.ebbp
 expect 2 "$ebb" prices --limit 0
 expect 2 "$ebb" simulate bag.yaml --policy eager
 says "--policy goes with --availability, not with a bag"
