@@ -95,31 +95,48 @@ static void mix(const struct ebb_plan_view *v, struct ebb_buffer *out)
     ebb_table_render(t, 0, "", out);
 }
 
+static const char *const kept_words[] = {"yes", "at risk", "no"};
+static const char *const kept_notes[] = {"", "at risk", "cannot be met"};
+
+/* What a deadline that is missed costs is no price of an earlier end: it is not told. */
+static void curve_row(const struct ebb_forecast_point *p, struct ebb_table *t)
+{
+    char deadline[EBB_QUANTITY_TEXT_SIZE] = "none", cost[EBB_QUANTITY_TEXT_SIZE] = "",
+         low[EBB_QUANTITY_TEXT_SIZE] = "", high[EBB_QUANTITY_TEXT_SIZE] = "",
+         done[EBB_QUANTITY_TEXT_SIZE], hour[EBB_QUANTITY_TEXT_SIZE] = "";
+    enum ebb_forecast_kept kept = ebb_forecast_point_kept(p);
+    if (p->deadline_s > 0)
+        ebb_format_duration(p->deadline_s, deadline);
+    if (kept != EBB_FORECAST_MISSED) {
+        usd(p->usd, cost);
+        usd(p->outcome.usd.p5, low);
+        usd(p->outcome.usd.p95, high);
+    }
+    if (isfinite(p->usd_per_hour_earlier))
+        usd(fmax(0, p->usd_per_hour_earlier), hour);
+    ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s", deadline, cost, low, high,
+                  ebb_format_duration(p->outcome.finish_s.p50, done), p->in_time * 100, hour,
+                  kept_notes[kept]);
+}
+
 static void curve(const struct ebb_plan_view *v, unsigned width, struct ebb_buffer *out)
 {
     const struct ebb_forecast *f = v->forecast;
+    bool any = false;
     if (f->point_count == 0)
         return;
     EBB_AUTO(table_auto)
     struct ebb_table *t =
-        ebb_table_new("DEADLINE\t>COST\t>LOW\t>HIGH\t>DONE IN\t>IN TIME\t>AN HOUR EARLIER");
+        ebb_table_new("DEADLINE\t>COST\t>LOW\t>HIGH\t>DONE IN\t>IN TIME\t>AN HOUR EARLIER\tNOTE");
     for (size_t i = 0; i < f->point_count; i++) {
-        const struct ebb_forecast_point *p = &f->points[i];
-        char deadline[EBB_QUANTITY_TEXT_SIZE] = "none", a[EBB_QUANTITY_TEXT_SIZE],
-             b[EBB_QUANTITY_TEXT_SIZE], c[EBB_QUANTITY_TEXT_SIZE], d[EBB_QUANTITY_TEXT_SIZE],
-             hour[EBB_QUANTITY_TEXT_SIZE] = "";
-        if (p->deadline_s > 0)
-            ebb_format_duration(p->deadline_s, deadline);
-        if (isfinite(p->usd_per_hour_earlier) && p->in_time > 0)
-            usd(fmax(0, p->usd_per_hour_earlier), hour);
-        ebb_table_row(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s", deadline, usd(p->usd, a),
-                      usd(p->outcome.usd.p5, b), usd(p->outcome.usd.p95, c),
-                      ebb_format_duration(p->outcome.finish_s.p50, d), p->in_time * 100, hour);
+        curve_row(&f->points[i], t);
+        any |= ebb_forecast_point_kept(&f->points[i]) == EBB_FORECAST_AT_RISK;
     }
     ebb_buffer_append_text(out, "\n");
     ebb_table_render(t, width, "", out);
-    ebb_buffer_printf(out, "(%zu runs for each deadline%s)\n", f->points[0].outcome.runs,
-                      v->spec->budget_usd_micros > 0 ? ", without the budget" : "");
+    ebb_buffer_printf(out, "(%zu runs for each deadline%s%s)\n", f->points[0].outcome.runs,
+                      v->spec->budget_usd_micros > 0 ? ", without the budget" : "",
+                      any ? "; at risk: in time in less than nine of ten" : "");
 }
 
 void ebb_plan_text(const struct ebb_plan_view *v, unsigned width, struct ebb_buffer *out)
@@ -156,13 +173,13 @@ static json_t *curve_json(const struct ebb_forecast *f)
     for (size_t i = 0; i < f->point_count; i++) {
         const struct ebb_forecast_point *p = &f->points[i];
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:f, s:o, s:o, s:f, s:o}", "deadline_s",
-                      p->deadline_s > 0 ? json_real(p->deadline_s) : json_null(), "expected_usd",
-                      p->usd, "cost_usd", spread(&p->outcome.usd), "finish_s",
-                      spread(&p->outcome.finish_s), "in_time", p->in_time, "usd_per_hour_earlier",
-                      isfinite(p->usd_per_hour_earlier) ? json_real(p->usd_per_hour_earlier)
-                                                        : json_null()));
+            list, json_pack("{s:o, s:f, s:o, s:o, s:f, s:s, s:o}", "deadline_s",
+                            p->deadline_s > 0 ? json_real(p->deadline_s) : json_null(),
+                            "expected_usd", p->usd, "cost_usd", spread(&p->outcome.usd), "finish_s",
+                            spread(&p->outcome.finish_s), "in_time", p->in_time, "kept",
+                            kept_words[ebb_forecast_point_kept(p)], "usd_per_hour_earlier",
+                            isfinite(p->usd_per_hour_earlier) ? json_real(p->usd_per_hour_earlier)
+                                                              : json_null()));
     }
     return list;
 }
@@ -202,8 +219,14 @@ static struct ebb_chart *curve_chart(const struct ebb_forecast *f)
     double x[EBB_FORECAST_POINTS], y[EBB_FORECAST_POINTS], low[EBB_FORECAST_POINTS],
         high[EBB_FORECAST_POINTS];
     size_t n = 0;
+    double soonest_s = 0; /* where some deadline cannot be met */
     for (size_t i = f->point_count; i-- > 0;) {
         const struct ebb_forecast_point *p = &f->points[i];
+        if (ebb_forecast_point_kept(p) == EBB_FORECAST_MISSED) {
+            soonest_s =
+                soonest_s > 0 ? fmin(soonest_s, p->outcome.finish_s.p50) : p->outcome.finish_s.p50;
+            continue;
+        }
         x[n] = (p->deadline_s > 0 ? p->deadline_s : p->outcome.finish_s.p95) / 3600;
         if (n > 0 && x[n] < x[n - 1])
             x[n] = x[n - 1];
@@ -216,6 +239,11 @@ static struct ebb_chart *curve_chart(const struct ebb_forecast *f)
     ebb_chart_line(c, "expected", EBB_CHART_LINE, n, x, y);
     ebb_chart_keep_colour(c);
     ebb_chart_band(c, "9 of 10 cases", EBB_CHART_LINE, n, x, low, high);
+    if (soonest_s > 0 && n > 0) {
+        double from = fmin(x[0], soonest_s / 3600);
+        ebb_chart_range_x(c, fmax(0, from - 0.1 * (x[n - 1] - from)), x[n - 1]);
+        ebb_chart_mark_x(c, soonest_s / 3600, "soonest");
+    }
     return c;
 }
 

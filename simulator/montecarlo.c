@@ -22,6 +22,7 @@
 #define RUNS_LEAST     40u
 #define RUNS_JOBS      60000u /* simulated jobs in all runs together, about */
 #define LEAST_IN_TIME  0.5
+#define KEPT           0.9
 #define PLANS          1500.0 /* in a run, about */
 #define PLAN_MOST_S    5.0
 #define BOOT_SPREAD    0.5 /* most and least, about the mean that was seen */
@@ -356,6 +357,13 @@ static int make_curve(struct forecasting *w, uint32_t runs, struct ebb_forecast 
     return rc;
 }
 
+enum ebb_forecast_kept ebb_forecast_point_kept(const struct ebb_forecast_point *p)
+{
+    if (p->in_time >= KEPT)
+        return EBB_FORECAST_KEPT;
+    return p->in_time >= 1 - KEPT ? EBB_FORECAST_AT_RISK : EBB_FORECAST_MISSED;
+}
+
 /* A plan for a tighter deadline is one for this too: costs fall or stay as slack grows. */
 static void smooth_curve(struct ebb_forecast *f)
 {
@@ -367,7 +375,7 @@ static void smooth_curve(struct ebb_forecast *f)
     for (size_t i = 0; i < f->point_count; i++) {
         struct ebb_forecast_point *p = &f->points[i];
         p->usd_per_hour_earlier = NAN;
-        if (i == 0)
+        if (i == 0 || ebb_forecast_point_kept(p) == EBB_FORECAST_MISSED)
             continue;
         const struct ebb_forecast_point *later = &f->points[i - 1];
         double from_s = later->deadline_s > 0 ? later->deadline_s : later->outcome.finish_s.p95;

@@ -42,8 +42,16 @@ struct ebb_forecast_point {
     struct ebb_outcome_summary outcome;
     double usd;                  /* expected */
     double in_time;              /* share of the runs */
-    double usd_per_hour_earlier; /* to the next later point; NAN: there is none */
+    double usd_per_hour_earlier; /* to the next later point; NAN: there is none, or it is missed */
 };
+
+/* What a point's share of runs comes to. */
+enum ebb_forecast_kept {
+    EBB_FORECAST_KEPT,    /* nine of ten are in time, as is asked at submission */
+    EBB_FORECAST_AT_RISK, /* some are */
+    EBB_FORECAST_MISSED,  /* fewer than one in ten: it cannot be met */
+};
+enum ebb_forecast_kept ebb_forecast_point_kept(const struct ebb_forecast_point *p);
 
 struct ebb_forecast {
     struct ebb_outcome_summary outcome;

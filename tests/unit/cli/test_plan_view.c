@@ -107,6 +107,48 @@ static void the_json_has_the_curve_with_null_where_there_is_nothing(void **state
     json_decref(j);
 }
 
+/* One hour at risk, half an hour out of reach. */
+static struct ebb_forecast make_tight_forecast(void)
+{
+    struct ebb_forecast f = make_forecast();
+    f.point_count = 3;
+    f.points[1].in_time = 0.6;
+    f.points[2] = (struct ebb_forecast_point){.deadline_s = 1800,
+                                              .outcome = f.outcome,
+                                              .usd = 77,
+                                              .in_time = 0.05,
+                                              .usd_per_hour_earlier = NAN};
+    f.points[2].outcome.usd.p5 = f.points[2].outcome.usd.p95 = 77;
+    return f;
+}
+
+static void a_deadline_that_cannot_be_met_says_so_and_shows_no_price(void **state)
+{
+    (void)state;
+    Ebb__BagSpec spec;
+    struct ebb_forecast f = make_tight_forecast();
+    struct ebb_plan_view v = make_view(&f, &spec);
+    EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer out = {0}, svg = {0};
+    ebb_plan_text(&v, 120, &out);
+    const char *text = ebb_buffer_text(&out);
+    const char *risky = strstr(text, "\n1h00m "), *missed = strstr(text, "\n30m00s ");
+    assert_non_null(risky);
+    assert_non_null(missed);
+    assert_non_null(strstr(risky, "at risk"));
+    assert_true(strstr(risky, "at risk") < missed);
+    assert_non_null(strstr(missed, "cannot be met"));
+    assert_null(strstr(text, "$77"));
+    json_t *j = ebb_plan_json(&v), *curve = json_object_get(j, "curve");
+    static const char *const kept[] = {"yes", "at risk", "no"};
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(kept[i],
+                            json_string_value(json_object_get(json_array_get(curve, i), "kept")));
+    assert_true(json_is_null(json_object_get(json_array_get(curve, 2), "usd_per_hour_earlier")));
+    json_decref(j);
+    ebb_plan_svg(&v, &svg);
+    assert_non_null(strstr(ebb_buffer_text(&svg), "soonest"));
+}
+
 static void the_picture_escapes_names(void **state)
 {
     (void)state;
@@ -126,6 +168,7 @@ int main(void)
         cmocka_unit_test(the_text_says_cost_finish_deadline_and_how_many_runs),
         cmocka_unit_test(what_cannot_hold_is_said_with_the_nearest_that_can),
         cmocka_unit_test(the_json_has_the_curve_with_null_where_there_is_nothing),
+        cmocka_unit_test(a_deadline_that_cannot_be_met_says_so_and_shows_no_price),
         cmocka_unit_test(the_picture_escapes_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
