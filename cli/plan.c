@@ -16,21 +16,22 @@
 #include "cli/output_file.h"
 #include "cli/plan_view.h"
 #include "cli/prices_file.h"
+#include "cli/simulated_jobs.h"
 #include "cli/submit_forecast.h"
 #include "cli/submit_inputs.h"
 #include "cli/table.h"
 #include "cloud/emulator/fleet.h"
 #include "scheduler/core/catalogue.h"
-#include "scheduler/core/planner.h"
 
 extern const struct ebb_command ebb_command_plan;
 
 #define CATALOGUE_ZONES 3 /* it knows regions alone */
 
 static struct {
-    const char *fleet, *region, *hazards, *plot, *job_spread, *time_error;
-    double deadline_s, job_time_s, start_time_s, checkpoint_time_s;
-    int64_t runs, seed, max_vms, points;
+    const char *fleet, *region, *hazards, *plot, *time_error;
+    struct ebb_simulated_jobs jobs;
+    double deadline_s;
+    int64_t runs, seed, points;
     bool as_json;
 } o = {.seed = 1, .points = 6};
 
@@ -213,15 +214,6 @@ static int find_ground(const char *bag, struct ground *g, struct ebb_error *err)
 
 /* ---- the forecast ---- */
 
-static int read_share(const char *name, const char *text, double otherwise, double *ret,
-                      struct ebb_error *err)
-{
-    *ret = otherwise;
-    if (text != NULL && (ebb_parse_double(text, ret, err) < 0 || *ret < 0 || *ret > 10))
-        return ebb_error_set(err, EBB_ERR_INPUT, "--%s %s: a number from 0 to 10", name, text);
-    return 0;
-}
-
 static int fill(const struct ground *g, struct ebb_forecast_options *f, struct ebb_error *err)
 {
     *f = (struct ebb_forecast_options){.spec = g->bag.spec,
@@ -239,16 +231,8 @@ static int fill(const struct ground *g, struct ebb_forecast_options *f, struct e
     f->run.catalogue = g->catalogue;
     if (g->wall_ns > 0)
         f->run.start_wall_ns = g->wall_ns;
-    if (o.job_time_s > 0)
-        f->run.jobs.run_s = f->run.policy.default_job_s = o.job_time_s;
-    if (o.start_time_s > 0)
-        f->run.jobs.start_s = o.start_time_s;
-    if (o.checkpoint_time_s > 0)
-        f->run.jobs.write_s = o.checkpoint_time_s;
-    if (o.max_vms > 0)
-        f->run.policy.max_vms = (uint32_t)o.max_vms;
-    int rc = read_share("job-spread", o.job_spread, 0.1, &f->run.jobs.spread, err);
-    return rc == 0 ? read_share("time-error", o.time_error, 0.1, &f->time_error, err) : rc;
+    int rc = ebb_simulated_jobs_apply(&o.jobs, 0.1, &f->run, err);
+    return rc == 0 ? ebb_simulated_share("time-error", o.time_error, 0.1, &f->time_error, err) : rc;
 }
 
 static double hours_seen(const Ebb__HazardState *h)
@@ -358,15 +342,10 @@ static const struct ebb_option options[] = {
      .most = EBB_MOST_SEED,
      .value = "N",
      .help = "The same seed gives the same plan. Default: 1."},
-    {.name = "job-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &o.job_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Run time of jobs whose group gives none (resources.time). Default: 10m."},
+    EBB_SIMULATED_JOBS_OPTIONS(o.jobs),
     {.name = "job-spread",
      .kind = EBB_OPTION_TEXT,
-     .target = &o.job_spread,
+     .target = &o.jobs.spread,
      .value = "FRACTION",
      .help = "Spread of run times within a group: standard deviation over mean. Default: 0.1."},
     {.name = "time-error",
@@ -375,26 +354,6 @@ static const struct ebb_option options[] = {
      .value = "FRACTION",
      .help = "How far all run times together may be off: standard deviation over mean. Default: "
              "0.1."},
-    {.name = "start-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &o.start_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Staging or restoring, until an attempt's engine runs. Default: 20ms emulated, 5s in "
-             "the cloud."},
-    {.name = "checkpoint-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &o.checkpoint_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Making and sending a checkpoint. Default: 5ms emulated, 1s in the cloud."},
-    {.name = "max-vms",
-     .kind = EBB_OPTION_INT,
-     .target = &o.max_vms,
-     .least = 1,
-     .most = EBB_MOST_VMS,
-     .value = "N",
-     .help = "VMs living at once at most, as in `ebb scheduler`."},
     {.name = "plot",
      .kind = EBB_OPTION_TEXT,
      .target = &o.plot,

@@ -8,7 +8,6 @@
 #include "cli/json_out.h"
 #include "cli/simulate.h"
 #include "cli/simulate_bag.h"
-#include "scheduler/core/planner.h"
 
 extern const struct ebb_command ebb_command_simulate;
 
@@ -61,38 +60,13 @@ static const struct ebb_option options[] = {
      .most = EBB_MOST_SEED,
      .value = "N",
      .help = "The first run's. The same seed gives the same run. Default: 1."},
-    {.name = "job-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &bag.job_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Run time of jobs whose group gives none (resources.time). Default: 10m."},
+    EBB_SIMULATED_JOBS_OPTIONS(bag.jobs),
     {.name = "job-spread",
      .kind = EBB_OPTION_TEXT,
-     .target = &bag.job_spread,
+     .target = &bag.jobs.spread,
      .value = "FRACTION",
      .help = "Run times within a group are log-normal with this standard deviation over mean. "
              "Default: 0, all alike."},
-    {.name = "start-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &bag.start_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Staging or restoring, until an attempt's engine runs. Default: 20ms emulated, 5s in "
-             "the cloud."},
-    {.name = "checkpoint-time",
-     .kind = EBB_OPTION_DURATION,
-     .target = &bag.checkpoint_time_s,
-     .least = 1,
-     .value = "TIME",
-     .help = "Making and sending a checkpoint. Default: 5ms emulated, 1s in the cloud."},
-    {.name = "max-vms",
-     .kind = EBB_OPTION_INT,
-     .target = &bag.max_vms,
-     .least = 1,
-     .most = EBB_MOST_VMS,
-     .value = "N",
-     .help = "VMs living at once at most, as in `ebb scheduler`."},
     {.name = "timings",
      .kind = EBB_OPTION_CHOICE,
      .target = &bag.timings,
@@ -193,11 +167,11 @@ static int check_way(bool of_bag, struct ebb_error *err)
     } all[] = {
         {"fleet", true, bag.fleet != NULL},
         {"runs", true, bag.runs != 1},
-        {"job-time", true, bag.job_time_s > 0},
-        {"job-spread", true, bag.job_spread != NULL},
-        {"start-time", true, bag.start_time_s > 0},
-        {"checkpoint-time", true, bag.checkpoint_time_s > 0},
-        {"max-vms", true, bag.max_vms > 0},
+        {"job-time", true, bag.jobs.time_s > 0},
+        {"job-spread", true, bag.jobs.spread != NULL},
+        {"start-time", true, bag.jobs.start_s > 0},
+        {"checkpoint-time", true, bag.jobs.checkpoint_s > 0},
+        {"max-vms", true, bag.jobs.max_vms > 0},
         {"timings", true, bag.timings != NULL},
         {"events", true, bag.events != NULL},
         {"jobs", true, bag.with_jobs},

@@ -19,8 +19,6 @@
 #include "scheduler/core/ledger.h"
 #include "simulator/outcomes.h"
 
-#define MOST_SPREAD 10.0
-
 EBB_DEFINE_AUTO_PTR(table_auto, struct ebb_table, ebb_table_destroy)
 EBB_DEFINE_AUTO_PTR(fleet_auto, struct ebb_fleet, ebb_fleet_destroy)
 
@@ -97,19 +95,7 @@ static int check_options(struct simulating *s, struct ebb_error *err)
                              "--json and --events - both print to stdout: write the events into a "
                              "file");
     ebb_simulation_defaults(o->timings == NULL || strcmp(o->timings, "emulated") == 0, to);
-    if (o->job_spread != NULL && (ebb_parse_double(o->job_spread, &to->jobs.spread, err) < 0 ||
-                                  to->jobs.spread < 0 || to->jobs.spread > MOST_SPREAD))
-        return ebb_error_set(err, EBB_ERR_INPUT, "--job-spread %s: a number from 0 to %g",
-                             o->job_spread, MOST_SPREAD);
-    if (o->job_time_s > 0)
-        to->jobs.run_s = to->policy.default_job_s = o->job_time_s;
-    if (o->start_time_s > 0)
-        to->jobs.start_s = o->start_time_s;
-    if (o->checkpoint_time_s > 0)
-        to->jobs.write_s = o->checkpoint_time_s;
-    if (o->max_vms > 0)
-        to->policy.max_vms = (uint32_t)o->max_vms;
-    return 0;
+    return ebb_simulated_jobs_apply(&o->jobs, 0, to, err);
 }
 
 static int run_one(struct simulating *s, size_t i, struct ebb_error *err)

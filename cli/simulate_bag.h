@@ -5,15 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/simulated_jobs.h"
+
 struct ebb_simulate_bag_options {
     int64_t seed;
     bool as_json;
     const char *fleet;
     const char *events;
     const char *timings; /* "emulated", "cloud" */
-    const char *job_spread;
-    double job_time_s, start_time_s, checkpoint_time_s; /* 0: the default */
-    int64_t runs, max_vms;
+    struct ebb_simulated_jobs jobs;
+    int64_t runs;
     bool with_jobs;
 };
 
