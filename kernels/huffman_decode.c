@@ -231,16 +231,22 @@ INLINE void make_one(struct tables *t)
     for (unsigned c = 0; c < t->count; c++) {
         uint16_t entry = (uint16_t)(t->codes[c].symbol | t->codes[c].bits << 8);
         uint16_t *one = t->one + t->codes[c].position;
-        for (unsigned k = 0; k < 1U << (BITS - t->codes[c].bits); k++)
+        unsigned n = 1U << (BITS - t->codes[c].bits);
+        for (unsigned k = 0; k < n; k++)
             one[k] = entry;
     }
 }
 
-/* Entries of r bits: a code, then what the bits behind it hold. */
+/* Entries of r bits: a code, then what the bits behind it hold; none where codes are longer, which
+ * stand first. */
 INLINE void make_many(struct tables *t)
 {
-    memset(t->many, 0, TABLE * sizeof *t->many);
-    for (unsigned r = 1; r <= BITS; r++)
+    t->many[1] = 0;
+    for (unsigned r = 1; r <= BITS; r++) {
+        unsigned covered = 0;
+        for (unsigned c = 0; c < t->count; c++)
+            covered += t->codes[c].bits <= r ? 1U << (r - t->codes[c].bits) : 0;
+        memset(t->many + (1U << r), 0, ((1U << r) - covered) * sizeof *t->many);
         for (unsigned c = 0; c < t->count; c++) {
             struct code code = t->codes[c];
             if (code.bits > r)
@@ -254,6 +260,7 @@ INLINE void make_many(struct tables *t)
                 to[k] = ((from[k] & ENTRY_SYMBOLS) << 8) +
                         (from[k] & ~((UINT64_C(1) << ENTRY_BITS) - 1)) + add;
         }
+    }
 }
 
 /* The same where a code has but one bit, and more than six symbols would fit. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/cpu.h"
+#include "kernels/planes_vectors.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -129,15 +130,52 @@ INLINE void split_any(const uint8_t *in, size_t n, unsigned stride, enum ebb_tur
     }
 }
 
-INLINE void merge_any(const uint8_t *const planes[], size_t n, unsigned stride, enum ebb_turn turn,
-                      uint8_t *out)
+/* From element `at` on: those before it are there. */
+INLINE void merge_any(const uint8_t *const planes[], size_t at, size_t n, unsigned stride,
+                      enum ebb_turn turn, uint8_t *out)
 {
+    const uint8_t *rest[8];
+    for (unsigned k = 0; k < stride; k++)
+        rest[k] = planes[k] + at;
     if (stride == 2)
-        merge_2(planes[0], planes[1], n, turn, out);
+        merge_2(rest[0], rest[1], n - at, turn, out + 2 * at);
     else if (stride == 4)
-        merge_4(planes[0], planes[1], planes[2], planes[3], n, turn, out);
+        merge_4(rest[0], rest[1], rest[2], rest[3], n - at, turn, out + 4 * at);
     else
-        merge_8(planes, n, turn, out);
+        merge_8(rest, n - at, turn, out + 8 * at);
+}
+
+INLINE size_t merged_reference(const uint8_t *const planes[], size_t n, unsigned stride,
+                               enum ebb_turn turn, uint8_t *out)
+{
+    (void)planes, (void)n, (void)stride, (void)turn, (void)out;
+    return 0;
+}
+
+#if defined(__x86_64__)
+EBB_TARGET_AVX2 INLINE size_t merged_avx2(const uint8_t *const planes[], size_t n, unsigned stride,
+                                          enum ebb_turn turn, uint8_t *out)
+{
+    return stride == 2   ? merge_2_avx2(planes, n, turn, out)
+           : stride == 4 ? merge_4_avx2(planes, n, turn, out)
+                         : 0;
+}
+
+EBB_TARGET_AVX512 INLINE size_t merged_avx512(const uint8_t *const planes[], size_t n,
+                                              unsigned stride, enum ebb_turn turn, uint8_t *out)
+{
+    return stride == 2   ? merge_2_avx512(planes, n, turn, out)
+           : stride == 4 ? merge_4_avx512(planes, n, turn, out)
+                         : 0;
+}
+#endif
+
+INLINE void merge_with(size_t (*merged)(const uint8_t *const[], size_t, unsigned, enum ebb_turn,
+                                        uint8_t *),
+                       const uint8_t *const planes[], size_t n, unsigned stride, enum ebb_turn turn,
+                       uint8_t *out)
+{
+    merge_any(planes, merged(planes, n, stride, turn, out), n, stride, turn, out);
 }
 
 /* The turn as a constant, so that each loop has but one. */
@@ -156,11 +194,11 @@ INLINE void merge_any(const uint8_t *const planes[], size_t n, unsigned stride, 
                                       enum ebb_turn turn, uint8_t *out)                            \
     {                                                                                              \
         if (turn == EBB_TURN_ROTATE)                                                               \
-            merge_any(planes, n, stride, EBB_TURN_ROTATE, out);                                    \
+            merge_with(merged_##suffix, planes, n, stride, EBB_TURN_ROTATE, out);                  \
         else if (turn == EBB_TURN_ZIGZAG)                                                          \
-            merge_any(planes, n, stride, EBB_TURN_ZIGZAG, out);                                    \
+            merge_with(merged_##suffix, planes, n, stride, EBB_TURN_ZIGZAG, out);                  \
         else                                                                                       \
-            merge_any(planes, n, stride, EBB_TURN_NONE, out);                                      \
+            merge_with(merged_##suffix, planes, n, stride, EBB_TURN_NONE, out);                    \
     }
 
 DEFINE_TARGET(reference, )

@@ -2,18 +2,23 @@
 """Reads a packed file by docs/format-codecs.md alone: Python's standard library, the zstd program and
 the xxHash library, nothing of ebb.
 
-    read_packed.py FILE
+    read_packed.py FILE [--tensors]
 
 checks every hash, the records against the index and the index against the rules, and prints a line
-for each file: "name size sha256 parts". Files of stored and zstd parts are unpacked and their SHA-256
-is checked; of the others it says that they are not."""
+for each file: "name size sha256 parts". Files of stored and zstd parts and of tensors
+(packed_tensors.py: all methods but scale) are unpacked, over their bases where they have any, and
+their SHA-256 is checked; of the others it says that they are not. --tensors: a file that is not
+unpacked is an error, and the last line tells how often each method of tensors was met."""
 
 import ctypes
 import ctypes.util
 import hashlib
+import os
 import struct
 import subprocess
 import sys
+
+import packed_tensors
 
 MAGIC = b"\x89EBBP\r\n\x1a"
 TAGS = {1: "name", 2: "kind", 3: "mode", 4: "mtime", 5: "size", 6: "sha256", 7: "frames",
@@ -114,12 +119,18 @@ def index(payload):
     return files
 
 
-def unpack(parts):
+def unpack(parts, base):
+    """None: of parts that this reader does not know."""
     whole = b""
     for p in parts:
-        if p["codec"] > 1:
-            return None
         raw = p["payload"]
+        if p["codec"] > 2:
+            return None
+        if p["codec"] == 2:
+            try:
+                raw = packed_tensors.read_part(raw, base, H, METHODS)
+            except packed_tensors.Unreadable:
+                return None
         if p["codec"] == 1:
             raw = subprocess.run(["zstd", "-dcq"], input=raw, stdout=subprocess.PIPE,
                                  check=True).stdout
@@ -128,8 +139,24 @@ def unpack(parts):
     return whole
 
 
-def main():
-    with open(sys.argv[1], "rb") as f:
+def base_of(fields, path, unpacked):
+    """The bytes that a file is a change to; None: it is none, or they were not unpacked."""
+    if "base_size" not in fields:
+        return None
+    if "base_file" in fields:
+        path = os.path.join(os.path.dirname(path), fields["base_file"])
+        if "base_name" not in fields:
+            with open(path, "rb") as f:
+                return f.read()
+        unpacked = read(path, quiet=True)
+    base = unpacked.get(fields["base_name"])
+    check(base is None or hashlib.sha256(base).digest() == fields["base_sha256"], "the base")
+    return base
+
+
+def read(path, quiet=False):
+    """Each file's bytes by its name, None where it is not unpacked."""
+    with open(path, "rb") as f:
         data = f.read()
     check(data[:8] == MAGIC and H(data[:24]) == struct.unpack_from("<Q", data, 24)[0], "the header")
     check(struct.unpack_from("<IIQ", data, 8) == (1, 0, 0), "format or features")
@@ -137,18 +164,26 @@ def main():
     offset, length, digest = struct.unpack_from("<QQQ", data, len(data) - 32)
     check(data[-8:] == b"EBBPEND1" and H(data[-32:-16] + data[-8:]) == digest, "the tail")
     check(offset == at and at + length + 32 == len(data), "where the tail points")
+    unpacked = {}
     for (fields, rows), f in zip(index(said), files, strict=True):
         check(fields == f["entry"] and f["done"], "the index's entries")
         check(rows == [(p["at"], p["raw"], len(p["payload"]), p["hash"], p["codec"], p["frames"])
                        for p in f["parts"]], "the index's parts")
         check(sum(p["raw"] for p in f["parts"]) == fields["size"], "a file's size")
-        whole = unpack(f["parts"])
+        whole = unpack(f["parts"], base_of(fields, path, unpacked))
         name, digest = fields["name"], fields["sha256"].hex()
+        unpacked[name] = whole
         if whole is None:
-            print(f"{name}: not unpacked: codecs of arrays or frames", file=sys.stderr)
+            check("--tensors" not in sys.argv, f"{name}: its codecs are not known here")
+            print(f"{name}: not unpacked: codecs of states or frames", file=sys.stderr)
         else:
             check(hashlib.sha256(whole).hexdigest() == digest, f"{name}: SHA-256")
-        print(name, fields["size"], digest, len(rows))
+        if not quiet:
+            print(name, fields["size"], digest, len(rows))
+    return unpacked
 
 
-main()
+METHODS = {}
+read(sys.argv[1])
+if "--tensors" in sys.argv:
+    print("methods", " ".join(f"{method}:{METHODS[method]}" for method in sorted(METHODS)))

@@ -436,6 +436,41 @@ static void every_flip_and_cut_and_a_wrong_base_are_found(void **state)
     check_damage(&in, EBB_TENSOR_STEP);
 }
 
+/* Large ones are summed while they are decoded: damage is found there too, and called by its name.
+ */
+static void a_large_tensor_comes_back_or_says_that_it_is_damaged(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 140001 };
+    EBB_AUTO_FREE float *data = ebb_alloc_array(ELEMENTS, sizeof *data);
+    EBB_AUTO_FREE uint8_t *back = ebb_alloc_array(ELEMENTS, sizeof *data);
+    uint64_t seed = 8;
+    for (size_t i = 0; i < ELEMENTS; i++)
+        data[i] = (float)noise_gauss(&seed);
+    for (int big_endian = 0; big_endian < 2; big_endian++) {
+        EBB_AUTO(ebb_buffer_clean_up) struct ebb_buffer blob = {0};
+        struct ebb_tensor_input in = {.data = data,
+                                      .elements = ELEMENTS,
+                                      .columns = 1,
+                                      .dtype = EBB_DTYPE_F32,
+                                      .big_endian = big_endian};
+        struct ebb_error err = {0};
+        size_t len = ELEMENTS * sizeof *data;
+        assert_int_equal(ebb_tensor_encode(&in, EBB_TENSOR_FAST, &blob, &err), 0);
+        assert_int_equal(ebb_tensor_decode(blob.data, blob.len, NULL, 0, back, len, &err), 0);
+        assert_memory_equal(back, data, len);
+        for (size_t i = 0; i < blob.len; i += i < 64 ? 1 : 15013) {
+            blob.data[i] ^= 4;
+            assert_true(ebb_tensor_decode(blob.data, blob.len, NULL, 0, back, len, &err) < 0);
+            if (i > 40)
+                assert_string_equal(err.text, "packed tensor: its checksum does not match");
+            blob.data[i] ^= 4;
+        }
+        for (size_t cut = 30; cut < blob.len; cut += 50021)
+            assert_true(ebb_tensor_decode(blob.data, cut, NULL, 0, back, len, &err) < 0);
+    }
+}
+
 static void decoding_in_place_of_the_base_is_right(void **state)
 {
     (void)state;
@@ -547,6 +582,7 @@ int main(void)
         cmocka_unit_test(steps_of_every_shape_and_value_come_back),
         cmocka_unit_test(steps_over_extreme_numbers_come_back),
         cmocka_unit_test(every_flip_and_cut_and_a_wrong_base_are_found),
+        cmocka_unit_test(a_large_tensor_comes_back_or_says_that_it_is_damaged),
         cmocka_unit_test(decoding_in_place_of_the_base_is_right),
         cmocka_unit_test(a_later_version_is_refused_as_such),
         cmocka_unit_test(more_than_two_to_the_31_elements_come_back),
