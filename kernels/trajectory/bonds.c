@@ -14,6 +14,8 @@
 #define FRONT  32
 #define ROOM   16
 #define NOBODY UINT32_MAX
+/* A longer bond is none: squares of lengths stay below 2^32. */
+#define LONGEST 65000.0f
 
 /* The atoms that no molecule has, in file order: x, y, z in the first frame. */
 struct loose {
@@ -102,7 +104,8 @@ static void measure_nearest(const struct ebb_traj_look *look, const struct loose
 static bool holds(const struct loose *l, uint32_t i, float share)
 {
     const struct ebb_traj_spread *s = &l->spreads[i - FRONT];
-    return l->nearest[i] != NOBODY && (s->deviation < share * s->motion || s->deviation < 0.5f);
+    return l->nearest[i] != NOBODY && s->mean < LONGEST &&
+           (s->deviation < share * s->motion || s->deviation < 0.5f);
 }
 
 /* In matter without bonds few distances hold, and by chance: a sample, judged more strictly, shows
@@ -149,7 +152,7 @@ static void judge(const struct ebb_traj_look *look, struct candidates *c)
         const struct ebb_traj_spread *s = &spreads[k];
         const uint32_t i = c->place[k] - FRONT;
         const float b = c->l->lengths[i][0], a = c->l->lengths[c->via[k] - FRONT][0];
-        if (s->deviation >= c->least[i] || s->deviation > 0.5f * s->motion ||
+        if (s->mean >= LONGEST || s->deviation >= c->least[i] || s->deviation > 0.5f * s->motion ||
             !makes_a_circle(b, a, s->mean))
             continue;
         c->least[i] = s->deviation;

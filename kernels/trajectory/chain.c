@@ -14,6 +14,7 @@ struct links {
         arm; /* atom from parent, now and in the frame before; the third atom */
     float b2[EBB_TRAJ_BLOCK], c2[EBB_TRAJ_BLOCK];
     uint32_t number[3][EBB_TRAJ_BLOCK];
+    const uint32_t *given[3]; /* decoder: the numbers, with room behind them */
 };
 
 #define WIDTH 1
@@ -56,19 +57,18 @@ static inline struct vector1 at_atom(const int32_t *q, uint32_t atom)
     return load_vector1(q + 3 * (size_t)atom, 1);
 }
 
-/* What is known of a link before its numbers are, but for where it was in the frame before. */
-static inline void load_link(const struct pass *s, uint32_t i, uint32_t j, struct links *links)
+/* What is known of a link before its numbers, but for where it was in the frame before. */
+static inline void load_link(const struct pass *s, const struct ebb_traj_link *l, uint32_t j,
+                             bool circle, struct links *links)
 {
-    const struct ebb_traj_bond *b = &s->part->bonds[i];
-    links->b2[j] = b->b2;
-    if (b->reference == 0)
+    links->b2[j] = l->b2;
+    if (!circle)
         return;
-    links->c2[j] = b->c2;
-    const uint32_t third = b->reference > 1 ? s->part->first[i] - (b->reference - 1) : b->parent;
-    struct vector1 arm = at_atom(s->arms, third);
-    if (b->reference == 1)
-        arm = (struct vector1){0 - arm.x, 0 - arm.y, 0 - arm.z};
-    block_store1(&links->arm, j, arm);
+    links->c2[j] = l->c2;
+    const struct vector1 arm = at_atom(s->arms, l->third);
+    const uint32_t t = l->turned;
+    block_store1(&links->arm, j,
+                 (struct vector1){(arm.x ^ t) - t, (arm.y ^ t) - t, (arm.z ^ t) - t});
 }
 
 /* The place of the batch's numbers in the part's streams. */
@@ -86,12 +86,16 @@ static void numbers_of(const struct pass *s, uint32_t at, bool circle, uint32_t 
     ret[2] = s->numbers->of[EBB_TRAJ_STREAM_FACE] + at;
 }
 
-static void keep(struct pass *s, uint32_t i, struct vector1 v)
+static inline void keep(struct pass *s, uint32_t atom, uint32_t parent, struct vector1 v)
 {
-    store_vector1(s->arms + 3 * (size_t)s->part->first[i], 1, v);
-    const struct vector1 x =
-        wrap1(s->context->box, plus1(at_atom(s->decoded, s->part->bonds[i].parent), v));
-    store_vector1(s->decoded + 3 * (size_t)s->part->first[i], 1, x);
+    const struct ebb_traj_box *b = s->context->box;
+    store_vector1(s->arms + 3 * (size_t)atom, 1, v);
+    struct vector1 x = plus1(at_atom(s->decoded, parent), v);
+    const bool inside = (uint32_t)x.x < (uint32_t)b->xx && (uint32_t)x.y < (uint32_t)b->yy &&
+                        (uint32_t)x.z < (uint32_t)b->zz;
+    if (!inside)
+        x = wrap1(b, x);
+    store_vector1(s->decoded + 3 * (size_t)atom, 1, x);
 }
 
 static void run_look(const struct pass *s, struct links *links, uint32_t count)
@@ -143,7 +147,7 @@ static void find_misses(struct pass *s)
     for (uint32_t k = 0; k < p->n; k++) {
         const uint32_t i = p->order[k], atom = p->first[i];
         const struct vector1 truth = at_atom(s->q, atom);
-        keep(s, i, at_atom(s->arms, atom));
+        keep(s, atom, p->bonds[i].parent, at_atom(s->arms, atom));
         const struct vector1 m = at_atom(s->decoded, atom);
         if (((m.x ^ truth.x) | (m.y ^ truth.y) | (m.z ^ truth.z)) != 0)
             ebb_traj_misses_add(s->misses, atom, (int32_t)m.x, (int32_t)m.y, (int32_t)m.z);
@@ -166,15 +170,15 @@ static void encode_links(struct pass *s, bool circle)
 {
     const struct ebb_traj_part *p = s->part;
     const uint32_t spheres = p->n - p->with_angle, all = circle ? p->with_angle : spheres;
-    const uint32_t *places = p->by_kind + (circle ? spheres : 0);
+    const struct ebb_traj_link *link = p->links + (circle ? spheres : 0);
     struct links links = {0};
     for (uint32_t done = 0; done < all; done += EBB_TRAJ_BLOCK) {
         const uint32_t count = all - done < EBB_TRAJ_BLOCK ? all - done : EBB_TRAJ_BLOCK;
         for (uint32_t j = 0; j < count; j++) {
-            const uint32_t i = places[done + j];
-            load_link(s, i, j, &links);
-            block_store1(&links.last, j, at_atom(p->last, i));
-            block_store1(&links.seen, j, at_atom(s->arms, p->first[i]));
+            const struct ebb_traj_link *l = link + done + j;
+            load_link(s, l, j, circle, &links);
+            block_store1(&links.last, j, at_atom(p->last, l->place));
+            block_store1(&links.seen, j, at_atom(s->arms, l->atom));
         }
         encode_block(s, count, circle, done, &links);
     }
@@ -189,32 +193,33 @@ void ebb_traj_chain_encode(struct pass *s)
 }
 
 /* A block of independent links, whose numbers begin at `at`. */
-static void decode_block(struct pass *s, const uint32_t *order, uint32_t count, bool circle,
-                         uint32_t at, struct links *links)
+static void decode_block(struct pass *s, const struct ebb_traj_link *link, uint32_t count,
+                         bool circle, uint32_t at, struct links *links)
 {
     uint32_t *numbers[3];
     numbers_of(s, at, circle, numbers);
     for (uint32_t j = 0; j < count; j++) {
-        load_link(s, order[j], j, links);
-        block_store1(&links->last, j, at_atom(s->arms, s->part->first[order[j]]));
+        load_link(s, link + j, j, circle, links);
+        block_store1(&links->last, j, at_atom(s->arms, link[j].atom));
     }
     for (unsigned k = 0; k < 3; k++)
-        memcpy(links->number[k], numbers[k], count * sizeof(uint32_t));
+        links->given[k] = numbers[k];
     run_links(s, links, count, circle, false);
     for (uint32_t j = 0; j < count; j++)
-        keep(s, order[j], block_load1(&links->seen, j));
+        keep(s, link[j].atom, link[j].parent, block_load1(&links->seen, j));
 }
 
 void ebb_traj_chain_decode(struct pass *s)
 {
     const struct ebb_traj_part *p = s->part;
+    const struct ebb_traj_link *link[2] = {p->links, p->links + (p->n - p->with_angle)};
     struct links links = {0};
     uint32_t done[2] = {0};
     for (uint32_t i = 0; i < p->n;) {
         const uint32_t end = p->batch_end[i];
         const bool circle = p->bonds[p->order[i]].reference != 0;
         const uint32_t count = end - i < EBB_TRAJ_BLOCK ? end - i : EBB_TRAJ_BLOCK;
-        decode_block(s, p->order + i, count, circle, done[circle], &links);
+        decode_block(s, link[circle] + done[circle], count, circle, done[circle], &links);
         done[circle] += count;
         i += count;
     }

@@ -26,7 +26,8 @@ FUNCTION vi LANE(sphere_of)(vf radius2, vi v1, vi v2)
 }
 
 /* links->seen is the atom from its parent (encoder: the truth; decoder: the result), number[0..2]
- * the numbers of the streams: the two coordinates, and face with residual. */
+ * (decoder: given[0..2]) the numbers of the streams: the two coordinates, and face with residual.
+ */
 FUNCTION void LANE(link_sphere_encode)(const struct pass *s, struct links *links, uint32_t j)
 {
     const vf weight = LANE(splatf)(s->sphere);
@@ -48,15 +49,15 @@ FUNCTION void LANE(link_sphere_decode)(const struct pass *s, struct links *links
 {
     const vf weight = LANE(splatf)(s->sphere);
     const struct LANE(vector) last = LANE(block_load)(&links->last, j);
-    const vi all = LANE(load)(links->number[2] + j), rest = all / 6,
+    const vi all = LANE(load)(links->given[2] + j), rest = all / 6,
              face = all - rest * LANE(splat)(6);
     const vi axis = LANE(turned_axis)(LANE(axis)(LANE(real_vector)(last)), face);
     const struct LANE(vector) w = LANE(turn)(axis, last);
     const vi negative = (face & LANE(splat)(1)) ^ LANE(negative)(w.x);
     const vi v1 =
-        LANE(unzigzag)(LANE(load)(links->number[0] + j)) + LANE(round)(weight * LANE(real)(w.y));
+        LANE(unzigzag)(LANE(load)(links->given[0] + j)) + LANE(round)(weight * LANE(real)(w.y));
     const vi v2 =
-        LANE(unzigzag)(LANE(load)(links->number[1] + j)) + LANE(round)(weight * LANE(real)(w.z));
+        LANE(unzigzag)(LANE(load)(links->given[1] + j)) + LANE(round)(weight * LANE(real)(w.z));
     const vi v0 = LANE(sphere_of)(LANE(load_real)(links->b2 + j), v1, v2) + LANE(unzigzag)(rest);
     const struct LANE(vector) v = {LANE(with_sign)(v0, negative), v1, v2};
     LANE(block_store)(&links->seen, j, LANE(turn_back)(axis, v));
@@ -129,15 +130,15 @@ FUNCTION void LANE(link_circle_encode)(const struct pass *s, struct links *links
 FUNCTION void LANE(link_circle_decode)(const struct pass *s, struct links *links, uint32_t j)
 {
     const struct LANE(circle) c = LANE(circle_of)(s, links, j);
-    const vi all = LANE(load)(links->number[1] + j), rest = all / 6,
+    const vi all = LANE(load)(links->given[1] + j), rest = all / 6,
              arc = all - rest * LANE(splat)(6);
     const vi axis = LANE(turned_axis)(c.axis, arc);
     const vi negative =
         (arc & LANE(splat)(1)) ^ LANE(negative_real)(LANE(turn_real)(axis, c.cross).x);
-    const vi v0 = LANE(unzigzag)(LANE(load)(links->number[0] + j)) +
+    const vi v0 = LANE(unzigzag)(LANE(load)(links->given[0] + j)) +
                   LANE(whole)(LANE(turn_real)(axis, c.expected).x);
     const struct LANE(order) o = LANE(order_of)(&c, axis, v0, negative);
-    const vi soft = o.soft + LANE(unzigzag)(LANE(load)(links->number[2] + j));
+    const vi soft = o.soft + LANE(unzigzag)(LANE(load)(links->given[2] + j));
     const vi stiff =
         LANE(with_sign)(LANE(sphere_of)(c.b2, v0, soft) + LANE(unzigzag)(rest), o.negative);
     const struct LANE(vector)

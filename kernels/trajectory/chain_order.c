@@ -42,15 +42,28 @@ static uint32_t key_of(const struct ebb_traj_part *p, uint32_t i, const uint32_t
     return 2 * depth + (b->reference != 0);
 }
 
+static struct ebb_traj_link link_of(const struct ebb_traj_part *p, uint32_t i)
+{
+    const struct ebb_traj_bond *b = &p->bonds[i];
+    const uint32_t atom = p->first[i];
+    return (struct ebb_traj_link){.place = i,
+                                  .atom = atom,
+                                  .parent = b->parent,
+                                  .third = b->reference > 1 ? atom - (b->reference - 1) : b->parent,
+                                  .turned = b->reference == 1 ? UINT32_MAX : 0,
+                                  .b2 = b->b2,
+                                  .c2 = b->c2};
+}
+
 bool ebb_traj_chain_order(struct ebb_traj_part *p)
 {
     EBB_AUTO_FREE uint32_t *keys = calloc((size_t)p->n + 1, sizeof *keys);
     EBB_AUTO_FREE uint32_t *ends = calloc(2 * (size_t)p->n + 3, sizeof *ends);
     p->order = calloc((size_t)p->n + 1, sizeof *p->order);
     p->batch_end = calloc((size_t)p->n + 1, sizeof *p->batch_end);
-    p->by_kind = calloc((size_t)p->n + 1, sizeof *p->by_kind);
+    p->links = calloc((size_t)p->n + 1, sizeof *p->links);
     if (keys == NULL || ends == NULL || p->order == NULL || p->batch_end == NULL ||
-        p->by_kind == NULL)
+        p->links == NULL)
         return false;
     for (uint32_t i = 0; i < p->n; i++) {
         keys[i] = key_of(p, i, keys);
@@ -64,6 +77,6 @@ bool ebb_traj_chain_order(struct ebb_traj_part *p)
         p->batch_end[i] = ends[keys[p->order[i]]];
     uint32_t at[2] = {0, p->n - p->with_angle};
     for (uint32_t i = 0; i < p->n; i++)
-        p->by_kind[at[p->bonds[p->order[i]].reference != 0]++] = p->order[i];
+        p->links[at[p->bonds[p->order[i]].reference != 0]++] = link_of(p, p->order[i]);
     return true;
 }

@@ -16,7 +16,7 @@ void ebb_traj_part_clean_up(struct ebb_traj_part *p)
     free(p->bonds);
     free(p->order);
     free(p->batch_end);
-    free(p->by_kind);
+    free(p->links);
     ebb_traj_near_destroy(p->near);
     ebb_traj_crystal_destroy(p->crystal);
     for (unsigned k = 0; k < EBB_TRAJ_STREAM_KINDS; k++)

@@ -49,6 +49,14 @@ struct ebb_traj_bond {
     float b2, c2;       /* squared distances to the parent and to the third atom */
 };
 
+/* The same by itself, so that what a chain is decoded from lies in the order of decoding. */
+struct ebb_traj_link {
+    uint32_t place; /* in the part */
+    uint32_t atom, parent, third;
+    uint32_t turned; /* all ones where the third atom's vector leads away from the parent; else 0 */
+    float b2, c2;
+};
+
 /* How much of the past is carried into a frame's prediction; chosen for each frame. */
 struct ebb_traj_weights {
     int8_t last;    /* of the last displacement, in 1/64 */
@@ -71,7 +79,7 @@ struct ebb_traj_part {
     uint32_t with_angle;         /* chain: bonds with a reference */
     uint32_t *order;             /* chain: places in the order of coding, */
     uint32_t *batch_end;         /* and for each of them where the batch of independent ones ends */
-    uint32_t *by_kind;           /* the same places, those without a reference before those with */
+    struct ebb_traj_link *links; /* the same places, those without a reference before those with */
     uint32_t reach;              /* lattice: how far neighbours are */
     struct ebb_traj_near *near;  /* lattice: they, once the key frame is known; crystal: always */
     struct ebb_traj_crystal *crystal; /* its sites are by level, not in file order */
