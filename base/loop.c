@@ -22,6 +22,7 @@
 struct posted {
     struct posted *next;
     void (*fn)(void *ctx);
+    void (*drop)(void *ctx); /* NULL: nothing is owned */
     void *ctx;
 };
 
@@ -104,6 +105,8 @@ void ebb_loop_destroy(struct ebb_loop *l)
     struct posted *p = take_posted(l);
     while (p != NULL) {
         struct posted *next = p->next;
+        if (p->drop != NULL)
+            p->drop(p->ctx);
         free(p);
         p = next;
     }
@@ -138,8 +141,15 @@ struct event_base *ebb_loop_event_base(struct ebb_loop *l)
 
 void ebb_loop_post(struct ebb_loop *l, void (*fn)(void *ctx), void *ctx)
 {
+    ebb_loop_post_owned(l, fn, NULL, ctx);
+}
+
+void ebb_loop_post_owned(struct ebb_loop *l, void (*fn)(void *ctx), void (*drop)(void *ctx),
+                         void *ctx)
+{
     struct posted *p = ebb_alloc(sizeof *p);
     p->fn = fn;
+    p->drop = drop;
     p->ctx = ctx;
     /* The wake-up is written under the lock: after unlocking, the loop may be gone already (what
      * was posted may have ended it). */

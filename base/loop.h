@@ -37,6 +37,9 @@ void ebb_watch_destroy(struct ebb_watch *w);
 
 /* Run fn(ctx) on the loop's thread soon. Any thread. FIFO. */
 void ebb_loop_post(struct ebb_loop *l, void (*fn)(void *ctx), void *ctx);
+/* The same; drop(ctx) is called instead when the loop is destroyed first. */
+void ebb_loop_post_owned(struct ebb_loop *l, void (*fn)(void *ctx), void (*drop)(void *ctx),
+                         void *ctx);
 /* Runs what has been posted so far, without waiting: after ebb_loop_run has returned and the
  * workers are destroyed, to let finished work hand back what it owns. */
 void ebb_loop_run_posted(struct ebb_loop *l);

@@ -55,6 +55,17 @@ static void on_done(void *ctx)
     unref(w);
 }
 
+/* The loop is destroyed before it could hand the item back. */
+static void on_dropped(void *ctx)
+{
+    struct item *item = ctx;
+    struct ebb_workers *w = item->owner;
+    if (item->done == free)
+        free(item->ctx);
+    free(item);
+    unref(w);
+}
+
 static struct item *next_item(struct ebb_workers *w)
 {
     pthread_mutex_lock(&w->lock);
@@ -77,7 +88,7 @@ static void *run_thread(void *ctx)
     while ((item = next_item(w)) != NULL) {
         struct ebb_loop *loop = w->loop;
         item->work(item->ctx);
-        ebb_loop_post(loop, on_done, item);
+        ebb_loop_post_owned(loop, on_done, on_dropped, item);
     }
     return NULL;
 }
@@ -124,7 +135,7 @@ void ebb_workers_destroy(struct ebb_workers *w)
     struct item *item = w->first;
     while (item != NULL) {
         struct item *next = item->next;
-        ebb_loop_post(w->loop, on_done, item);
+        ebb_loop_post_owned(w->loop, on_done, on_dropped, item);
         item = next;
     }
     unref(w);
@@ -141,7 +152,7 @@ void ebb_workers_submit(struct ebb_workers *w, void (*work)(void *ctx), void (*d
     w->pending++;
     w->refs++;
     if (w->stop) { /* submitted by a done that runs after the destroyer */
-        ebb_loop_post(w->loop, on_done, item);
+        ebb_loop_post_owned(w->loop, on_done, on_dropped, item);
         return;
     }
     pthread_mutex_lock(&w->lock);

@@ -11,7 +11,8 @@ struct ebb_workers;
 
 struct ebb_workers *ebb_workers_new(struct ebb_loop *loop, unsigned threads);
 /* Waits for work under way; work still queued is not run, its done is called all the same only if
- * the loop runs again (or by ebb_loop_run_posted). Call after the loop has stopped. */
+ * the loop runs again (or by ebb_loop_run_posted); otherwise nothing but a done that is free() is
+ * called, by ebb_loop_destroy. Call after the loop has stopped. */
 void ebb_workers_destroy(struct ebb_workers *w);
 void ebb_workers_submit(struct ebb_workers *w, void (*work)(void *ctx), void (*done)(void *ctx),
                         void *ctx);

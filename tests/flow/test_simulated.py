@@ -81,7 +81,9 @@ class Simulated(FlowTest):
             return [json.loads(line) for line in f], out["report"]
 
     def test_a_bag_takes_the_same_decisions_simulated_and_emulated(self):
-        self.cloud.submit(counter_bag(jobs=6, steps=STEPS, sleep=SLEEP))
+        # Work for 13 s: what two VMs leave is on others seconds before the third has room, also when those
+        # boot slowly.
+        self.cloud.submit(counter_bag(jobs=6, steps=650, sleep=SLEEP))
         self.cloud.ebb("wait", "last", timeout=120)
         self.cloud.wait_for("the log knows", lambda: self.cloud.json("report", "last")["is_final"], 120)
         real, report = self.cloud.events(), self.cloud.json("report", "last")
@@ -167,7 +169,7 @@ class Capped(FlowTest):
         for e in events:
             if e["kind"] == "vm_terminated":
                 lived = datetime.fromisoformat(e["ended_at"][:-1]) - datetime.fromisoformat(e["launched_at"][:-1])
-                self.assertLessEqual(lived.total_seconds(), 31)
+                self.assertLessEqual(lived.total_seconds(), 36)  # and not the 40 s that the jobs take
 
 
 class Slow(FlowTest):

@@ -31,6 +31,11 @@ static void add_one(void *ctx)
     atomic_fetch_add(&s->worked, 1);
 }
 
+static void forget(void *ctx)
+{
+    (void)ctx;
+}
+
 static void done_one(void *ctx)
 {
     struct state *s = ctx;
@@ -130,6 +135,21 @@ static void check_signals_blocked(void *ctx)
         atomic_store(&s->worked, 1);
 }
 
+/* Nor does it leak: the sanitizers would tell. */
+static void what_the_loop_never_hands_back_goes_with_it(void **unused)
+{
+    (void)unused;
+    struct state s = {.loop = ebb_loop_new(), .loop_thread = pthread_self()};
+    s.workers = ebb_workers_new(s.loop, 2);
+    for (int i = 0; i < 100; i++) {
+        ebb_workers_submit(s.workers, add_one, done_one, &s);
+        ebb_workers_submit(s.workers, forget, free, ebb_alloc(10));
+    }
+    ebb_workers_destroy(s.workers);
+    ebb_loop_destroy(s.loop);
+    assert_int_equal(s.done, 0);
+}
+
 static void workers_take_no_signals(void **unused)
 {
     (void)unused;
@@ -168,6 +188,7 @@ int main(void)
         cmocka_unit_test(every_item_is_worked_and_done_on_the_loop),
         cmocka_unit_test(ownership_goes_with_the_work_and_back),
         cmocka_unit_test(destroy_drops_queued_work_but_hands_everything_back),
+        cmocka_unit_test(what_the_loop_never_hands_back_goes_with_it),
         cmocka_unit_test(workers_take_no_signals),
         cmocka_unit_test(parallel_for_runs_every_index_once),
     };
