@@ -73,8 +73,10 @@ int ebb_checkpoint_target_open(const char *text, struct ebb_checkpoint_target *r
 {
     struct ebb_checkpoint_target t = {0};
     int rc = strstr(text, "://") != NULL ? open_url(text, &t, err) : open_bag(text, &t, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = ebb_lineage_find(t.store, t.prefix, add_root, &t, err);
+        rc = rc < 0 ? ebb_error_wrap(err, rc, "%s", text) : rc;
+    }
     if (rc == 0 && t.count == 0)
         rc = ebb_error_set(err, EBB_ERR_NOT_FOUND, "%s: no checkpoints there", text);
     if (rc < 0) {

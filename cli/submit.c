@@ -21,6 +21,7 @@
 #include "cli/submit_plan.h"
 #include "cli/table.h"
 #include "cli/watch.h"
+#include "scheduler/core/bag.h"
 
 extern const struct ebb_command ebb_command_submit;
 
@@ -264,6 +265,11 @@ static int run(int argc, char **argv)
     EBB_AUTO(submission_clean_up) struct submission s = {0};
     if (o.fleet != NULL && o.cloud != NULL && strcmp(o.cloud, "emulated") != 0) {
         ebb_error_set(&err, EBB_ERR_INPUT, "--fleet describes the emulated cloud, not %s", o.cloud);
+        return ebb_command_fail(&err);
+    }
+    if (o.store != NULL && !ebb_bag_is_store(o.store)) {
+        ebb_error_set(&err, EBB_ERR_INPUT,
+                      "--store: '%s' is neither s3://bucket/prefix nor file:///directory", o.store);
         return ebb_command_fail(&err);
     }
     if (submit(&s, argv[0], &err) < 0)

@@ -21,15 +21,18 @@ ebb_bag_node *ebb_bag_need(struct ebb_bag_parser *p, ebb_bag_node *n, const char
     return value;
 }
 
+bool ebb_bag_is_store(const char *url)
+{
+    return (ebb_starts_with(url, "s3://") && url[5] != '\0' && url[5] != '/') ||
+           (ebb_starts_with(url, "file:///") && url[8] != '\0');
+}
+
 static void read_store(struct ebb_bag_parser *p, ebb_bag_node *n)
 {
-    if (n == NULL || !ebb_spec_text(p->y, n, "store", &p->spec->store_url))
-        return;
-    const char *url = p->spec->store_url;
-    if (!(ebb_starts_with(url, "s3://") && url[5] != '\0' && url[5] != '/') &&
-        !(ebb_starts_with(url, "file:///") && url[8] != '\0'))
+    if (n != NULL && ebb_spec_text(p->y, n, "store", &p->spec->store_url) &&
+        !ebb_bag_is_store(p->spec->store_url))
         ebb_yaml_fault(p->y, n, "store: '%s' is neither s3://bucket/prefix nor file:///directory",
-                       url);
+                       p->spec->store_url);
 }
 
 static void read_limits(struct ebb_bag_parser *p, ebb_bag_node *root)

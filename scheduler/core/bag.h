@@ -2,6 +2,7 @@
 #ifndef EBB_SCHEDULER_CORE_BAG_H
 #define EBB_SCHEDULER_CORE_BAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buffer.h"
@@ -24,6 +25,9 @@ struct ebb_bag_sources {
 int ebb_bag_parse(const char *file_name, const char *text, size_t len,
                   const struct ebb_bag_sources *sources, Ebb__BagSpec **ret,
                   struct ebb_buffer *faults, struct ebb_error *err);
+
+/* s3://bucket[/prefix] or file:///directory, by its form alone. */
+bool ebb_bag_is_store(const char *url);
 
 /* Checks a spec that came over the wire: what ebb_bag_parse guarantees. */
 int ebb_bag_check(const Ebb__BagSpec *spec, struct ebb_error *err);

@@ -49,6 +49,8 @@ expect 2 "$ebb" plan bag.yaml --max-vms 0
 expect 2 "$ebb" plan bag.yaml --fleet x.yaml --region us-east-1
 expect 2 "$ebb" scheduler --max-vms 4294967297
 expect 2 env EBB_HEARTBEAT=0s "$ebb" scheduler
+expect 2 "$ebb" submit bag.yaml --dry-run --store nonsense
+says "neither s3://bucket/prefix nor file:///directory"
 expect 2 "$ebb" scheduler --store ftp://x
 says "no such kind"
 expect 2 "$ebb" scheduler --store file://relative
