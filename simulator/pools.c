@@ -21,6 +21,8 @@ struct prior {
     bool is_offered;
     size_t region;
     double mean[EBB_RATES][EBB_AGE_BINS], sd[EBB_RATES][EBB_AGE_BINS];
+    double quiet_s[EBB_RATES];
+    struct ebb_hazard_regime regime[EBB_RATES];
     double shocks, others; /* Beta */
 };
 
@@ -130,8 +132,11 @@ static void fill_prior(struct prior *p, const Ebb__Offer *o, const struct ebb_ha
     double hours, revoked = 0;
     uint32_t resets;
     p->is_offered = true;
-    for (int r = 0; r < EBB_RATES; r++)
+    for (int r = 0; r < EBB_RATES; r++) {
         ebb_hazards_table(h, (enum ebb_rate)r, &place, now_wall_ns, p->mean[r], p->sd[r]);
+        p->quiet_s[r] = ebb_hazards_quiet_s(h, (enum ebb_rate)r, &place, now_wall_ns);
+        ebb_hazards_regime(h, (enum ebb_rate)r, &place, &p->regime[r]);
+    }
     if (!ebb_hazards_seen(h, EBB_RATE_REVOCATION, &place, now_wall_ns, &hours, &revoked, &resets))
         revoked = 0;
     double bulk = ebb_hazards_in_bulk(h, &place, now_wall_ns);
@@ -245,10 +250,9 @@ static void look_in(struct ebb_pool_model *m, double time_scale, struct ebb_rand
 {
     double at_s = 0, until_s = AHEAD_S * (0.5 + 0.5 * ebb_random_uniform(r)) / time_scale;
     for (int turn = 0; turn < MOST_TURNS; turn++) {
-        double s = ebb_pool_draw_s(m->is_down ? m->recovery_per_hour : m->shock_per_hour,
-                                   time_scale, 0, ebb_random_uniform(r));
-        if (at_s + s >= until_s || turn + 1 == MOST_TURNS) {
-            m->age_s = until_s > at_s ? fmin(until_s - at_s, s) : 0;
+        double s = ebb_pool_next_s(m, m->is_down, m->regime, time_scale, r);
+        if (at_s + s >= until_s) {
+            m->left_s = fmax(1e-3, at_s + s - until_s);
             return;
         }
         at_s += s;
@@ -272,6 +276,13 @@ static void draw_pool(const struct ebb_pools *pools, const struct prior *p,
     for (int b = 0; b < EBB_AGE_BINS; b++) {
         m->shock_per_hour[b] = rates[b] * share;
         m->own_per_hour[b] = rates[b] * (1 - share);
+    }
+    m->quiet_s = p->quiet_s[EBB_RATE_REVOCATION];
+    m->quiet_outage_s = p->quiet_s[EBB_RATE_RECOVERY];
+    for (int i = 0; i < EBB_RATES; i++) {
+        m->share[i] = p->regime[i].share;
+        m->keep[i] = p->regime[i].keep;
+        m->regime[i] = normal(r);
     }
     m->shock_all = SHOCK_ALL;
     m->shock_kills = SHOCK_KILLS;

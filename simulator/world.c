@@ -15,6 +15,7 @@
 
 #define STOPPING_S 0.2
 #define TRACE_S    0.001
+#define MOST_QUIET 0.9 /* of the first bin of age */
 #define BY_LAUNCH  UINT64_C(0x9e3779b97f4a7c15)
 
 const double ebb_pool_bin_from_s[EBB_POOL_BINS + 1] = {0,     900,   3600,  10800,
@@ -42,21 +43,42 @@ bool ebb_world_vm_is_live(const struct ebb_world_vm *vm)
     return vm->state <= EBB_WORLD_RUNNING;
 }
 
-double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double time_scale, double age_s,
-                       double u)
+double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double quiet_s, double time_scale,
+                       double age_s, double u)
 {
     double wanted = -log1p(-u), at = age_s, scale = time_scale > 0 ? time_scale : 1;
+    double first_s = ebb_pool_bin_from_s[1], quiet = fmin(fmax(0, quiet_s), MOST_QUIET * first_s);
     for (int b = 0; b < EBB_POOL_BINS; b++) {
         double to = ebb_pool_bin_from_s[b + 1] / scale;
         if (at >= to)
             continue;
-        double rate = per_hour[b] / 3600, most = rate * (to - at);
+        double rate = per_hour[b] / 3600;
+        if (b == 0) {
+            rate *= first_s / (first_s - quiet);
+            at = fmax(at, quiet / scale);
+        }
+        double most = rate * (to - at);
         if (rate > 0 && wanted <= most)
             return at + wanted / rate - age_s;
         wanted -= rate > 0 ? most : 0;
         at = to;
     }
     return INFINITY;
+}
+
+/* Two normals of Box and Muller; the marginal of u is uniform whatever the regime, so that hazards
+ * by age hold for any run picked blindly. */
+double ebb_pool_next_s(const struct ebb_pool_model *m, bool is_down, double regime[2],
+                       double time_scale, struct ebb_random *random)
+{
+    double radius = sqrt(-2 * log1p(-ebb_random_uniform(random)));
+    double angle = 2 * M_PI * ebb_random_uniform(random);
+    double share = m->share[is_down], keep = m->keep[is_down];
+    regime[is_down] = keep * regime[is_down] + sqrt(1 - keep * keep) * radius * sin(angle);
+    double z = sqrt(share) * regime[is_down] + sqrt(1 - share) * radius * cos(angle);
+    double u = fmin(erfc(-z / M_SQRT2) / 2, 1 - 0x1p-53);
+    return ebb_pool_draw_s(is_down ? m->recovery_per_hour : m->shock_per_hour,
+                           is_down ? m->quiet_outage_s : m->quiet_s, time_scale, 0, u);
 }
 
 /* ---- ends and revocations ---- */
@@ -281,7 +303,8 @@ static void start_lifetime(struct ebb_world *w, uint32_t vm)
         s = w->model->lifetime_s(w->model->ctx, v->zone, v->type, ebb_random_uniform(&random));
     } else if (w->model != NULL) {
         const struct ebb_pool_model *m = &w->model->pools[pool_of(w, v->zone, v->type)];
-        s = ebb_pool_draw_s(m->own_per_hour, w->model->time_scale, 0, ebb_random_uniform(&random));
+        s = ebb_pool_draw_s(m->own_per_hour, m->quiet_s, w->model->time_scale, 0,
+                            ebb_random_uniform(&random));
     } else {
         const struct ebb_fleet_lifetime *l = ebb_lifetime_find(w->fleet, v->zone, v->type);
         if (l != NULL)
@@ -436,7 +459,7 @@ static void on_trace(void *ctx, uint32_t trace, uint32_t b)
         ebb_agenda_add(w->agenda, in_s(w, wait_s + TRACE_S), on_trace, w, trace, 0);
 }
 
-static void plan_pool(struct ebb_world *w, uint32_t pool, double age_s);
+static void plan_pool(struct ebb_world *w, uint32_t pool, double left_s);
 
 static bool pool_closes(const struct ebb_pool_model *m)
 {
@@ -466,14 +489,15 @@ static void on_pool(void *ctx, uint32_t pool, uint32_t b)
 
 /* The pool's next change. Each pool draws from a generator of its own, so that two runs that
  * differ in a decision meet the same outages. */
-static void plan_pool(struct ebb_world *w, uint32_t pool, double age_s)
+static void plan_pool(struct ebb_world *w, uint32_t pool, double left_s)
 {
     const struct ebb_pool_model *m = &w->model->pools[pool];
-    const double *rates = w->pool_is_down[pool] ? m->recovery_per_hour : m->shock_per_hour;
     struct ebb_random random;
     w->pool_turns[pool]++;
     ebb_random_seed(&random, (w->seed + pool * BY_LAUNCH) ^ w->pool_turns[pool]);
-    double s = ebb_pool_draw_s(rates, w->model->time_scale, age_s, ebb_random_uniform(&random));
+    double s = left_s > 0 ? left_s
+                          : ebb_pool_next_s(m, w->pool_is_down[pool], w->pool_regime[pool],
+                                            w->model->time_scale, &random);
     ebb_agenda_add(w->agenda, in_s(w, s), on_pool, w, pool, 0);
 }
 
@@ -543,10 +567,12 @@ static void start_pools(struct ebb_world *w)
 {
     size_t pools = w->fleet->zone_count * w->fleet->type_count;
     w->pool_is_down = ebb_alloc_array(pools + 1, sizeof *w->pool_is_down);
+    w->pool_regime = ebb_alloc_array(pools + 1, sizeof *w->pool_regime);
     w->pool_turns = ebb_alloc_array(pools + 1, sizeof *w->pool_turns);
     for (size_t p = 0; w->model != NULL && w->model->pools != NULL && p < pools; p++) {
         w->pool_is_down[p] = w->model->pools[p].is_down;
-        plan_pool(w, (uint32_t)p, w->model->pools[p].age_s);
+        memcpy(w->pool_regime[p], w->model->pools[p].regime, sizeof w->pool_regime[p]);
+        plan_pool(w, (uint32_t)p, w->model->pools[p].left_s);
     }
 }
 
@@ -586,6 +612,7 @@ void ebb_world_destroy(struct ebb_world *w)
     free(w->live_vms);
     free(w->zone_unavailable_until_s);
     free(w->pool_is_down);
+    free(w->pool_regime);
     free(w->pool_turns);
     free(w);
 }

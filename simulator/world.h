@@ -27,10 +27,16 @@ struct ebb_pool_model {
     double own_per_hour[EBB_POOL_BINS];      /* by the VM's age */
     double shock_per_hour[EBB_POOL_BINS];    /* by the age of the pool's run */
     double recovery_per_hour[EBB_POOL_BINS]; /* by the age of the outage; all 0: it is not closed */
-    double shock_all;                        /* share of these ends that take all of its VMs ... */
-    double shock_kills;                      /* ... and of the VMs that the others take */
-    bool is_down;                            /* at the start */
-    double age_s;                            /* of the run or outage at the start */
+    /* Scaled ages before which nothing ends; then rates of the first bin are higher, as many ends
+     * fall into it. */
+    double quiet_s, quiet_outage_s;
+    double shock_all;   /* share of these ends that take all of its VMs ... */
+    double shock_kills; /* ... and of the VMs that the others take */
+    /* Runs (0) and outages (1) one after another are alike: hazards.h, ebb_hazards_regime. */
+    double share[2], keep[2];
+    double regime[2]; /* R at the start: normal */
+    bool is_down;     /* at the start */
+    double left_s;    /* of the run or outage at the start; 0: it begins then */
 };
 struct ebb_world_model {
     const struct ebb_pool_model *pools; /* zone index * type count + type index; or NULL: */
@@ -41,9 +47,14 @@ struct ebb_world_model {
     double time_scale; /* ages of the bins over seconds; 0 stands for 1 */
 };
 /* Seconds until an event of a piecewise constant hazard, from `age_s` on, by inversion: `u` in
- * [0, 1). Rates are per hour of the clock, bins of the scaled age. INFINITY when it never comes. */
-double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double time_scale, double age_s,
-                       double u);
+ * [0, 1). Rates are per hour of the clock, bins of the scaled age; none falls before the scaled age
+ * `quiet_s`, those of the first bin lie behind it. INFINITY when it never comes. */
+double ebb_pool_draw_s(const double per_hour[EBB_POOL_BINS], double quiet_s, double time_scale,
+                       double age_s, double u);
+
+/* The next run (outage) of a pool in seconds of the clock; `regime` goes on with it. */
+double ebb_pool_next_s(const struct ebb_pool_model *m, bool is_down, double regime[2],
+                       double time_scale, struct ebb_random *random);
 
 enum ebb_world_vm_state {
     EBB_WORLD_PENDING,
@@ -92,6 +103,7 @@ struct ebb_world {
     uint32_t live_vm_count;
     double *zone_unavailable_until_s;
     bool *pool_is_down;
+    double (*pool_regime)[2];
     uint64_t *pool_turns; /* changes so far */
 };
 

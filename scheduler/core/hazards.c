@@ -80,6 +80,10 @@ void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c
         scale_sums(&c->since_rise, f);
         scale_sums(&c->since_fall, f);
         c->siblings *= f;
+        c->serial.lag1 *= f;
+        c->serial.pairs1 *= f;
+        c->serial.lag2 *= f;
+        c->serial.pairs2 *= f;
     }
     if (wall_ns > c->wall_ns)
         c->wall_ns = wall_ns;
@@ -195,6 +199,28 @@ static int bin_of(double age_s)
     while (b + 1 < EBB_AGE_BINS && age_s >= ebb_age_bin_from_s[b + 1])
         b++;
     return b;
+}
+
+/* ---- the youngest ---- */
+
+void ebb_hazards_note_age(struct ebb_hazard_cell *c, double age_s)
+{
+    if (age_s > 0 && (c->youngest_s == 0 || age_s < c->youngest_s))
+        c->youngest_s = age_s;
+}
+
+double ebb_hazards_quiet_s(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                           int64_t now_wall_ns)
+{
+    const struct ebb_hazard_node *node = ebb_hazards_node(h, p);
+    double width_s = ebb_age_bin_from_s[1], quiet_s = 0;
+    for (int i = 0; i < node->levels; i++) {
+        const struct ebb_hazard_cell *c = node->at[r][i];
+        double n = c == NULL ? 0 : c->sums.events[0] * factor_after(h, c->wall_ns, now_wall_ns);
+        if (n > 0 && c->youngest_s < width_s)
+            quiet_s = fmax(quiet_s, c->youngest_s - (width_s - c->youngest_s) / n);
+    }
+    return quiet_s;
 }
 
 /* ---- bulk ---- */
@@ -397,7 +423,10 @@ static void note_place(const struct ebb_hazards *h, struct ebb_hazard_cell *c,
     if (!p->event)
         return;
     double ago_s = fabs((double)(at_wall_ns - c->revoked_wall_ns)) / NS_PER_S * h->time_scale;
-    c->siblings += c->revoked_wall_ns != 0 && ago_s < BULK_S;
+    bool is_sibling = c->revoked_wall_ns != 0 && ago_s < BULK_S;
+    c->siblings += is_sibling;
+    if (!is_sibling)
+        ebb_hazards_note_serial(&c->serial, p->shorter);
     if (at_wall_ns > c->revoked_wall_ns)
         c->revoked_wall_ns = at_wall_ns;
 }
@@ -409,14 +438,15 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
         return;
     struct ebb_place level[LEVELS];
     struct ebb_hazard_sums piece;
-    struct ebb_hazard_piece life = {from_s, to_s, at_wall_ns, event, {0}};
+    struct ebb_hazard_piece life = {from_s, to_s, at_wall_ns, event, {0}, 0};
     struct ebb_hazard_sums beside;
     struct ebb_hazard_cell *path[LEVELS];
     double rate[EBB_AGE_BINS], above[EBB_AGE_BINS];
     const struct ebb_hazard_node node = *ebb_hazards_node(h, p); /* as it is before */
     int n = ebb_hazards_levels(p, level);
     h->changes++;
-    piece_of(h, from_s, to_s, event, ebb_hazards_weight(h, r, p), &piece);
+    double weight = ebb_hazards_weight(h, r, p);
+    piece_of(h, from_s, to_s, event, weight, &piece);
     begin(r, above);
     for (int i = 0; i < n; i++) {
         struct ebb_hazard_cell *c = node.at[r][i];
@@ -431,13 +461,17 @@ void ebb_hazards_observe(struct ebb_hazards *h, enum ebb_rate r, const struct eb
         double f = factor_after(h, at_wall_ns, c->wall_ns); /* told late: it has aged already */
         watch_drift(c, &piece, rate, f);
         add_sums(&c->sums, &piece, f);
+        if (event)
+            ebb_hazards_note_age(c, to_s * h->time_scale);
         path[i] = c;
         if (c->block_expected >= BLOCK)
             close_level(h, path, i);
         if (i == 0)
             shape_of(rate, life.shape);
-        if (i == LEVELS - 1)
-            note_place(h, c, &life);
+        if (i < LEVELS - 1)
+            continue;
+        life.shorter = -expm1(-weight * ebb_hazards_cumulative(rate, 1, 0, to_s * h->time_scale));
+        note_place(h, c, &life);
     }
     if (!event || r != EBB_RATE_REVOCATION || n < LEVELS)
         return;

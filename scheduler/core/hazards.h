@@ -109,10 +109,26 @@ struct ebb_hazard_spread {
 void ebb_hazards_spread(const struct ebb_hazards *h, enum ebb_rate r,
                         struct ebb_hazard_spread *ret);
 
+/* How much long lives of a place follow long ones: a normal score of each life is
+ * sqrt(share) R + sqrt(1 - share) e, R going on from life to life with correlation `keep`. Of the
+ * products of lives with the one before and the one before that, of the place, drawn to those of
+ * all places, and these to 0. */
+struct ebb_hazard_regime {
+    double share, keep;
+};
+void ebb_hazards_regime(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                        struct ebb_hazard_regime *ret);
+
 /* Raw sums of a cell, discounted to `now`: hours and events in all its ages. False: never seen. */
 bool ebb_hazards_seen(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
                       int64_t now_wall_ns, double *ret_hours, double *ret_events,
                       uint32_t *ret_resets);
+/* Billed seconds of age that no VM (outage) of the place was seen to end in: what the youngest of
+ * the n ends in the first bin says of the least. n ages uniform between a and the bin's end w have
+ * a minimum of a + (w - a) / (n + 1) on average, so a = min - (w - min) / n; of the levels of the
+ * place the one that says most. 0: nothing is known of it. */
+double ebb_hazards_quiet_s(const struct ebb_hazards *h, enum ebb_rate r, const struct ebb_place *p,
+                           int64_t now_wall_ns);
 /* Of the events of a place, those that took the place as a whole, about: an outage followed, or
  * another of the place was revoked within minutes before. */
 double ebb_hazards_in_bulk(const struct ebb_hazards *h, const struct ebb_place *p,

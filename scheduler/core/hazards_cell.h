@@ -21,6 +21,15 @@ struct ebb_hazard_blocks {
     double seen[EBB_HAZARD_BLOCKS], hours[EBB_HAZARD_BLOCKS];
 };
 
+/* Lives of a place one after another: each as sqrt(12) (u - 1/2), u the probability of a shorter
+ * one, so of mean 0 and variance 1; sums of products with the one before and the one before that.
+ */
+struct ebb_hazard_serial {
+    double last, before;
+    uint32_t known; /* of these two */
+    double lag1, pairs1, lag2, pairs2;
+};
+
 struct ebb_hazard_cell {
     enum ebb_rate rate;
     char *provider, *region, *zone, *type;
@@ -31,7 +40,9 @@ struct ebb_hazard_cell {
     int64_t revoked_wall_ns; /* 0: none */
     double prior_per_hour;   /* 0: not set */
     uint32_t resets;
-    double siblings;                  /* of the events: those soon after another of the place */
+    double siblings;   /* of the events: those soon after another of the place */
+    double youngest_s; /* the least age at an event, billed seconds; 0: none seen */
+    struct ebb_hazard_serial serial;
     struct ebb_hazard_blocks *blocks; /* of a place in a zone, once seen; else NULL */
 };
 
@@ -85,11 +96,16 @@ struct ebb_hazard_piece {
     int64_t at_wall_ns;
     bool event;
     double shape[EBB_AGE_BINS];
+    double shorter; /* of an event: the probability of a shorter life, as was known before */
 };
+/* Its end after the one before it. */
+void ebb_hazards_note_serial(struct ebb_hazard_serial *s, double shorter);
 /* Into its half days; and one half day's sums. */
 void ebb_hazards_note_blocks(const struct ebb_hazards *h, struct ebb_hazard_cell *c,
                              const struct ebb_hazard_piece *p);
 void ebb_hazards_add_block(struct ebb_hazard_cell *c, int64_t block, double seen, double hours);
+/* An event at that age, billed seconds; 0 tells nothing. */
+void ebb_hazards_note_age(struct ebb_hazard_cell *c, double age_s);
 /* Brings the sums to a later time. */
 void ebb_hazards_discount(const struct ebb_hazards *h, struct ebb_hazard_cell *c, int64_t wall_ns);
 

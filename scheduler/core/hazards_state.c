@@ -10,6 +10,7 @@
 #define MOST_CELLS  100000
 #define MOST_TEXT   60
 #define MOST_AMOUNT 1e12 /* hours, events */
+#define MOST_SCORE  1.7321
 #define MOST_BLOCK  INT64_C(1000000000000)
 
 /* ---- out ---- */
@@ -40,6 +41,20 @@ static void save_blocks(const struct ebb_hazard_blocks *b, Ebb__HazardCell *m)
     }
 }
 
+static Ebb__HazardSerial *serial_new(const struct ebb_hazard_serial *s)
+{
+    Ebb__HazardSerial *m = ebb_alloc(sizeof *m);
+    ebb__hazard_serial__init(m);
+    m->last = s->last;
+    m->before = s->before;
+    m->known = s->known;
+    m->lag1 = s->lag1;
+    m->pairs1 = s->pairs1;
+    m->lag2 = s->lag2;
+    m->pairs2 = s->pairs2;
+    return m;
+}
+
 static Ebb__HazardCell *cell_new(const struct ebb_hazard_cell *c)
 {
     Ebb__HazardCell *m = ebb_alloc(sizeof *m);
@@ -61,6 +76,9 @@ static Ebb__HazardCell *cell_new(const struct ebb_hazard_cell *c)
     m->prior_per_hour = c->prior_per_hour;
     m->resets = c->resets;
     m->siblings = c->siblings;
+    m->youngest_s = c->youngest_s;
+    if (c->serial.known > 0)
+        m->serial = serial_new(&c->serial);
     if (c->blocks != NULL)
         save_blocks(c->blocks, m);
     return m;
@@ -119,6 +137,15 @@ static bool blocks_are_sound(const Ebb__HazardCell *m)
     return true;
 }
 
+/* Scores are within the square root of 3, so products within 3. */
+static bool serial_is_sound(const Ebb__HazardSerial *m)
+{
+    return m == NULL ||
+           (m->known <= 2 && fabs(m->last) <= MOST_SCORE && fabs(m->before) <= MOST_SCORE &&
+            is_amount(m->pairs1) && is_amount(m->pairs2) && fabs(m->lag1) <= 3 * m->pairs1 + 1e-6 &&
+            fabs(m->lag2) <= 3 * m->pairs2 + 1e-6);
+}
+
 static bool cell_is_sound(const Ebb__HazardCell *m)
 {
     return blocks_are_sound(m) && m->rate < EBB_RATES && is_name(m->provider) &&
@@ -126,7 +153,8 @@ static bool cell_is_sound(const Ebb__HazardCell *m)
            m->revoked_wall_ns >= 0 && sums_are_sound(m->sums) && sums_are_sound(m->since_rise) &&
            sums_are_sound(m->since_fall) && is_amount(m->rise) && is_amount(m->fall) &&
            is_amount(m->block_expected) && is_amount(m->block_events) &&
-           is_amount(m->prior_per_hour) && is_amount(m->siblings);
+           is_amount(m->prior_per_hour) && is_amount(m->siblings) && is_amount(m->youngest_s) &&
+           serial_is_sound(m->serial);
 }
 
 static int check(const Ebb__HazardState *m, struct ebb_error *err)
@@ -163,6 +191,22 @@ static void add(struct ebb_hazard_sums *to, const Ebb__HazardSums *m, double f)
     }
 }
 
+/* What came last is what came last here. */
+static void add_serial(struct ebb_hazard_serial *to, const Ebb__HazardSerial *m, double f)
+{
+    if (m == NULL)
+        return;
+    to->lag1 += f * m->lag1;
+    to->pairs1 += f * m->pairs1;
+    to->lag2 += f * m->lag2;
+    to->pairs2 += f * m->pairs2;
+    if (to->known > 0)
+        return;
+    to->known = m->known;
+    to->last = m->last;
+    to->before = m->before;
+}
+
 /* The drift test goes on with its own blocks when there are some already. */
 static void load_cell(struct ebb_hazards *h, const Ebb__HazardCell *m)
 {
@@ -176,6 +220,8 @@ static void load_cell(struct ebb_hazards *h, const Ebb__HazardCell *m)
     double f = h->half_life_s > 0 && ago_s > 0 ? exp2(-ago_s / h->half_life_s) : 1;
     add(&c->sums, m->sums, f);
     c->siblings += f * m->siblings;
+    ebb_hazards_note_age(c, m->youngest_s);
+    add_serial(&c->serial, m->serial, f);
     for (size_t i = 0; i < m->n_block_seen; i++)
         ebb_hazards_add_block(c, m->first_block + (int64_t)i, m->block_seen[i], m->block_hours[i]);
     if (m->revoked_wall_ns > c->revoked_wall_ns)
@@ -290,6 +336,12 @@ static void digest_bytes(uint64_t *h, const void *data, size_t len)
         *h = (*h ^ p[i]) * UINT64_C(1099511628211);
 }
 
+static void digest_serial(uint64_t *h, const struct ebb_hazard_serial *s)
+{
+    const double values[] = {s->last, s->before, s->known, s->lag1, s->pairs1, s->lag2, s->pairs2};
+    digest_bytes(h, values, sizeof values);
+}
+
 uint64_t ebb_hazards_digest(const struct ebb_hazards *h, uint64_t seed)
 {
     size_t cursor = 0;
@@ -311,6 +363,8 @@ uint64_t ebb_hazards_digest(const struct ebb_hazards *h, uint64_t seed)
         digest_bytes(&seed, &c->prior_per_hour, sizeof c->prior_per_hour);
         digest_bytes(&seed, &c->resets, sizeof c->resets);
         digest_bytes(&seed, &c->siblings, sizeof c->siblings);
+        digest_bytes(&seed, &c->youngest_s, sizeof c->youngest_s);
+        digest_serial(&seed, &c->serial);
         if (c->blocks != NULL)
             digest_bytes(&seed, c->blocks, sizeof *c->blocks);
     }

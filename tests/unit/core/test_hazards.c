@@ -289,6 +289,25 @@ static void nonsense_is_not_learned(void **state)
     ebb_hazards_destroy(h);
 }
 
+/* Ages are uniform between 400 s and the end of the first bin; the youngest of twenty is 400 s. */
+static void the_youngest_end_tells_before_which_age_none_comes(void **state)
+{
+    (void)state;
+    struct ebb_hazards *h = ebb_hazards_new(0);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &a, NOW), 0, 0);
+    for (int i = 0; i < 20; i++)
+        ebb_hazards_observe(h, EBB_RATE_REVOCATION, &a, 0, 400 + 25 * i, true, NOW);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &a, NOW), 400 - 500.0 / 20, 1e-9);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &far, NOW), 375, 1e-9);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_RECOVERY, &a, NOW), 0, 0);
+    ebb_hazards_observe(h, EBB_RATE_REVOCATION, &far, 0, 800, true, NOW); /* one says little */
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &far, NOW), 700, 1e-9);
+    ebb_hazards_observe(h, EBB_RATE_REVOCATION, &far, 0, 5, true, NOW);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &far, NOW), 0, 0);
+    assert_close(ebb_hazards_quiet_s(h, EBB_RATE_REVOCATION, &a, NOW), 375, 1e-9);
+    ebb_hazards_destroy(h);
+}
+
 static void saved_and_loaded_it_is_the_same(void **state)
 {
     (void)state;
@@ -490,6 +509,7 @@ int main(void)
         cmocka_unit_test(revocations_soon_after_one_another_are_told_from_single_ones),
         cmocka_unit_test(a_place_is_known_by_its_texts_and_not_by_where_they_stand),
         cmocka_unit_test(an_answer_holds_until_something_is_seen),
+        cmocka_unit_test(the_youngest_end_tells_before_which_age_none_comes),
         cmocka_unit_test(saved_and_loaded_it_is_the_same),
         cmocka_unit_test(a_message_that_is_not_sound_changes_nothing),
     };

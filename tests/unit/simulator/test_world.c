@@ -186,7 +186,7 @@ static void lifetimes_follow_the_hazard_by_age(void **state)
     int n = 20000, past[EBB_ARRAY_LEN(ages_h)] = {0};
     ebb_random_seed(&r, 5);
     for (int i = 0; i < n; i++) {
-        double s = ebb_pool_draw_s(per_hour, 60, 0, ebb_random_uniform(&r)) * 60;
+        double s = ebb_pool_draw_s(per_hour, 0, 60, 0, ebb_random_uniform(&r)) * 60;
         for (size_t a = 0; a < EBB_ARRAY_LEN(ages_h); a++)
             past[a] += s > ages_h[a] * 3600;
     }
@@ -197,14 +197,51 @@ static void lifetimes_follow_the_hazard_by_age(void **state)
     for (size_t a = 0; a < EBB_ARRAY_LEN(ages_h); a++)
         past[a] = 0;
     for (int i = 0; i < n; i++) {
-        double s = ebb_pool_draw_s(per_hour, 1, 0, ebb_random_uniform(&r));
+        double s = ebb_pool_draw_s(per_hour, 0, 1, 0, ebb_random_uniform(&r));
         for (size_t a = 0; a < EBB_ARRAY_LEN(ages_h); a++)
             past[a] += s > ages_h[a] * 3600;
     }
     for (size_t a = 0; a < EBB_ARRAY_LEN(ages_h); a++)
         assert_true(fabs((double)past[a] / n - exp(-integral[a])) < 0.015);
     const double none[EBB_POOL_BINS] = {0};
-    assert_true(isinf(ebb_pool_draw_s(none, 1, 0, 0.99)));
+    assert_true(isinf(ebb_pool_draw_s(none, 0, 1, 0, 0.99)));
+}
+
+static void before_the_quiet_age_nothing_ends_and_as_much_by_the_end_of_the_bin(void **state)
+{
+    (void)state;
+    const double per_hour[EBB_POOL_BINS] = {2, 0.5, 0.1, 0, 0, 1, 0.01};
+    struct ebb_random r;
+    int n = 20000, past = 0;
+    ebb_random_seed(&r, 5);
+    for (int i = 0; i < n; i++) {
+        double s = ebb_pool_draw_s(per_hour, 600, 1, 0, ebb_random_uniform(&r));
+        assert_true(s >= 600);
+        past += s > 900;
+    }
+    assert_true(fabs((double)past / n - exp(-0.5)) < 0.01);
+}
+
+/* Runs of one rate, exponential whatever follows what. */
+static void runs_follow_their_like_and_keep_their_hazard(void **state)
+{
+    (void)state;
+    struct ebb_pool_model m = {.share = {0.6}, .keep = {0.8}};
+    double regime[2] = {0}, above = 0, products = 0, before = 0;
+    int n = 20000;
+    struct ebb_random r;
+    ebb_random_seed(&r, 6);
+    for (int b = 0; b < EBB_POOL_BINS; b++)
+        m.shock_per_hour[b] = 1;
+    for (int i = 0; i < n; i++) {
+        double u = -expm1(-ebb_pool_next_s(&m, false, regime, 1, &r) / 3600) - 0.5;
+        above += u > 0.25;
+        products += 12 * u * before;
+        before = u;
+    }
+    assert_true(fabs(above / n - 0.25) < 0.02);
+    /* Spearman's correlation of normals with 0.48 */
+    assert_true(fabs(products / n - 6 / M_PI * asin(0.48 / 2)) < 0.04);
 }
 
 int main(void)
@@ -215,6 +252,8 @@ int main(void)
         cmocka_unit_test(an_on_demand_vm_is_never_taken),
         cmocka_unit_test(a_pool_that_closes_takes_its_vms_and_refuses_until_it_recovers),
         cmocka_unit_test(lifetimes_follow_the_hazard_by_age),
+        cmocka_unit_test(before_the_quiet_age_nothing_ends_and_as_much_by_the_end_of_the_bin),
+        cmocka_unit_test(runs_follow_their_like_and_keep_their_hazard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
