@@ -343,6 +343,26 @@ static bool is_better(const struct harbour *h, const struct exchange *x, const s
     return x_clear ? x->usd_micros < y->usd_micros : x->finish_s < y->finish_s;
 }
 
+/* On demand, where spot that is as large costs less and may be granted by the next try, which the
+ * deadline leaves time for. */
+static bool can_wait(const struct harbour *h, const struct exchange *x)
+{
+    const struct planning *w = h->w;
+    const Ebb__Offer *o = w->in->offers[x->with->offer];
+    double then_s = x->finish_s + TRY_BOOTS * (h->d.boot_s + h->d.setup_s);
+    if (h->must || o->market != EBB__MARKET__ON_DEMAND || !w->in->policy->use_spot ||
+        needed_s(h, then_s, CLEAR) > h->left_s)
+        return false;
+    for (size_t i = 0; i < w->in->offer_count; i++) {
+        const struct ebb_score *score = &w->scores[i];
+        if (w->in->offers[i]->market == EBB__MARKET__SPOT &&
+            w->in->offers[i]->usd_micros_per_hour < o->usd_micros_per_hour &&
+            score->slots * score->speed >= capacity_of(x->with))
+            return true;
+    }
+    return false;
+}
+
 /* Of the offers that have not refused their last launch. */
 static bool choose(struct harbour *h, struct exchange *ret)
 {
@@ -359,7 +379,7 @@ static bool choose(struct harbour *h, struct exchange *ret)
         larger += looked >= CHEAPEST;
         looked++;
         most = fmax(most, capacity_of(c));
-        if (!fewest(h, c, &x) || (found && !is_better(h, &x, ret)))
+        if (!fewest(h, c, &x) || can_wait(h, &x) || (found && !is_better(h, &x, ret)))
             continue;
         *ret = x;
         found = true;
@@ -385,7 +405,7 @@ static bool choose_refused(struct harbour *h, struct exchange *ret)
         if (c->most == 0 || isinf(since_s) || since_s <= longest_s)
             continue;
         looked++;
-        if (!fewest(h, c, &x))
+        if (!fewest(h, c, &x) || can_wait(h, &x))
             continue;
         longest_s = since_s;
         *ret = x;
@@ -445,7 +465,7 @@ static void no_exchange(struct harbour *h, double now_s)
         return;
     snprintf(line, sizeof line,
              "'%.60s' has %s left to its deadline and takes %s with the VMs that the limit allows; "
-             "no exchange for others that are on offer would make it",
+             "no exchange would make it now, or it can wait for spot",
              h->g->spec->name, ebb_format_duration(h->left_s, left),
              ebb_format_duration(now_s, late));
     ebb_planning_note(h->w, line);
