@@ -36,27 +36,3 @@ uint64_t ebb_block_checksum(const void *data, size_t len)
 {
     return XXH3_64bits(len > 0 ? data : "", len);
 }
-
-struct ebb_running_checksum *ebb_running_checksum_new(void)
-{
-    XXH3_state_t *state = XXH3_createState();
-    if (state != NULL)
-        (void)XXH3_64bits_reset(state);
-    return (struct ebb_running_checksum *)(void *)state;
-}
-
-void ebb_running_checksum_add(struct ebb_running_checksum *sum, const void *data, size_t len)
-{
-    if (len > 0)
-        (void)XXH3_64bits_update((XXH3_state_t *)(void *)sum, data, len);
-}
-
-uint64_t ebb_running_checksum_value(const struct ebb_running_checksum *sum)
-{
-    return XXH3_64bits_digest((const XXH3_state_t *)(const void *)sum);
-}
-
-void ebb_running_checksum_destroy(struct ebb_running_checksum *sum)
-{
-    (void)XXH3_freeState((XXH3_state_t *)(void *)sum);
-}

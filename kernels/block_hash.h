@@ -18,11 +18,4 @@ size_t ebb_block_count(size_t len, size_t block_bytes);
 /* XXH3-64. */
 uint64_t ebb_block_checksum(const void *data, size_t len);
 
-/* The same of bytes that come piece by piece, each summed while it is still in the cache. */
-struct ebb_running_checksum;
-struct ebb_running_checksum *ebb_running_checksum_new(void); /* NULL: no memory */
-void ebb_running_checksum_add(struct ebb_running_checksum *sum, const void *data, size_t len);
-uint64_t ebb_running_checksum_value(const struct ebb_running_checksum *sum);
-void ebb_running_checksum_destroy(struct ebb_running_checksum *sum);
-
 #endif

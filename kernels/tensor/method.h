@@ -25,18 +25,11 @@ const uint8_t *ebb_tensor_chunk(const struct ebb_tensor_array *a, const uint8_t 
 /* Decoded little-endian elements into the file's order, in place. */
 void ebb_tensor_finish_chunk(const struct ebb_tensor_array *a, uint8_t *data, size_t n);
 
-/* What remains of a body. Large ones of planes are summed on the way, what is packed and what comes
- * out of it, while both are in the cache: `packed` and `content` are NULL where it is done before
- * and after. */
+/* What remains of a body. */
 struct ebb_tensor_body {
     const uint8_t *at;
     size_t len;
-    const uint8_t *summed; /* up to here */
-    struct ebb_running_checksum *packed, *content;
 };
-
-/* Sums what was taken from the body since the last call. */
-void ebb_tensor_body_sum(struct ebb_tensor_body *b);
 
 int ebb_tensor_body_bytes(struct ebb_tensor_body *b, void *out, size_t len, struct ebb_error *err);
 int ebb_tensor_body_varint(struct ebb_tensor_body *b, uint64_t *ret, struct ebb_error *err);

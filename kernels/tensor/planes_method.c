@@ -3,14 +3,10 @@
  * sample looks like noise. */
 #include <stdlib.h>
 
-#include "kernels/block_hash.h"
 #include "kernels/planes.h"
 #include "kernels/tensor/method.h"
 
 #define LOOK_AGAIN 16
-
-/* Elements that are merged and summed in one go: they stay in the first cache. */
-#define TILE ((size_t)4096)
 
 #define SAMPLE_RUNS 8
 #define SAMPLE_RUN  ((size_t)512)
@@ -70,21 +66,6 @@ int ebb_tensor_planes_encode(const struct ebb_tensor_array *a, struct ebb_buffer
     return 0;
 }
 
-static void merge_chunk(const struct ebb_tensor_array *a, const uint8_t *const planes[], size_t n,
-                        struct ebb_running_checksum *content, uint8_t *out)
-{
-    for (size_t at = 0; at < n; at += TILE, out += TILE * a->stride) {
-        size_t part = n - at < TILE ? n - at : TILE;
-        const uint8_t *here[EBB_PLANES_MAX];
-        for (unsigned k = 0; k < a->stride; k++)
-            here[k] = planes[k] + at;
-        ebb_planes_merge(here, part, a->stride, (enum ebb_turn)ebb_tensor_turn(a->dtype), out);
-        ebb_tensor_finish_chunk(a, out, part);
-        if (content != NULL)
-            ebb_running_checksum_add(content, out, part * a->stride);
-    }
-}
-
 int ebb_tensor_planes_decode(const struct ebb_tensor_array *a, struct ebb_tensor_body *body,
                              uint8_t *out, struct ebb_error *err)
 {
@@ -100,7 +81,9 @@ int ebb_tensor_planes_decode(const struct ebb_tensor_array *a, struct ebb_tensor
             if (rc < 0)
                 return rc;
         }
-        merge_chunk(a, planes, n, body->content, out + at * a->stride);
+        ebb_planes_merge(planes, n, a->stride, (enum ebb_turn)ebb_tensor_turn(a->dtype),
+                         out + at * a->stride);
+        ebb_tensor_finish_chunk(a, out + at * a->stride, n);
     }
     return 0;
 }

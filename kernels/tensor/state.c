@@ -407,7 +407,7 @@ static int read_head(const uint8_t *blob, size_t len, struct ebb_state_walk *s, 
     if (len < FIXED || blob[CHECKED_FROM] > FLAGS)
         return damaged(err);
     unsigned flags = blob[CHECKED_FROM];
-    *body = (struct ebb_tensor_body){.at = blob + FIXED, .len = len - FIXED};
+    *body = (struct ebb_tensor_body){blob + FIXED, len - FIXED};
     int rc = ebb_tensor_body_varint(body, &atoms, err);
     if (rc < 0)
         return rc;

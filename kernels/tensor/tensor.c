@@ -22,18 +22,11 @@
 
 #define EBB_TENSOR_VERSION 1
 #define CHECKED_FROM       9 /* where the checksum's bytes begin */
-/* Of smaller arrays both sums find everything in the cache anyway. */
-#define SUMMED_ON_THE_WAY ((size_t)65536)
 enum { FLAG_BIG_ENDIAN = 1, FLAG_BASE = 2, FLAGS = 3 };
 
 int ebb_tensor_no_memory(struct ebb_error *err, size_t bytes)
 {
     return ebb_error_set(err, EBB_ERR_INTERNAL, "no memory for %zu bytes", bytes);
-}
-
-static void destroy_checksum(struct ebb_running_checksum **sum)
-{
-    ebb_running_checksum_destroy(*sum);
 }
 
 static uint64_t load_le64(const uint8_t *in)
@@ -80,14 +73,6 @@ static int damaged(struct ebb_error *err)
     return ebb_error_set(err, EBB_ERR_CORRUPT, "packed tensor: it ends too early");
 }
 
-void ebb_tensor_body_sum(struct ebb_tensor_body *b)
-{
-    if (b->packed == NULL)
-        return;
-    ebb_running_checksum_add(b->packed, b->summed, (size_t)(b->at - b->summed));
-    b->summed = b->at;
-}
-
 int ebb_tensor_body_bytes(struct ebb_tensor_body *b, void *out, size_t len, struct ebb_error *err)
 {
     if (len > b->len)
@@ -120,7 +105,6 @@ int ebb_tensor_body_view(struct ebb_tensor_body *b, size_t raw_len, uint8_t *scr
                              block.raw_len, raw_len);
     b->at += block.size;
     b->len -= block.size;
-    ebb_tensor_body_sum(b);
     return ebb_entropy_view(&block, scratch, ret, err);
 }
 
@@ -287,7 +271,7 @@ static int read_head(const uint8_t *blob, size_t len, struct ebb_tensor_info *re
                                     .columns = (size_t)columns};
     ret->bytes = ret->elements * ebb_dtype_size(ret->dtype);
     *ret_content = load_le64(blob + at);
-    *ret_body = (struct ebb_tensor_body){.at = blob + at + 8, .len = len - at - 8};
+    *ret_body = (struct ebb_tensor_body){blob + at + 8, len - at - 8};
     return 0;
 }
 
@@ -297,57 +281,6 @@ int ebb_tensor_read_info(const void *blob, size_t len, struct ebb_tensor_info *r
     struct ebb_tensor_body body = {0};
     uint64_t content = 0;
     return read_head(blob, len, ret, &body, &content, err);
-}
-
-static int unlike_checksum(struct ebb_error *err)
-{
-    return ebb_error_set(err, EBB_ERR_CORRUPT, "packed tensor: its checksum does not match");
-}
-
-static int unlike_content(const struct ebb_tensor_info *info, struct ebb_error *err)
-{
-    return ebb_error_set(err, EBB_ERR_CORRUPT,
-                         info->needs_base ? "packed tensor: it was packed against another base"
-                                          : "packed tensor: what it holds does not match");
-}
-
-/* The one checksum before, the other after. */
-static int decode_checked(const struct ebb_tensor_array *a, const struct ebb_tensor_info *info,
-                          const uint8_t *blob, size_t len, struct ebb_tensor_body *body,
-                          uint64_t content, uint8_t *out, struct ebb_error *err)
-{
-    if (ebb_block_checksum(blob + CHECKED_FROM, len - CHECKED_FROM) != load_le64(blob + 1))
-        return unlike_checksum(err);
-    int rc = decode_body(info->method, a, body, out, err);
-    if (rc < 0)
-        return rc;
-    if (body->len != 0 || ebb_block_checksum(out, info->bytes) != content)
-        return unlike_content(info, err);
-    return 0;
-}
-
-/* Both on the way: what is packed is read once from memory then, and what comes of it not at all.
- * Damage is called by its name all the same. */
-static int decode_checking(const struct ebb_tensor_array *a, const struct ebb_tensor_info *info,
-                           const uint8_t *blob, size_t len, struct ebb_tensor_body *body,
-                           uint64_t content, uint8_t *out, struct ebb_error *err)
-{
-    EBB_AUTO(destroy_checksum) struct ebb_running_checksum *packed = ebb_running_checksum_new();
-    EBB_AUTO(destroy_checksum) struct ebb_running_checksum *held = ebb_running_checksum_new();
-    if (packed == NULL || held == NULL)
-        return ebb_tensor_no_memory(err, 2 * sizeof(uint64_t));
-    body->summed = blob + CHECKED_FROM;
-    body->packed = packed;
-    body->content = held;
-    int rc = decode_body(info->method, a, body, out, err);
-    ebb_running_checksum_add(packed, body->summed, (size_t)(blob + len - body->summed));
-    if (ebb_running_checksum_value(packed) != load_le64(blob + 1))
-        return unlike_checksum(err);
-    if (rc < 0)
-        return rc;
-    if (body->len != 0 || ebb_running_checksum_value(held) != content)
-        return unlike_content(info, err);
-    return 0;
 }
 
 int ebb_tensor_decode(const void *blob, size_t len, const void *base, size_t base_len, void *out,
@@ -360,6 +293,8 @@ int ebb_tensor_decode(const void *blob, size_t len, const void *base, size_t bas
     int rc = read_head(bytes, len, &info, &body, &content, err);
     if (rc < 0)
         return rc;
+    if (ebb_block_checksum(bytes + CHECKED_FROM, len - CHECKED_FROM) != load_le64(bytes + 1))
+        return ebb_error_set(err, EBB_ERR_CORRUPT, "packed tensor: its checksum does not match");
     if (info.bytes != out_len)
         return ebb_error_set(err, EBB_ERR_CORRUPT, "packed tensor: %zu bytes instead of %zu",
                              info.bytes, out_len);
@@ -372,7 +307,12 @@ int ebb_tensor_decode(const void *blob, size_t len, const void *base, size_t bas
                                  .stride = (unsigned)ebb_dtype_size(info.dtype),
                                  .dtype = info.dtype,
                                  .big_endian = info.big_endian};
-    return info.method == EBB_TENSOR_PLANES && out_len >= SUMMED_ON_THE_WAY
-               ? decode_checking(&a, &info, bytes, len, &body, content, out, err)
-               : decode_checked(&a, &info, bytes, len, &body, content, out, err);
+    rc = decode_body(info.method, &a, &body, out, err);
+    if (rc < 0)
+        return rc;
+    if (body.len != 0 || ebb_block_checksum(out, out_len) != content)
+        return ebb_error_set(err, EBB_ERR_CORRUPT,
+                             info.needs_base ? "packed tensor: it was packed against another base"
+                                             : "packed tensor: what it holds does not match");
+    return 0;
 }

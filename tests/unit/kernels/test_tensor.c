@@ -436,8 +436,7 @@ static void every_flip_and_cut_and_a_wrong_base_are_found(void **state)
     check_damage(&in, EBB_TENSOR_STEP);
 }
 
-/* Large ones are summed while they are decoded: damage is found there too, and called by its name.
- */
+/* Several chunks, either order of bytes: damage is found before anything is decoded. */
 static void a_large_tensor_comes_back_or_says_that_it_is_damaged(void **state)
 {
     (void)state;
