@@ -15,8 +15,9 @@
 #define EXPECTED_FRAMES 24
 #define WORTH_EXPECTING 4096
 #define NEIGHBOURS_FROM                                                                            \
-    12           /* at the level fast: then there are frames to share the search for them */
-#define SLACK 64 /* numbers that vector loops may touch beyond the last */
+    12               /* at the level fast: then there are frames to share the search for them */
+#define JUMP_COST 4  /* of atoms outside the box */
+#define SLACK     64 /* numbers that vector loops may touch beyond the last */
 
 static bool allocate(struct ebb_traj_encoder *enc)
 {
@@ -136,8 +137,8 @@ void ebb_traj_encoder_destroy(struct ebb_traj_encoder *enc)
     free(enc);
 }
 
-/* Inside or not? Whichever leaves fewer atoms to be told apart: those that stand outside the box,
- * or those that jump from one side to the other between frames. */
+/* Inside or not? An atom that stands outside the box is told in two or three bytes. One that jumps
+ * from one side to the other takes more, and spoils what is foretold of it in the frames after. */
 static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_frame *f,
                          const struct ebb_traj_box *box)
 {
@@ -156,7 +157,7 @@ static bool keeps_inside(const struct ebb_traj_encoder *enc, const struct held_f
         ebb_traj_nearest(box, &x, &y, &z);
         jumps += x != sx || y != sy || z != sz;
     }
-    return outside <= jumps * step;
+    return outside <= JUMP_COST * jumps * step;
 }
 
 static int32_t sign(int32_t v)

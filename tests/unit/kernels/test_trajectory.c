@@ -289,6 +289,32 @@ static void a_vibrating_crystal_is_predicted_from_its_sites(void **state)
     assert_true(round_trip(&f, &defaults) > 5.7);
 }
 
+/* As LAMMPS writes them: an atom changes sides when lists of neighbours are built, not when it
+ * crosses the face. */
+static void atoms_that_change_sides_at_once_are_foretold_as_before(void **state)
+{
+    (void)state;
+    const double side = 16 * 0.3615;
+    EBB_AUTO(frames_clean_up) struct frames f = frames_new(4096, 12);
+    set_box(&f, side, 0);
+    for (size_t t = 0; t < f.count; t++) {
+        for (size_t i = 0; i < f.atoms; i++)
+            put(&f, t, i,
+                (double[]){0.3615 * (double)(i % 16) + 0.01 * normal(),
+                           0.3615 * (double)(i / 16 % 16) + 0.01 * normal(),
+                           0.3615 * (double)(i / 256) + 0.01 * normal()},
+                false);
+    }
+    const double before = round_trip(&f, &defaults);
+    const size_t n = 3 * f.atoms;
+    for (size_t k = 0; k < n; k++) {
+        const bool at_face = fabsf(f.xyz[k]) < 0.1f, changes = at_face && uniform() < 0.4;
+        for (size_t t = 4; changes && t < f.count; t++)
+            f.xyz[t * n + k] += (float)side;
+    }
+    assert_true(round_trip(&f, &defaults) > 0.97 * before);
+}
+
 static void what_neighbours_do_tells_of_a_site(void **state)
 {
     (void)state;
@@ -662,6 +688,7 @@ int main(void)
         cmocka_unit_test_setup(atoms_may_leave_and_enter_the_box, begin),
         cmocka_unit_test_setup(a_crystal_at_rest_costs_next_to_nothing, begin),
         cmocka_unit_test_setup(a_vibrating_crystal_is_predicted_from_its_sites, begin),
+        cmocka_unit_test_setup(atoms_that_change_sides_at_once_are_foretold_as_before, begin),
         cmocka_unit_test_setup(what_neighbours_do_tells_of_a_site, begin),
         cmocka_unit_test_setup(what_water_did_before_tells_of_its_numbers, begin),
         cmocka_unit_test_setup(groups_hold_as_many_frames_as_asked, begin),
