@@ -130,11 +130,26 @@ static void run_step(const struct work *w, size_t layer, enum ebb_value_run run,
     } else {
         if (run == EBB_VALUE_SPOT && v->p.spot_waste[bin] > 0)
             sink(ret, v->cells, v->p.spot_waste[bin]);
-        for (size_t i = 0; i < v->cells; i++)
-            ret[i] += (float)(price * v->step_s);
+        const float paid = (float)(price * v->step_s);
+        for (size_t i = 0, cells = v->cells; i < cells; i++)
+            ret[i] += paid;
     }
     for (size_t i = layer; i < v->cells; i++)
         ret[i] = 0;
+}
+
+/* best[i] = min(best[i], row[i - shift]), i from `first` on; shift <= first. Plain floats: a cell
+ * is reached from two, by the same parts everywhere. */
+static void take_least(float *restrict best, const float *restrict row, double shift, size_t first,
+                       size_t end)
+{
+    size_t whole = (size_t)ceil(shift);
+    float above = (float)((double)whole - shift), below = 1 - above;
+    const float *from = row - (ptrdiff_t)whole;
+    for (size_t i = first; i < end; i++) {
+        float usd = from[i] * below + from[i + 1] * above;
+        best[i] = usd < best[i] ? usd : best[i];
+    }
 }
 
 /* best[to] = min(best[to], running[from] at the slack less `restart_s`), where slack >= least_s. */
@@ -143,15 +158,19 @@ static void allow(const struct work *w, size_t layer, float *best, const float *
 {
     const struct ebb_value *v = w->v;
     double shift = restart_s / v->step_s;
-    for (size_t i = (size_t)fmax(0, ceil(least_s / v->step_s - 1e-6)); i < v->cells && i < layer;
-         i++) {
-        double cell = (double)i - shift;
-        /* Less slack than none: a start too late, paid as if it were not. */
-        double late_s = cell < 0 ? -cell * v->step_s : 0;
-        float usd = (float)(at_slack(running, v->cells, cell) + price * late_s);
-        if (usd < best[i])
-            best[i] = usd;
+    size_t i = (size_t)fmax(0, ceil(least_s / v->step_s - 1e-6));
+    size_t end = v->cells < layer ? v->cells : layer;
+    /* Less slack than none: a start too late, paid as if it were not. */
+    for (; i < end && (double)i < shift; i++) {
+        float usd = (float)(running[0] + price * (shift - (double)i) * v->step_s);
+        best[i] = usd < best[i] ? usd : best[i];
     }
+    if (i < end && shift > 0) {
+        take_least(best, running, shift, i, end);
+        return;
+    }
+    for (; i < end; i++)
+        best[i] = running[i] < best[i] ? running[i] : best[i];
 }
 
 /* With no more slack than on-demand's start takes, spot is left for it. */
