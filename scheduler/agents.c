@@ -333,8 +333,7 @@ static void on_attempt_ended(struct ebb_agent_link *a, Ebb__AttemptEnded *m)
             ebb_log_info("job %llu of %s failed on %s: %s", (unsigned long long)m->job, m->bag,
                          d->state->vms[a->vm]->id, m->reason);
     } else if (works_on(a, m->bag, m->job, m->attempt)) {
-        return; /* a rank that may leave only after rank 0 has said how all ended: acknowledged then
-                 */
+        return; /* a rank above 0: acknowledged when rank 0 has told how all ended */
     }
     Ebb__AttemptAck ack = EBB__ATTEMPT_ACK__INIT;
     ack.bag = m->bag;

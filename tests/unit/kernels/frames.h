@@ -1,5 +1,5 @@
 /* Frames of made-up systems for tests of trajectories: water, gas, chains, a solid. Repeatable: all
- * comes from `seed`, which a test sets first. */
+ * comes from seed.h. */
 #ifndef EBB_TEST_FRAMES_H
 #define EBB_TEST_FRAMES_H
 
@@ -10,29 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-
-static uint64_t seed;
-
-static inline uint64_t random_bits(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * 0x2545f4914f6cdd1dull;
-}
-
-static inline double uniform(void)
-{
-    return (double)(random_bits() >> 11) / 9007199254740992.0;
-}
-
-static inline double normal(void)
-{
-    double sum = 0;
-    for (int i = 0; i < 12; i++)
-        sum += uniform();
-    return sum - 6;
-}
+#include "seed.h"
 
 /* Frames of floats with a box each. */
 struct frames {

@@ -17,31 +17,9 @@
 #include "base/memory.h"
 #include "kernels/cpu.h"
 #include "kernels/trajectory/trajectory.h"
+#include "seed.h"
 
 #define QUANTUM 0.001
-
-static uint64_t seed;
-
-static uint64_t random_bits(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * 0x2545f4914f6cdd1dull;
-}
-
-static double uniform(void)
-{
-    return (double)(random_bits() >> 11) / 9007199254740992.0;
-}
-
-static double normal(void)
-{
-    double sum = 0;
-    for (int i = 0; i < 12; i++)
-        sum += uniform();
-    return sum - 6;
-}
 
 /* Frames of whole numbers, and one box. */
 struct frames {
@@ -309,13 +287,6 @@ static void the_golden_group_stays_readable(void **state)
     }
     if (hash != GOLDEN_HASH)
         fail_msg("hash %" PRIx64, hash);
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    seed = 88172645463325252ull;
-    return 0;
 }
 
 int main(void)

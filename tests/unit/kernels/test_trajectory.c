@@ -667,13 +667,6 @@ static void a_group_with_more_frames_than_data_is_no_group(void **state)
     assert_int_equal(ebb_traj_group_info(zeros, 0, &info, &err), EBB_ERR_CORRUPT);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    seed = 88172645463325252ull;
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
